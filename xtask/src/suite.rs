@@ -1,0 +1,273 @@
+//! `cargo xtask test`: every check, in one order, on any machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::workspace::{Workspace, cargo};
+use crate::{process, tidy, tool};
+
+/// Which steps to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run only this step; may be given several times
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Leave this step out; may be given several times
+    #[arg(long, value_name = "STEP")]
+    skip: Vec<Step>,
+    /// Print the steps and stop
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    Fmt,
+    Clippy,
+    Tidy,
+    Deny,
+    Doc,
+    Test,
+    Go,
+}
+
+struct Outcome {
+    step: Step,
+    took: Duration,
+    error: Option<anyhow::Error>,
+}
+
+/// Runs the chosen steps to the end, so that one failure does not hide the next.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let steps = chosen(options);
+    if options.list {
+        for step in steps {
+            println!("{:<8}{}", step.name(), step.about());
+        }
+        return Ok(());
+    }
+    let workspace = Workspace::load()?;
+    let outcomes: Vec<Outcome> = steps
+        .into_iter()
+        .map(|step| perform(step, &workspace))
+        .collect();
+    conclude(&outcomes)
+}
+
+fn chosen(options: &Options) -> Vec<Step> {
+    Step::value_variants()
+        .iter()
+        .copied()
+        .filter(|step| options.only.is_empty() || options.only.contains(step))
+        .filter(|step| !options.skip.contains(step))
+        .collect()
+}
+
+fn perform(step: Step, workspace: &Workspace) -> Outcome {
+    println!("\n==> {}: {}", step.name(), step.about());
+    let started = Instant::now();
+    let error = step.run(workspace).err();
+    let took = started.elapsed();
+    match &error {
+        None => println!("<== {} passed in {:.1} s", step.name(), took.as_secs_f64()),
+        Some(error) => {
+            eprintln!(
+                "<== {} FAILED in {:.1} s: {error:#}",
+                step.name(),
+                took.as_secs_f64()
+            );
+        }
+    }
+    Outcome { step, took, error }
+}
+
+fn conclude(outcomes: &[Outcome]) -> Result<()> {
+    println!("\n==> summary");
+    for Outcome { step, took, error } in outcomes {
+        let verdict = if error.is_none() { "passed" } else { "FAILED" };
+        println!("{:<8}{verdict} {:>8.1} s", step.name(), took.as_secs_f64());
+    }
+    let failed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome.error.is_some())
+        .map(|outcome| outcome.step.name())
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Tidy => "tidy",
+            Self::Deny => "deny",
+            Self::Doc => "doc",
+            Self::Test => "test",
+            Self::Go => "go",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::Fmt => "the code is formatted",
+            Self::Clippy => "no lint complains",
+            Self::Tidy => "sizes, crate edges, words and links keep the house rules",
+            Self::Deny => "dependencies are licensed, known and used where they may be",
+            Self::Doc => "the API documentation builds without a warning",
+            Self::Test => "all Rust tests pass",
+            Self::Go => "the Go SDK works against the real binary",
+        }
+    }
+
+    fn run(self, workspace: &Workspace) -> Result<()> {
+        match self {
+            Self::Fmt => process::run(at(workspace).args(["fmt", "--all", "--check"])),
+            Self::Clippy => process::run(at(workspace).args([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ])),
+            Self::Tidy => tidy::check(workspace),
+            Self::Deny => deny(workspace),
+            Self::Doc => process::run(
+                at(workspace)
+                    .args(["doc", "--no-deps", "--workspace", "--quiet"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            ),
+            Self::Test => {
+                process::run(at(workspace).args(["test", "--workspace", "--no-fail-fast"]))
+            }
+            Self::Go => go(workspace),
+        }
+    }
+}
+
+fn at(workspace: &Workspace) -> Command {
+    let mut command = Command::new(cargo());
+    command.current_dir(&workspace.root);
+    command
+}
+
+fn deny(workspace: &Workspace) -> Result<()> {
+    let program = tool::cargo_deny(workspace)?;
+    let check = |what: &[&str]| {
+        let mut command = Command::new(&program);
+        command
+            .current_dir(&workspace.root)
+            .args(["check", "--hide-inclusion-graph"])
+            .args(what);
+        process::run(&mut command)
+    };
+    check(&["bans", "licenses", "sources"])?;
+    if advisories().is_some_and(|database| database.is_dir()) {
+        return check(&["--disable-fetch", "advisories"]);
+    }
+    println!("note: advisories were SKIPPED, there is no local copy of the RustSec database");
+    println!("      fetch one with `{} fetch db`", program.display());
+    Ok(())
+}
+
+/// Where `cargo-deny` keeps its copy of the `RustSec` database.
+fn advisories() -> Option<PathBuf> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    Some(cargo_home.or_else(home)?.join("advisory-dbs"))
+}
+
+fn go(workspace: &Workspace) -> Result<()> {
+    let go = tool::required("go", "get Go 1.22 or newer from https://go.dev/dl")?;
+    let flagbase = binary(workspace)?;
+    let sdk = workspace.root.join("sdks").join("go");
+    let at_sdk = |arguments: &[&str]| {
+        let mut command = Command::new(&go);
+        command
+            .current_dir(&sdk)
+            .args(arguments)
+            .env("FLAGBASE_BIN", &flagbase);
+        command
+    };
+    let gofmt = go.with_file_name("gofmt");
+    let unformatted = process::capture(Command::new(gofmt).current_dir(&sdk).args(["-l", "."]))?;
+    if !unformatted.is_empty() {
+        bail!(
+            "not formatted, run `gofmt -w`: {}",
+            unformatted.trim().replace('\n', ", ")
+        );
+    }
+    process::run(&mut at_sdk(&["vet", "./..."]))?;
+    process::run(&mut at_sdk(&["test", "-count=1", "-v", "./..."]))
+}
+
+/// The debug binary that belongs to the tests. Asking for exactly what the test step builds makes
+/// this free after it; `cargo build` would choose other features and compile half the tree again.
+fn binary(workspace: &Workspace) -> Result<PathBuf> {
+    process::run(at(workspace).args(["test", "--workspace", "--no-run", "--quiet"]))?;
+    let path = workspace.target.join("debug").join("flagbase");
+    path.canonicalize()
+        .with_context(|| format!("find the binary at `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(only: &[Step], skip: &[Step]) -> Options {
+        Options {
+            only: only.to_vec(),
+            skip: skip.to_vec(),
+            list: false,
+        }
+    }
+
+    fn outcome(step: Step, error: Option<&str>) -> Outcome {
+        let error = error.map(|text| anyhow::anyhow!(text.to_owned()));
+        Outcome {
+            step,
+            took: Duration::from_secs(1),
+            error,
+        }
+    }
+
+    #[test]
+    fn everything_runs_unless_told_otherwise() {
+        assert_eq!(chosen(&options(&[], &[])), Step::value_variants());
+    }
+
+    #[test]
+    fn only_and_skip_narrow_the_choice_and_keep_the_order() {
+        assert_eq!(
+            chosen(&options(&[Step::Go, Step::Fmt], &[])),
+            [Step::Fmt, Step::Go]
+        );
+        assert_eq!(
+            chosen(&options(&[Step::Go, Step::Fmt], &[Step::Go])),
+            [Step::Fmt]
+        );
+    }
+
+    #[test]
+    fn one_failed_step_fails_the_whole_and_is_named() {
+        assert!(conclude(&[outcome(Step::Fmt, None)]).is_ok());
+        let outcomes = [outcome(Step::Fmt, None), outcome(Step::Go, Some("no"))];
+        assert_eq!(conclude(&outcomes).unwrap_err().to_string(), "failed: go");
+    }
+
+    #[test]
+    fn the_name_of_a_step_is_what_the_command_line_takes() {
+        for step in Step::value_variants() {
+            let shown = step.to_possible_value().unwrap();
+            assert_eq!(shown.get_name(), step.name());
+        }
+    }
+}
