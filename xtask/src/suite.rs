@@ -161,17 +161,12 @@ fn at(workspace: &Workspace) -> Command {
 
 fn deny(workspace: &Workspace) -> Result<()> {
     let program = tool::cargo_deny(workspace)?;
-    let check = |what: &[&str]| {
-        let mut command = Command::new(&program);
-        command
-            .current_dir(&workspace.root)
-            .args(["check", "--hide-inclusion-graph"])
-            .args(what);
-        process::run(&mut command)
+    let deny = |arguments: &[&str]| {
+        process::run(Command::new(&program).current_dir(&workspace.root).args(arguments))
     };
-    check(&["bans", "licenses", "sources"])?;
+    deny(&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
     if advisories().is_some_and(|database| database.is_dir()) {
-        return check(&["--disable-fetch", "advisories"]);
+        return deny(&["--offline", "check", "advisories"]);
     }
     println!("note: advisories were SKIPPED, there is no local copy of the RustSec database");
     println!("      fetch one with `{} fetch db`", program.display());

@@ -1,0 +1,3 @@
+module github.com/flagbase/flagbase/sdks/go
+
+go 1.22
