@@ -1,1 +1,26 @@
-//! api
+//! Speaks to the world: REST, streams and their OpenAPI description.
+//!
+//! Handlers extract, call a use case of `flagbase_core`, and translate; nothing else. What a use case refuses becomes
+//! an HTTP problem in `problem.rs` and nowhere else.
+#![forbid(unsafe_code)]
+
+mod auth;
+mod body;
+mod docs;
+mod environments;
+mod events;
+mod flags;
+mod guards;
+mod health;
+mod keys;
+mod metrics;
+mod overrides;
+mod problem;
+mod request;
+mod roles;
+mod router;
+mod routes;
+mod segments;
+mod users;
+
+pub use router::{Services, openapi, router};

@@ -1,1 +1,30 @@
-//! core
+//! The product: domain types, use cases, ports and the snapshot the request path reads.
+//!
+//! This crate knows no driver, no socket and no HTTP server. Ports (`Catalog`, `Accounts`, `Ledger`,
+//! `EventBus`) live beside the use cases that need them; adapters live in other crates.
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod caller;
+pub mod catalog;
+pub mod clock;
+pub mod environments;
+pub mod events;
+pub mod feed;
+pub mod flags;
+pub mod gateway;
+pub mod guards;
+pub mod identity;
+pub mod keys;
+pub mod ledger;
+pub mod metrics;
+pub mod overrides;
+pub mod permissions;
+pub mod random;
+pub mod refusal;
+pub mod roles;
+pub mod segments;
+pub mod snapshot;
+pub mod tasks;
+
+pub use flagbase_engine as engine;

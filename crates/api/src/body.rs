@@ -1,0 +1,187 @@
+//! JSON bodies, read strictly: bounded, in time, no member twice, and errors that say where.
+
+use std::fmt;
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, Request},
+};
+use flagbase_core::{
+    engine::Fault,
+    refusal::{Class, Refusal},
+};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use crate::{problem::Problem, request::BODY_TIME};
+
+/// The largest body; travels in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MaxBody(pub(crate) usize);
+
+/// A JSON body of shape `T`. Any content type is taken for JSON, because the first API did.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let value = read(request).await?;
+        Ok(Self(shape(&value)?))
+    }
+}
+
+/// The body as a value: 400 when it is not JSON, 413 when too large, 408 when too slow.
+async fn read(request: Request) -> Result<Value, Refusal> {
+    let most = request.extensions().get::<MaxBody>().map_or(1 << 20, |most| most.0);
+    let declared = request
+        .headers()
+        .get(axum::http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > most) {
+        return Err(too_large(most));
+    }
+    let bytes = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), most))
+        .await
+        .map_err(|_| malformed("request_timeout", "the body did not arrive in time"))?
+        .map_err(|error| {
+            let source = std::error::Error::source(&error);
+            if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+                too_large(most)
+            } else {
+                malformed("bad_body", "the body broke off; send it again")
+            }
+        })?;
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Refusal> {
+    if bytes.is_empty() {
+        return Err(malformed("bad_json", "invalid request body: it is empty, send JSON"));
+    }
+    let Unique(value) = serde_json::from_slice(bytes)
+        .map_err(|error| malformed("bad_json", format!("invalid request body: {error}")))?;
+    Ok(value)
+}
+
+fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = error.path().iter().fold(String::new(), |pointer, segment| {
+            let name = segment.to_string();
+            pointer + "/" + name.trim_matches(['[', ']'])
+        });
+        Refusal::invalid(vec![Fault { pointer, message: error.into_inner().to_string() }])
+    })
+}
+
+fn malformed(code: &'static str, message: impl Into<String>) -> Refusal {
+    Refusal::new(Class::Malformed, code, message)
+}
+
+fn too_large(most: usize) -> Refusal {
+    malformed("body_too_large", format!("the body is larger than {most} bytes; send less at once"))
+}
+
+/// A JSON value in which no object names a member twice.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unique(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Unique(value))) = members.next_entry::<String, Unique>()? {
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("member `{name}` is given twice")));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_given_twice_is_refused_wherever_it_is() {
+        let refusal = parse(br#"{"rules":[{"a":1,"a":2}]}"#).unwrap_err();
+        assert!(refusal.message.contains("member `a` is given twice"), "{refusal}");
+    }
+
+    #[test]
+    fn json_of_every_kind_survives() {
+        let text = r#"{"a":[1,-2,2.5,"x",null,true,{"b":{}}]}"#;
+        assert_eq!(parse(text.as_bytes()).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_malformed() {
+        for text in ["", "{", "nope", "{\"a\":}"] {
+            assert_eq!(parse(text.as_bytes()).unwrap_err().class, Class::Malformed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_with_its_place() {
+        #[derive(Debug, Deserialize)]
+        struct Shape {
+            #[expect(dead_code, reason = "only its type matters")]
+            list: Vec<u8>,
+        }
+        let refusal = shape::<Shape>(&serde_json::json!({"list": [1, "x"]})).unwrap_err();
+        assert_eq!(refusal.faults.first().unwrap().pointer, "/list/1");
+    }
+}

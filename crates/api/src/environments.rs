@@ -1,0 +1,124 @@
+//! Environments: translate in, call, translate out.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoResponse};
+use flagbase_core::{
+    catalog::Document,
+    environments::{Environment, Environments},
+    flags::{Asked, view},
+    refusal::{Class, Precondition, Refusal},
+};
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    body::Body,
+    problem::{ProblemBody, Reply},
+    request::{Known, Seen, Tagged, Why},
+};
+
+pub(crate) fn router() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
+}
+
+fn shown(document: &Document) -> Tagged<Json<Value>> {
+    let mut body = view(document);
+    if let Some(object) = body.as_object_mut() {
+        object.remove("environment");
+    }
+    Tagged(document.revision, Json(body))
+}
+
+/// The environments the caller may read.
+#[utoipa::path(
+    get, path = "/api/v1/environments", tag = "environments",
+    responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody))
+)]
+async fn list(
+    Extension(environments): Extension<Arc<Environments>>,
+    Known(caller): Known,
+) -> Reply<Json<Vec<Value>>> {
+    let documents = environments.list(&caller).await?;
+    Ok(Json(documents.iter().map(|document| shown(document).1.0).collect()))
+}
+
+/// Makes an environment, with the guard every environment has.
+#[utoipa::path(
+    post, path = "/api/v1/environments", tag = "environments", request_body = Value,
+    responses((status = 201, body = Value), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody),
+        (status = 422, body = ProblemBody))
+)]
+async fn create(
+    Extension(environments): Extension<Arc<Environments>>,
+    Known(caller): Known,
+    Why(reason): Why,
+    Body(environment): Body<Environment>,
+) -> Reply<impl IntoResponse> {
+    let key = environment.key.clone();
+    let asked = Asked { caller: &caller, environment: "", reason: &reason };
+    let made = environments.put(asked, environment, Precondition::Absent).await;
+    let (document, _) = made.map_err(|refusal| match refusal.class {
+        Class::Stale => Refusal::new(
+            Class::Conflict,
+            "environment_exists",
+            format!("environment `{key}` exists already; change it with PUT, or choose another key"),
+        ),
+        _ => refusal,
+    })?;
+    Ok((StatusCode::CREATED, shown(&document)))
+}
+
+/// One environment.
+#[utoipa::path(
+    get, path = "/api/v1/environments/{key}", tag = "environments", params(("key" = String, Path)),
+    responses((status = 200, body = Value), (status = 404, body = ProblemBody))
+)]
+async fn get(
+    Extension(environments): Extension<Arc<Environments>>,
+    Known(caller): Known,
+    Path(key): Path<String>,
+) -> Reply<impl IntoResponse> {
+    Ok(shown(&environments.get(&caller, &key).await?))
+}
+
+/// Replaces an environment's definition, or makes it.
+#[utoipa::path(
+    put, path = "/api/v1/environments/{key}", tag = "environments",
+    params(("key" = String, Path), ("If-Match" = Option<String>, Header)), request_body = Value,
+    responses((status = 200, body = Value), (status = 201, body = Value), (status = 409, body = ProblemBody),
+        (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn put(
+    Extension(environments): Extension<Arc<Environments>>,
+    Known(caller): Known,
+    Path(key): Path<String>,
+    (Seen(seen), Why(reason)): (Seen, Why),
+    Body(environment): Body<Environment>,
+) -> Reply<impl IntoResponse> {
+    if environment.key != key {
+        let message = format!("the body says `{}`, the address `{key}`; a key cannot be changed", environment.key);
+        return Err(Refusal::fault("/key", message).into());
+    }
+    let asked = Asked { caller: &caller, environment: "", reason: &reason };
+    let (document, new) = environments.put(asked, environment, seen).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, shown(&document)))
+}
+
+/// Deletes an environment that holds nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/environments/{key}", tag = "environments",
+    params(("key" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody))
+)]
+async fn delete(
+    Extension(environments): Extension<Arc<Environments>>,
+    Known(caller): Known,
+    Path(key): Path<String>,
+    (Seen(seen), Why(reason)): (Seen, Why),
+) -> Reply<StatusCode> {
+    let asked = Asked { caller: &caller, environment: "", reason: &reason };
+    environments.delete(asked, &key, seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,234 @@
+//! What handlers extract from a request: the caller, the environment, the precondition, the reason, a page.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use flagbase_core::{
+    caller::{Caller, Peer, Principal},
+    catalog::Revision,
+    identity::Identity,
+    refusal::{Class, Precondition, Refusal},
+    snapshot::DEFAULT_ENVIRONMENT,
+};
+
+use crate::problem::Problem;
+
+/// A caller with a valid token; without one the handler is not called and the answer is 401.
+pub(crate) struct Known(pub(crate) Arc<Caller>);
+
+impl<S: Sync> FromRequestParts<S> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = caller(parts).await?;
+        caller.require_somebody()?;
+        Ok(Self(caller))
+    }
+}
+
+/// The caller of this request, verified once and remembered in its extensions.
+async fn caller(parts: &mut Parts) -> Result<Arc<Caller>, Refusal> {
+    if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
+        return Ok(Arc::clone(caller));
+    }
+    let caller = match token(&parts.headers)? {
+        None => Caller::nobody(),
+        Some(token) => {
+            let identity = parts
+                .extensions
+                .get::<Arc<Identity>>()
+                .ok_or_else(|| Refusal::new(Class::Internal, "internal", "no identity is wired"))?;
+            match identity.cached(token) {
+                Some(caller) => caller,
+                None => Arc::clone(identity).authenticate(token).await?,
+            }
+        }
+    };
+    parts.extensions.insert(Arc::clone(&caller));
+    Ok(caller)
+}
+
+/// The token of a request: `Authorization: Bearer <token>`, the bare token the seed took, or `X-API-Key`.
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let text = |value: &'_ HeaderValue| value.to_str().is_ok();
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        if !text(value) {
+            return Err(Refusal::unauthenticated());
+        }
+        let value = value.to_str().unwrap_or_default().trim();
+        return Ok(match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
+            Some(_) => return Err(Refusal::unauthenticated()),
+            None => Some(value),
+        });
+    }
+    Ok(headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
+}
+
+/// The environment of a request: `?environment=`, else the API key's, else the default one.
+pub(crate) struct Scope(pub(crate) Arc<str>);
+
+impl<S: Sync> FromRequestParts<S> for Scope {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if let Some(named) = query(parts, "environment") {
+            return Ok(Self(named.into()));
+        }
+        let caller = caller(parts).await?;
+        Ok(Self(match &caller.principal {
+            Principal::Key(key) => key.environment.as_str().into(),
+            _ => DEFAULT_ENVIRONMENT.into(),
+        }))
+    }
+}
+
+/// The first query parameter called `name`.
+pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
+    let query = parts.uri.query()?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// `If-Match` and `If-None-Match`.
+pub(crate) struct Seen(pub(crate) Precondition);
+
+impl<S: Sync> FromRequestParts<S> for Seen {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if let Some(value) = parts.headers.get(header::IF_MATCH) {
+            let text = value.to_str().unwrap_or_default().trim();
+            if text == "*" {
+                return Ok(Self(Precondition::None));
+            }
+            return Ok(Self(Precondition::Match(revision(text).ok_or_else(|| {
+                Refusal::new(
+                    Class::Malformed,
+                    "bad_precondition",
+                    format!("`If-Match: {text}` is no revision; send the `ETag` as it was received"),
+                )
+            })?)));
+        }
+        let absent = parts.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
+        Ok(Self(if absent { Precondition::Absent } else { Precondition::None }))
+    }
+}
+
+fn revision(text: &str) -> Option<Revision> {
+    let text = text.strip_prefix("W/").unwrap_or(text);
+    text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// Why the caller makes a change: `?reason=` or the header `X-Flagbase-Reason`.
+pub(crate) struct Why(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for Why {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let header = || {
+            let value = parts.headers.get("x-flagbase-reason")?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let reason = query(parts, "reason").or_else(header).unwrap_or_default();
+        check_reason(&reason)?;
+        Ok(Self(reason))
+    }
+}
+
+/// Fails for a reason that is too long to keep.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
+    if reason.chars().count() <= 1000 {
+        return Ok(());
+    }
+    Err(Refusal::new(Class::Malformed, "bad_reason", "the reason is longer than 1000 characters; shorten it"))
+}
+
+/// `?limit=`, `?after=` and `?search=` of a listing.
+pub(crate) struct Paging {
+    pub(crate) after: Option<String>,
+    pub(crate) search: Option<String>,
+    pub(crate) limit: u32,
+}
+
+impl Paging {
+    const DEFAULT: u32 = 100;
+    const MOST: u32 = 1000;
+}
+
+impl<S: Sync> FromRequestParts<S> for Paging {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let limit = match query(parts, "limit") {
+            None => Self::DEFAULT,
+            Some(text) => match text.parse() {
+                Ok(limit @ 1..=Self::MOST) => limit,
+                _ => return Err(bad_query("limit", &text, "a number from 1 to 1000").into()),
+            },
+        };
+        Ok(Self { after: query(parts, "after"), search: query(parts, "search"), limit })
+    }
+}
+
+/// A query parameter that makes no sense.
+pub(crate) fn bad_query(name: &str, text: &str, expected: &str) -> Refusal {
+    Refusal::new(Class::Malformed, "bad_query", format!("`{name}={text}`: expected {expected}"))
+}
+
+/// The address the request came from, as the server saw it.
+pub(crate) struct Client(pub(crate) Option<std::net::IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get::<Peer>().map(|Peer(address)| address.ip())))
+    }
+}
+
+/// An answer with the revision of what it shows as `ETag`.
+pub(crate) struct Tagged<T>(pub(crate) Revision, pub(crate) T);
+
+impl<T: IntoResponse> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.1.into_response();
+        if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", self.0)) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+/// `Link: <…>; rel="next"` of a listing that was cut at its limit.
+pub(crate) fn next_page(path: &str, scope: &str, last: Option<&str>, full: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let (true, Some(last)) = (full, last) {
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("environment", scope)
+            .append_pair("after", last)
+            .finish();
+        if let Ok(link) = HeaderValue::try_from(format!("<{path}?{query}>; rel=\"next\"")) {
+            headers.insert(header::LINK, link);
+        }
+    }
+    headers
+}
+
+/// How long a request body may take to arrive.
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
+
+impl<S: Sync> OptionalFromRequestParts<S> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        let caller = caller(parts).await?;
+        Ok((!caller.is_nobody()).then_some(Self(caller)))
+    }
+}

@@ -1,0 +1,186 @@
+//! All routes under one roof.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use flagbase_core::{
+    environments::Environments,
+    feed::Feed,
+    flags::Flags,
+    gateway::Routes,
+    guards::Guards,
+    identity::Identity,
+    metrics::{Metrics, Recorder},
+    overrides::Overrides,
+    refusal::{Class, Refusal},
+    segments::Segments,
+    tasks::Tasks,
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    auth, body::MaxBody, docs, environments, events, flags, guards, health, keys, metrics, overrides,
+    problem::Problem, roles, routes, segments, users,
+};
+
+/// What the API calls: one handle per capability.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each is named like its capability")]
+pub struct Services {
+    pub identity: Arc<Identity>,
+    pub feed: Arc<Feed>,
+    pub flags: Arc<Flags>,
+    pub segments: Arc<Segments>,
+    pub environments: Arc<Environments>,
+    pub overrides: Arc<Overrides>,
+    pub routes: Arc<Routes>,
+    pub metrics: Arc<Metrics>,
+    pub recorder: Arc<Recorder>,
+    pub guards: Arc<Guards>,
+    pub tasks: Tasks,
+    /// Limits and origins.
+    pub settings: ApiSettings,
+}
+
+/// What an operator sets about the API.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// The largest request body, bytes.
+    pub max_body: usize,
+    /// Origins whose pages may call the API; empty: none. `*` means any.
+    pub cors_origins: Vec<String>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Flagbase",
+        description = "Identity, feature flags, gateway, measurements and guards behind one address.",
+        license(name = "MIT", identifier = "MIT")
+    ),
+    modifiers(&Security),
+    security(("bearer" = []), ("api_key" = []))
+)]
+struct Description;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let key = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(key));
+    }
+}
+
+/// The OpenAPI 3.1 description of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().split_for_parts().1
+}
+
+/// Routes and their description; handles come as request extensions, so that both can be had without services.
+fn described() -> OpenApiRouter {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(health::router())
+        .merge(auth::router())
+        .merge(users::router())
+        .merge(roles::router())
+        .merge(keys::router())
+        .merge(environments::router())
+        .merge(flags::router())
+        .merge(overrides::router())
+        .merge(segments::router())
+        .merge(guards::router())
+        .merge(routes::router())
+        .merge(metrics::router())
+        .merge(events::router())
+}
+
+/// The API as one service.
+pub fn router(services: Services) -> Router {
+    let (router, description) = described().split_for_parts();
+    let settings = services.settings.clone();
+    router
+        .merge(docs::router(description))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(to_the_end))
+        .layer(Extension(MaxBody(settings.max_body)))
+        .layer(Extension(services.identity))
+        .layer(Extension(services.feed))
+        .layer(Extension(services.flags))
+        .layer(Extension(services.segments))
+        .layer(Extension(services.environments))
+        .layer(Extension(services.overrides))
+        .layer(Extension(services.routes))
+        .layer(Extension(services.metrics))
+        .layer(Extension(services.recorder))
+        .layer(Extension(services.guards))
+        .layer(Extension(services.tasks))
+        .layer(cors(&settings.cors_origins))
+}
+
+/// Changes go on when whoever asked for them hangs up: what is logged must also be applied, and an account that was
+/// half made helps nobody.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    Feed::finish(next.run(request)).await.unwrap_or_else(|| {
+        let message = "the request failed inside the server; see its log";
+        Problem(Refusal::new(Class::Internal, "internal", message)).into_response()
+    })
+}
+
+async fn unknown(request: Request) -> Problem {
+    Problem(Refusal::not_found(
+        "path_not_found",
+        format!("there is nothing at `{}`; see /docs", request.uri().path()),
+    ))
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    Problem(Refusal::new(
+        Class::Malformed,
+        "method_not_allowed",
+        format!("`{}` is not possible at `{}`; see /docs", request.method(), request.uri().path()),
+    ))
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-flagbase-reason"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([header::ETAG, header::LINK, header::RETRY_AFTER])
+        .max_age(std::time::Duration::from_secs(3600))
+}

@@ -1,0 +1,125 @@
+//! Segments: translate in, call, translate out.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+use flagbase_core::{
+    catalog::{Document, Page},
+    flags::{Asked, view},
+    segments::Segments,
+};
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    body::Body,
+    problem::{ProblemBody, Reply},
+    request::{Known, Paging, Scope, Seen, Tagged, Why, next_page},
+};
+
+pub(crate) fn router() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
+}
+
+fn shown(document: &Document) -> Tagged<Json<Value>> {
+    Tagged(document.revision, Json(view(document)))
+}
+
+/// The segments of an environment, by key.
+#[utoipa::path(
+    get, path = "/api/v1/segments", tag = "segments",
+    params(("environment" = Option<String>, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query),
+        ("search" = Option<String>, Query)),
+    responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
+)]
+async fn list(
+    Extension(segments): Extension<Arc<Segments>>,
+    Known(caller): Known,
+    Scope(environment): Scope,
+    Paging { after, search, limit }: Paging,
+) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
+    let documents = segments.list(&caller, &environment, Page { after, search, limit }).await?;
+    let last = documents.last().map(|document| document.id.key.as_ref());
+    let full = documents.len() == limit as usize;
+    let headers = next_page("/api/v1/segments", &environment, last, full);
+    Ok((headers, Json(documents.iter().map(view).collect())))
+}
+
+/// Makes a segment.
+#[utoipa::path(
+    post, path = "/api/v1/segments", tag = "segments", params(("environment" = Option<String>, Query)),
+    request_body = Value,
+    responses((status = 201, body = Value), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn create(
+    Extension(segments): Extension<Arc<Segments>>,
+    Known(caller): Known,
+    Scope(environment): Scope,
+    Why(reason): Why,
+    Body(body): Body<Value>,
+) -> Reply<impl IntoResponse> {
+    let asked = Asked { caller: &caller, environment: &environment, reason: &reason };
+    let document = segments.create(asked, &body).await?;
+    Ok((StatusCode::CREATED, shown(&document)))
+}
+
+/// One segment.
+#[utoipa::path(
+    get, path = "/api/v1/segments/{key}", tag = "segments",
+    params(("key" = String, Path), ("environment" = Option<String>, Query)),
+    responses((status = 200, body = Value), (status = 404, body = ProblemBody))
+)]
+async fn get(
+    Extension(segments): Extension<Arc<Segments>>,
+    Known(caller): Known,
+    Scope(environment): Scope,
+    Path(key): Path<String>,
+) -> Reply<impl IntoResponse> {
+    Ok(shown(&segments.get(&caller, &environment, &key).await?))
+}
+
+/// Replaces a whole segment, or makes it.
+#[utoipa::path(
+    put, path = "/api/v1/segments/{key}", tag = "segments",
+    params(("key" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    request_body = Value,
+    responses((status = 200, body = Value), (status = 201, body = Value), (status = 412, body = ProblemBody),
+        (status = 422, body = ProblemBody))
+)]
+async fn put(
+    Extension(segments): Extension<Arc<Segments>>,
+    Known(caller): Known,
+    Scope(environment): Scope,
+    Path(key): Path<String>,
+    (Seen(seen), Why(reason)): (Seen, Why),
+    Body(body): Body<Value>,
+) -> Reply<impl IntoResponse> {
+    let asked = Asked { caller: &caller, environment: &environment, reason: &reason };
+    let (document, new) = segments.put(asked, &key, body, seen).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, shown(&document)))
+}
+
+/// Deletes a segment that no flag uses.
+#[utoipa::path(
+    delete, path = "/api/v1/segments/{key}", tag = "segments",
+    params(("key" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody),
+        (status = 412, body = ProblemBody))
+)]
+async fn delete(
+    Extension(segments): Extension<Arc<Segments>>,
+    Known(caller): Known,
+    Scope(environment): Scope,
+    Path(key): Path<String>,
+    (Seen(seen), Why(reason)): (Seen, Why),
+) -> Reply<StatusCode> {
+    let asked = Asked { caller: &caller, environment: &environment, reason: &reason };
+    segments.delete(asked, &key, seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

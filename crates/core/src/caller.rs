@@ -1,0 +1,201 @@
+//! Callers: who a request comes from, as far as it was verified, and what that admits.
+
+use std::sync::{Arc, LazyLock};
+
+use flagbase_engine::{Context, Evaluation, Slot, Value};
+use jiff::Timestamp;
+
+use crate::{
+    accounts::{Grant, Override},
+    catalog::Actor,
+    keys::ApiKey,
+    permissions::{Permission, Permissions},
+    refusal::{Class, Refusal},
+    snapshot::{EnvironmentSnapshot, Snapshot},
+};
+
+/// A verified caller. Immutable: a change of its user or session makes a new one.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// What stands behind it.
+    pub principal: Principal,
+    /// User id or key id; empty for nobody.
+    pub id: Arc<str>,
+    /// The user's email, the key's name; empty for nobody.
+    pub email: Arc<str>,
+    /// The role in every environment; `guest` for nobody, `service` for keys.
+    pub role: Arc<str>,
+    /// Names of groups.
+    pub groups: Arc<[Arc<str>]>,
+    /// Roles in one environment each.
+    pub grants: Vec<Grant>,
+    /// The session, for users.
+    pub session: Option<Arc<str>>,
+    /// Flags set for this session only.
+    pub overrides: Vec<Override>,
+    /// When what was verified ends; `None`: never by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What stands behind a caller.
+#[derive(Debug, Clone)]
+pub enum Principal {
+    /// No token was sent.
+    Nobody,
+    /// A user with a session.
+    User,
+    /// A service account.
+    Key(Arc<ApiKey>),
+}
+
+static NOBODY: LazyLock<Arc<Caller>> = LazyLock::new(|| {
+    Arc::new(Caller {
+        principal: Principal::Nobody,
+        id: "".into(),
+        email: "".into(),
+        role: "guest".into(),
+        groups: Arc::new([]),
+        grants: Vec::new(),
+        session: None,
+        overrides: Vec::new(),
+        expires_at: None,
+    })
+});
+
+impl Caller {
+    /// Whoever sends no token.
+    pub fn nobody() -> Arc<Self> {
+        Arc::clone(&NOBODY)
+    }
+
+    /// Whether no token was sent.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self.principal, Principal::Nobody)
+    }
+
+    /// Who this is in the change log.
+    pub fn actor(&self) -> Actor {
+        let kind = match self.principal {
+            Principal::Nobody => "anonymous",
+            Principal::User => "user",
+            Principal::Key(_) => "api_key",
+        };
+        Actor { kind: kind.into(), id: Arc::clone(&self.id), name: Arc::clone(&self.email) }
+    }
+
+    /// What this caller may do in `environment`.
+    pub fn permissions(&self, snapshot: &Snapshot, environment: &EnvironmentSnapshot) -> Permissions {
+        let of_role = |role: &str| {
+            snapshot
+                .role(role)
+                .map_or(Permissions::NONE, |role| role.permits(&environment.definition))
+        };
+        match &self.principal {
+            Principal::Nobody => Permissions::NONE,
+            Principal::Key(key) if key.environment == environment.definition.key => key.permitted(),
+            Principal::Key(_) => Permissions::NONE,
+            Principal::User => self
+                .grants
+                .iter()
+                .filter(|grant| *grant.environment == *environment.definition.key)
+                .fold(of_role(&self.role), |all, grant| all.or(of_role(&grant.role))),
+        }
+    }
+
+    /// Fails unless this caller may do `permission` in `environment`.
+    pub fn require(
+        &self,
+        snapshot: &Snapshot,
+        environment: &EnvironmentSnapshot,
+        permission: Permission,
+    ) -> Result<(), Refusal> {
+        if self.permissions(snapshot, environment).allow(permission) {
+            return Ok(());
+        }
+        Err(self.refused(permission, &format!(" in environment `{}`", environment.definition.key)))
+    }
+
+    /// Fails unless this caller may do `permission` everywhere: users, roles, environments belong to none.
+    pub fn require_everywhere(&self, snapshot: &Snapshot, permission: Permission) -> Result<(), Refusal> {
+        let permitted = matches!(self.principal, Principal::User)
+            && snapshot
+                .role(&self.role)
+                .is_some_and(|role| role.permits_everywhere().allow(permission));
+        if permitted { Ok(()) } else { Err(self.refused(permission, "")) }
+    }
+
+    /// Fails for nobody.
+    pub fn require_somebody(&self) -> Result<(), Refusal> {
+        if self.is_nobody() { Err(Refusal::unauthenticated()) } else { Ok(()) }
+    }
+
+    fn refused(&self, permission: Permission, place: &str) -> Refusal {
+        if self.is_nobody() {
+            return Refusal::unauthenticated();
+        }
+        Refusal::new(
+            Class::Forbidden,
+            "forbidden",
+            format!(
+                "role `{}` does not permit `{}`{place}; ask an administrator for a role that does",
+                self.role,
+                permission.as_str()
+            ),
+        )
+    }
+
+    /// The attributes that rules see. `header` reads a request header by its lower-case name; headers can only fill
+    /// attributes that the environment declares, so nothing verified can be forged by them.
+    pub fn context<'a>(
+        &'a self,
+        environment: &'a EnvironmentSnapshot,
+        header: impl Fn(&str) -> Option<&'a str>,
+    ) -> Context<'a> {
+        let mut context = Context::new();
+        context.set(Slot::ANONYMOUS, Value::Bool(self.is_nobody()));
+        context.set(Slot::ROLE, Value::Str(&self.role));
+        context.set(Slot::ENVIRONMENT, Value::Str(&environment.definition.key));
+        if !self.is_nobody() {
+            context.set(Slot::USER_ID, Value::Str(&self.id));
+            context.set(Slot::EMAIL, Value::Str(&self.email));
+            context.set(Slot::TENANT_ID, Value::Str("default"));
+            context.set(Slot::GROUPS, Value::List(&self.groups));
+        }
+        if let Some(session) = &self.session {
+            context.set(Slot::SESSION_ID, Value::Str(session));
+        }
+        for (name, slot) in &environment.headers {
+            if let Some(value) = header(name) {
+                context.set(*slot, Value::Str(value));
+            }
+        }
+        context
+    }
+
+    /// The variant set for this session, when there is one and the flag still has it.
+    pub fn overridden<'r>(
+        &self,
+        environment: &'r EnvironmentSnapshot,
+        flag: &'r flagbase_engine::CompiledFlag,
+    ) -> Option<Evaluation<'r>> {
+        self.overrides
+            .iter()
+            .find(|set| **flag.key() == *set.flag && *set.environment == *environment.definition.key)
+            .and_then(|set| flag.override_with(&set.variant))
+    }
+}
+
+impl Refusal {
+    /// Nobody knows who is asking.
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            Class::Unauthenticated,
+            "unauthenticated",
+            "this needs a valid token; send `Authorization: Bearer <token>`",
+        )
+    }
+}
+
+/// The address the request came from, as the server saw it; travels in the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub std::net::SocketAddr);

@@ -1,0 +1,196 @@
+//! The feed: the one way configuration changes, and the one way a node learns of it.
+//!
+//! Whoever changes something commits to the change log first; then this node applies what was logged to its
+//! snapshot before it answers, so that an edit acts on the next request. Other nodes, streams and the bus are only
+//! woken: they read the log themselves, by revision.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures_util::future::Future;
+use tokio::sync::{Mutex, MutexGuard, watch};
+use uuid::Uuid;
+
+use crate::{
+    catalog::{Actor, Catalog, CatalogError, Change, Commit, Draft, Kind, Revision},
+    clock::Clock,
+    random::Random,
+    snapshot::{Snapshot, Snapshots},
+};
+
+/// Changes read at once when catching up.
+const BATCH: u32 = 1000;
+
+/// Commits changes and keeps this node's snapshot in step with the change log.
+pub struct Feed {
+    catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    snapshots: Arc<Snapshots>,
+    epochs: Arc<Epochs>,
+    head: watch::Sender<Revision>,
+    /// Held while a change is checked against the snapshot and committed, so that two edits that are fine alone and
+    /// wrong together (a prerequisite cycle) cannot pass each other.
+    editing: Mutex<()>,
+    applying: Mutex<()>,
+}
+
+/// Proof that nobody else on this node edits; see [`Feed::edit`].
+pub struct Edit<'a> {
+    feed: &'a Feed,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Feed {
+    /// Loads the snapshot and is ready to serve.
+    pub async fn open(
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, CatalogError> {
+        let snapshot = Snapshot::load(catalog.as_ref()).await?;
+        let (head, _) = watch::channel(snapshot.revision);
+        Ok(Self {
+            catalog,
+            clock,
+            random,
+            snapshots: Arc::new(Snapshots::new(snapshot)),
+            epochs: Arc::default(),
+            head,
+            editing: Mutex::default(),
+            applying: Mutex::default(),
+        })
+    }
+
+    /// The snapshot the request path reads.
+    pub fn snapshots(&self) -> &Arc<Snapshots> {
+        &self.snapshots
+    }
+
+    /// What cached callers are checked against.
+    pub fn epochs(&self) -> &Arc<Epochs> {
+        &self.epochs
+    }
+
+    /// The catalog behind the feed, for reading.
+    pub fn catalog(&self) -> &dyn Catalog {
+        self.catalog.as_ref()
+    }
+
+    /// The clock changes are stamped with.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// The source of identifiers and secrets.
+    pub fn random(&self) -> &dyn Random {
+        self.random.as_ref()
+    }
+
+    /// Wakes whenever the log has grown; carries this node's revision.
+    pub fn follow(&self) -> watch::Receiver<Revision> {
+        self.head.subscribe()
+    }
+
+    /// A commit with this moment and fresh event ids.
+    pub fn draft(&self, actor: Actor, reason: &str, drafts: Vec<Draft>) -> Commit {
+        let events: Vec<Uuid> = drafts.iter().map(|_| self.random.uuid7(self.clock.as_ref())).collect();
+        Commit { drafts, actor, reason: reason.to_owned(), at: self.clock.now(), events }
+    }
+
+    /// Waits for this node's turn to edit.
+    pub async fn edit(&self) -> Edit<'_> {
+        Edit { feed: self, _turn: self.editing.lock().await }
+    }
+
+    /// Applies what was just logged; for writers (such as `Accounts`) that log by themselves.
+    ///
+    /// The caller must not give up half way: see [`Feed::finish`].
+    pub async fn applied(&self, changes: Vec<Change>) -> Result<Vec<Change>, CatalogError> {
+        if !changes.is_empty() {
+            self.catch_up().await?;
+        }
+        Ok(changes)
+    }
+
+    /// Reads the log from this node's revision on and applies it. Called after every commit, on every wake-up from
+    /// outside, and by a slow poll.
+    pub async fn catch_up(&self) -> Result<Revision, CatalogError> {
+        let _turn = self.applying.lock().await;
+        loop {
+            let current = self.snapshots.get();
+            let changes = self.catalog.changes(current.revision, BATCH).await?;
+            let Some(last) = changes.last() else { return Ok(current.revision) };
+            let revision = last.revision;
+            let redefined = changes.iter().any(|change| change.id.kind == Kind::Environment);
+            let next = if redefined {
+                Snapshot::load(self.catalog.as_ref()).await?
+            } else {
+                changes.iter().fold(Snapshot::clone(&current), Snapshot::apply)
+            };
+            let revision = next.revision.max(revision);
+            self.snapshots.swap(next);
+            for change in &changes {
+                self.epochs.forget(change);
+            }
+            self.head.send_replace(revision);
+        }
+    }
+
+    /// Runs a write to its end even when whoever asked for it goes away (a closed connection), because a change that
+    /// is logged must also be applied.
+    pub async fn finish<T: Send + 'static>(
+        write: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        #[expect(clippy::disallowed_methods, reason = "awaited at once; it outlives only its cancelled caller")]
+        tokio::spawn(write).await.ok()
+    }
+}
+
+impl Edit<'_> {
+    /// Commits, applies, and only then returns the changes as logged.
+    pub async fn commit(&self, actor: Actor, reason: &str, drafts: Vec<Draft>) -> Result<Vec<Change>, CatalogError> {
+        let changes = self.feed.catalog.commit(self.feed.draft(actor, reason, drafts)).await?;
+        self.feed.applied(changes).await
+    }
+}
+
+/// Counters that make cached callers stale: one moves when its user or session changes.
+///
+/// A cached caller carries the stamp taken *before* its user was read; it is good while the stamp has not moved.
+/// Several users share a counter, which costs a needless re-verification now and then, never a stale permit.
+#[derive(Debug)]
+pub struct Epochs {
+    counters: Box<[AtomicU64]>,
+}
+
+impl Default for Epochs {
+    fn default() -> Self {
+        Self { counters: (0..1024).map(|_| AtomicU64::new(0)).collect() }
+    }
+}
+
+impl Epochs {
+    /// The present stamp of a user and session.
+    pub fn stamp(&self, user: &str, session: &str) -> u64 {
+        self.counter(user).load(Ordering::Acquire) + self.counter(session).load(Ordering::Acquire)
+    }
+
+    fn forget(&self, change: &Change) {
+        if matches!(change.id.kind, Kind::User | Kind::Session) {
+            self.counter(&change.id.key).fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the length, which is not zero")]
+    fn counter(&self, key: &str) -> &AtomicU64 {
+        // FNV-1a: short keys, no need for more.
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let at = usize::try_from(hash % self.counters.len() as u64).unwrap_or(0);
+        &self.counters[at]
+    }
+}

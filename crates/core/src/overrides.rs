@@ -1,0 +1,171 @@
+//! Session overrides: a flag set for one session only.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    accounts::{Accounts, Override, Session},
+    caller::{Caller, Principal},
+    catalog::{DocumentId, Draft, Expect, Kind, Write},
+    feed::Feed,
+    flags::not_found,
+    permissions::Permission,
+    refusal::{Class, Refusal},
+};
+
+/// Overrides in one session, at most.
+const MOST: usize = 100;
+
+/// Sets flags for one session only. What is set follows the session through the gateway and ends with it.
+pub struct Overrides {
+    feed: Arc<Feed>,
+    accounts: Arc<dyn Accounts>,
+}
+
+/// Whose overrides, on whose behalf.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The session; `None`: the caller's own.
+    pub session: Option<&'a str>,
+}
+
+/// What to serve instead.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Instead {
+    /// The variant of this name.
+    Variant(String),
+    /// The variant with this value.
+    Value(Value),
+}
+
+impl Overrides {
+    /// Overrides of sessions kept in `accounts`.
+    pub fn new(feed: Arc<Feed>, accounts: Arc<dyn Accounts>) -> Self {
+        Self { feed, accounts }
+    }
+
+    /// What is set for a session.
+    pub async fn list(&self, target: Target<'_>) -> Result<Vec<Override>, Refusal> {
+        Ok(self.session(target).await?.overrides)
+    }
+
+    /// Sets a flag for a session.
+    pub async fn set(
+        &self,
+        target: Target<'_>,
+        environment: &str,
+        key: &str,
+        instead: Instead,
+    ) -> Result<Override, Refusal> {
+        let variant = self.variant(target, environment, key, instead)?;
+        // A session has no revision: editing in turn keeps two overrides set at once from losing one.
+        let _turn = self.feed.edit().await;
+        let mut session = self.session(target).await?;
+        let set = Override {
+            environment: environment.into(),
+            flag: key.into(),
+            variant,
+            set_at: self.feed.clock().now(),
+            set_by: Arc::clone(&target.caller.id),
+        };
+        session.overrides.retain(|old| !(*old.environment == *environment && *old.flag == *key));
+        if session.overrides.len() >= MOST {
+            return Err(Refusal::new(
+                Class::Conflict,
+                "too_many_overrides",
+                format!("this session has {MOST} overrides already; remove some"),
+            ));
+        }
+        session.overrides.push(set.clone());
+        let detail = json!({"environment": environment, "flag": key, "variant": set.variant});
+        self.write(target, session, detail).await?;
+        Ok(set)
+    }
+
+    /// Removes what is set for a session: one flag, or all. Removing what is not there is fine.
+    pub async fn remove(&self, target: Target<'_>, flag: Option<(&str, &str)>) -> Result<(), Refusal> {
+        let _turn = self.feed.edit().await;
+        let mut session = self.session(target).await?;
+        let before = session.overrides.len();
+        session.overrides.retain(|set| {
+            flag.is_some_and(|(environment, key)| !(*set.environment == *environment && *set.flag == *key))
+        });
+        if session.overrides.len() == before {
+            return Ok(());
+        }
+        let detail = match flag {
+            Some((environment, key)) => json!({"environment": environment, "flag": key, "variant": null}),
+            None => json!({"all": true}),
+        };
+        self.write(target, session, detail).await
+    }
+
+    fn variant(
+        &self,
+        target: Target<'_>,
+        environment: &str,
+        key: &str,
+        instead: Instead,
+    ) -> Result<Arc<str>, Refusal> {
+        let snapshot = self.feed.snapshots().get();
+        let scope = snapshot.require_environment(environment)?;
+        target.caller.require(&snapshot, scope, Permission::FlagOverride)?;
+        let flag = scope.rules.flag(key).ok_or_else(|| not_found(scope, key))?;
+        let found = flag.variants().iter().find(|variant| match &instead {
+            Instead::Variant(name) => *variant.name == **name,
+            Instead::Value(value) => variant.value == *value,
+        });
+        found.map(|variant| Arc::clone(&variant.name)).ok_or_else(|| {
+            let names: Vec<_> = flag.variants().iter().map(|variant| format!("`{}`", variant.name)).collect();
+            let pointer = match instead {
+                Instead::Variant(_) => "/variant",
+                Instead::Value(_) => "/value",
+            };
+            Refusal::fault(pointer, format!("flag `{key}` has no such variant; it has {}", names.join(", ")))
+        })
+    }
+
+    async fn session(&self, Target { caller, session }: Target<'_>) -> Result<Session, Refusal> {
+        caller.require_somebody()?;
+        let own = caller.session.as_deref();
+        let id = match (session, &caller.principal) {
+            (Some(id), _) if own != Some(id) => {
+                let snapshot = self.feed.snapshots().get();
+                caller.require_everywhere(&snapshot, Permission::UserManage)?;
+                id
+            }
+            (_, Principal::User) => own.unwrap_or_default(),
+            _ => {
+                return Err(Refusal::new(
+                    Class::Forbidden,
+                    "no_session",
+                    "an API key has no session; log in as a user to override a flag for one",
+                ));
+            }
+        };
+        match self.accounts.session(id).await? {
+            Some((session, _)) if session.revoked_at.is_none() => Ok(session),
+            _ => Err(Refusal::not_found("session_not_found", format!("session `{id}` does not exist"))),
+        }
+    }
+
+    async fn write(&self, target: Target<'_>, session: Session, mut detail: Value) -> Result<(), Refusal> {
+        if let Some(object) = detail.as_object_mut() {
+            object.insert("user_id".to_owned(), json!(session.user_id));
+        }
+        let draft = Draft {
+            id: DocumentId::new(Kind::Session, "", &session.id),
+            verb: "overridden",
+            expect: Expect::Any,
+            write: Write::Nothing,
+            detail,
+        };
+        let notice = self.feed.draft(target.caller.actor(), "", vec![draft]);
+        let changes = self.accounts.write_session(session, notice).await?;
+        self.feed.applied(changes).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Roles: named sets of permissions, per environment.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    environments::{Environment, EnvironmentKind},
+    permissions::{Permission, Permissions},
+};
+
+/// The administrator's role.
+pub const ADMIN: &str = "admin";
+/// The role of people who write software.
+pub const DEVELOPER: &str = "developer";
+/// The role of everybody else.
+pub const USER: &str = "user";
+
+/// A named set of permissions, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Unique; `admin`, `developer` and `user` are built in.
+    pub key: String,
+    /// What people call it.
+    #[serde(default)]
+    pub name: String,
+    /// What it permits: by environment kind (`development`, `production`), in every environment (`*`), or in one
+    /// (`environment:<key>`).
+    #[serde(default)]
+    pub permissions: BTreeMap<String, Vec<Permission>>,
+}
+
+impl Role {
+    /// The roles that are always there.
+    pub fn built_in() -> [Self; 3] {
+        let read = [
+            Permission::FlagRead,
+            Permission::FlagEvaluate,
+            Permission::RouteRead,
+            Permission::MetricRead,
+        ];
+        let build = Permission::ALL
+            .into_iter()
+            .filter(|p| {
+                !matches!(
+                    p,
+                    Permission::EnvironmentWrite | Permission::UserManage
+                )
+            })
+            .collect::<Vec<_>>();
+        let developer = [("development", build), ("production", read.to_vec())];
+        let user = [("*", vec![Permission::FlagRead, Permission::FlagEvaluate])];
+        [
+            Self::of(ADMIN, "Administrator", [("*", Permission::ALL.to_vec())]),
+            Self::of(DEVELOPER, "Developer", developer),
+            Self::of(USER, "User", user),
+        ]
+    }
+
+    fn of<const N: usize>(key: &str, name: &str, sets: [(&str, Vec<Permission>); N]) -> Self {
+        let permissions = sets.into_iter().map(|(scope, set)| (scope.to_owned(), set)).collect();
+        Self { key: key.to_owned(), name: name.to_owned(), permissions }
+    }
+
+    /// What the role permits in `environment`.
+    pub fn permits(&self, environment: &Environment) -> Permissions {
+        let kind = match environment.kind {
+            EnvironmentKind::Development => "development",
+            EnvironmentKind::Production => "production",
+        };
+        let mut permitted = self.scope("*").or(self.scope(kind));
+        // The scope of one environment is rare: its name is only built when a role has such a scope at all.
+        for (scope, set) in &self.permissions {
+            if scope.strip_prefix("environment:") == Some(&environment.key) {
+                permitted = permitted.or(set.iter().copied().collect());
+            }
+        }
+        permitted
+    }
+
+    /// What the role permits outside any environment: users, keys, roles, environments.
+    pub fn permits_everywhere(&self) -> Permissions {
+        self.scope("*")
+    }
+
+    fn scope(&self, scope: &str) -> Permissions {
+        self.permissions.get(scope).map_or(Permissions::NONE, |set| set.iter().copied().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(kind: EnvironmentKind) -> Environment {
+        Environment { key: "e".into(), name: String::new(), kind, attributes: Vec::new() }
+    }
+
+    #[test]
+    fn a_developer_builds_in_development_and_only_looks_in_production() {
+        let [_, developer, _] = Role::built_in();
+        let development = developer.permits(&environment(EnvironmentKind::Development));
+        let production = developer.permits(&environment(EnvironmentKind::Production));
+        for permission in [Permission::FlagCreate, Permission::RouteWrite, Permission::MetricRecord] {
+            assert!(development.allow(permission) && !production.allow(permission), "{permission:?}");
+        }
+        assert!(production.allow(Permission::FlagEvaluate) && production.allow(Permission::FlagRead));
+        assert!(!development.allow(Permission::UserManage));
+    }
+
+    #[test]
+    fn a_plain_user_cannot_record_events_anywhere() {
+        let [_, _, user] = Role::built_in();
+        assert!(!user.permits(&environment(EnvironmentKind::Development)).allow(Permission::MetricRecord));
+    }
+
+    #[test]
+    fn a_role_may_name_one_environment() {
+        let role = Role::of("r", "", [("environment:e", vec![Permission::FlagUpdate])]);
+        assert!(role.permits(&environment(EnvironmentKind::Production)).allow(Permission::FlagUpdate));
+        assert!(!role.permits_everywhere().allow(Permission::FlagUpdate));
+    }
+}
