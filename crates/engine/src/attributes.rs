@@ -24,6 +24,9 @@ impl Slot {
     /// The address the caller comes from.
     pub const IP: Slot = Slot(8);
 
+    /// Where nothing is ever kept: the slot of conditions that ask about segments.
+    pub(crate) const NONE: Slot = Slot(u16::MAX);
+
     /// Position in a context.
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
@@ -46,6 +49,9 @@ const WELL_KNOWN: [&str; 9] = [
 /// Other names of `user_id`.
 const ALIASES: [&str; 5] = ["userId", "key", "sub", "targeting_key", "targetingKey"];
 
+/// The most attributes an environment can declare besides.
+const MOST_CUSTOM: usize = 1000;
+
 /// The declared attributes of an environment: the well-known ones and its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
@@ -53,11 +59,12 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// The well-known attributes and these; repeated and well-known names are taken once.
+    /// The well-known attributes and these, at most 1000; repeated and well-known names are taken once.
     pub fn new<'a>(custom: impl IntoIterator<Item = &'a str>) -> Attributes {
         let mut attributes = Attributes { custom: Vec::new() };
         for name in custom {
-            if attributes.slot(name).is_none() && !name.is_empty() {
+            let room = attributes.custom.len() < MOST_CUSTOM;
+            if room && attributes.slot(name).is_none() && !name.is_empty() {
                 attributes.custom.push(name.into());
             }
         }
@@ -75,7 +82,9 @@ impl Attributes {
 
     /// All names, in slot order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        WELL_KNOWN.into_iter().chain(self.custom.iter().map(AsRef::as_ref))
+        WELL_KNOWN
+            .into_iter()
+            .chain(self.custom.iter().map(AsRef::as_ref))
     }
 
     /// The name kept in this slot.
@@ -87,5 +96,61 @@ impl Attributes {
 impl Default for Attributes {
     fn default() -> Attributes {
         Attributes::new([])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_under_all_its_names() {
+        let attributes = Attributes::default();
+        for name in [
+            "user_id",
+            "userId",
+            "key",
+            "sub",
+            "targeting_key",
+            "targetingKey",
+        ] {
+            assert_eq!(attributes.slot(name), Some(Slot::USER_ID), "{name}");
+        }
+    }
+
+    #[test]
+    fn well_known_attributes_are_where_the_constants_say() {
+        let attributes = Attributes::default();
+        assert_eq!(attributes.slot("email"), Some(Slot::EMAIL));
+        assert_eq!(attributes.slot("role"), Some(Slot::ROLE));
+        assert_eq!(attributes.slot("groups"), Some(Slot::GROUPS));
+        assert_eq!(attributes.slot("tenant_id"), Some(Slot::TENANT_ID));
+        assert_eq!(attributes.slot("session_id"), Some(Slot::SESSION_ID));
+        assert_eq!(attributes.slot("anonymous"), Some(Slot::ANONYMOUS));
+        assert_eq!(attributes.slot("environment"), Some(Slot::ENVIRONMENT));
+        assert_eq!(attributes.slot("ip"), Some(Slot::IP));
+        assert_eq!(attributes.name(Slot::IP), Some("ip"));
+    }
+
+    #[test]
+    fn own_attributes_come_after_the_well_known_and_only_once() {
+        let attributes = Attributes::new(["plan", "role", "userId", "", "plan", "country"]);
+        let own: Vec<&str> = attributes.names().skip(9).collect();
+        assert_eq!(own, ["plan", "country"]);
+        assert_eq!(
+            attributes
+                .slot("country")
+                .and_then(|slot| attributes.name(slot)),
+            Some("country")
+        );
+        assert_eq!(attributes.slot("colour"), None);
+    }
+
+    #[test]
+    fn more_attributes_than_there_are_slots_are_not_taken() {
+        let names: Vec<String> = (0..2000).map(|number| format!("a{number}")).collect();
+        let attributes = Attributes::new(names.iter().map(String::as_str));
+        assert!(attributes.slot("a999").is_some());
+        assert!(attributes.slot("a1000").is_none());
     }
 }

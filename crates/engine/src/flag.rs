@@ -1,8 +1,13 @@
 //! The definition of a flag, as people write it and the catalog keeps it.
 
+mod check;
 mod parse;
 mod render;
 
+pub(crate) use check::{check, check_description, check_key};
+pub(crate) use parse::group;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::{Condition, Fault};
@@ -134,6 +139,31 @@ impl ValueKind {
             ValueKind::Json => "json",
         }
     }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<ValueKind> {
+        ValueKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+
+    /// Every kind.
+    pub const ALL: [ValueKind; 4] = [
+        ValueKind::Boolean,
+        ValueKind::String,
+        ValueKind::Number,
+        ValueKind::Json,
+    ];
+
+    /// Whether a variant of a flag of this kind can have this value.
+    pub(crate) fn admits(self, value: &Value) -> bool {
+        match self {
+            ValueKind::Boolean => value.is_boolean(),
+            ValueKind::String => value.is_string(),
+            ValueKind::Number => value.is_number(),
+            ValueKind::Json => true,
+        }
+    }
 }
 
 impl Flag {
@@ -145,8 +175,50 @@ impl Flag {
         parse::flag(body)
     }
 
+    /// The value served when nothing else decides.
+    pub fn default_value(&self) -> Option<&Value> {
+        let named = |variant: &&Variant| variant.name == self.default_variant;
+        self.variants
+            .iter()
+            .find(named)
+            .map(|variant| &variant.value)
+    }
+
     /// The canonical form: [`Flag::from_json`] of it gives the same flag.
     pub fn to_json(&self) -> Value {
         render::flag(self)
     }
 }
+
+impl Serialize for Flag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Flag, D::Error> {
+        let body = Value::deserialize(deserializer)?;
+        Flag::from_json(&body).map_err(|faults| D::Error::custom(in_one_line(&faults)))
+    }
+}
+
+/// Faults for those who can take only one message.
+pub(crate) fn in_one_line(faults: &[Fault]) -> String {
+    faults
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// What a boolean flag has whose definition names no variants.
+pub(crate) fn implied_variants() -> [Variant; 2] {
+    [true, false].map(|value| Variant {
+        name: value.to_string(),
+        value: Value::Bool(value),
+    })
+}
+
+#[cfg(test)]
+mod tests {}

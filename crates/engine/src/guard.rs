@@ -47,7 +47,11 @@ pub struct Evidence {
 
 impl Default for AbsoluteCount {
     fn default() -> AbsoluteCount {
-        AbsoluteCount { more_than: 10, window_seconds: 300, event_type: "error".into() }
+        AbsoluteCount {
+            more_than: 10,
+            window_seconds: 300,
+            event_type: "error".into(),
+        }
     }
 }
 
@@ -61,13 +65,25 @@ impl AbsoluteCount {
     /// Judges the number of events of [`AbsoluteCount::event_type`] in the last [`AbsoluteCount::window_seconds`].
     pub fn judge(&self, count: u64) -> Verdict {
         let tripped = count > self.more_than;
-        let relation = if tripped { "more than" } else { "not more than" };
+        let relation = if tripped {
+            "more than"
+        } else {
+            "not more than"
+        };
         let summary = format!(
             "{count} `{}` events within {} seconds, {relation} {}",
             self.event_type, self.window_seconds, self.more_than
         );
-        let evidence = Evidence { rule: Rule::AbsoluteCount(self.clone()), count, summary };
-        if tripped { Verdict::Trip(evidence) } else { Verdict::Keep(evidence) }
+        let evidence = Evidence {
+            rule: Rule::AbsoluteCount(self.clone()),
+            count,
+            summary,
+        };
+        if tripped {
+            Verdict::Trip(evidence)
+        } else {
+            Verdict::Keep(evidence)
+        }
     }
 }
 

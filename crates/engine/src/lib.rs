@@ -17,9 +17,17 @@ mod explain;
 mod fault;
 mod flag;
 pub mod guard;
+mod matcher;
+mod moment;
+mod network;
 mod operator;
+mod read;
 mod ruleset;
 mod segment;
+mod segments;
+mod shards;
+mod text;
+mod version;
 
 pub use attributes::{Attributes, Slot};
 pub use bucket::{BUCKETS, bucket, murmur3_32};

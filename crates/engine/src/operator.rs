@@ -87,12 +87,18 @@ impl Operator {
 
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
-        Operator::ALL.iter().find(|(operator, _)| *operator == self).map_or("", |(_, name)| name)
+        Operator::ALL
+            .iter()
+            .find(|(operator, _)| *operator == self)
+            .map_or("", |(_, name)| name)
     }
 
     /// The operator of this name.
     pub fn from_name(name: &str) -> Option<Operator> {
-        Operator::ALL.iter().find(|(_, known)| *known == name).map(|(operator, _)| *operator)
+        Operator::ALL
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(operator, _)| *operator)
     }
 
     /// Whether it holds when the comparison it is named after does not.

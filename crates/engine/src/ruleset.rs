@@ -1,32 +1,59 @@
 //! All flags and segments of one environment, compiled.
 
+mod load;
+mod prerequisites;
+mod users;
+
 use std::sync::Arc;
 
-use crate::{Attributes, CompiledFlag, Context, Evaluation, Explanation, Fault, Flag, Reason, Segment};
+use users::{User, Users};
+
+use crate::compile::{CompiledFlag, Compiler, compile_flag, compile_segment};
+use crate::fault::{At, Faults};
+use crate::matcher::{Interner, Scope};
+use crate::segments::Segments;
+use crate::shards::{Keyed, Shards};
+use crate::{Attributes, Fault, Flag, Segment};
 
 /// All flags and segments of one environment, compiled. Never changes: every edit gives a new one that shares
 /// whatever was not edited, so that both cloning and editing stay cheap with a hundred thousand flags.
 #[derive(Debug, Clone)]
 pub struct Ruleset {
     attributes: Arc<Attributes>,
-    flags: Vec<Arc<CompiledFlag>>,
+    flags: Shards<Arc<CompiledFlag>>,
+    segments: Arc<Segments>,
+    /// By flag: which flags have it as prerequisite.
+    dependents: Shards<Users>,
+    /// By segment: which flags and segments ask about it.
+    segment_users: Shards<Users>,
+}
+
+impl Keyed for Arc<CompiledFlag> {
+    fn key(&self) -> &str {
+        &self.key
+    }
 }
 
 impl Ruleset {
     /// No flags and no segments.
     pub fn new(attributes: Arc<Attributes>) -> Ruleset {
-        Ruleset { attributes, flags: Vec::new() }
+        Ruleset {
+            attributes,
+            flags: Shards::new(),
+            segments: Arc::default(),
+            dependents: Shards::new(),
+            segment_users: Shards::new(),
+        }
     }
 
-    /// Compiles everything at once. Flags may come in any order. What is broken, or needs something that is, is left
-    /// out and reported with its key.
+    /// Compiles everything at once. Flags and segments may come in any order. What is broken, or needs something that
+    /// is, is left out and reported with its key.
     pub fn load(
         attributes: Arc<Attributes>,
         segments: impl Iterator<Item = Segment>,
         flags: impl Iterator<Item = (Flag, u64)>,
     ) -> (Ruleset, Vec<(String, Vec<Fault>)>) {
-        let _ = (segments.count(), flags.count());
-        (Ruleset::new(attributes), Vec::new())
+        load::load(attributes, segments, flags)
     }
 
     /// The attributes that conditions may use.
@@ -34,13 +61,15 @@ impl Ruleset {
         &self.attributes
     }
 
-    /// Adds or replaces a flag.
+    /// Adds or replaces a flag. Only this flag is compiled.
     ///
     /// # Errors
-    /// All faults, pointing into the JSON form: of the flag itself, and of what it refers to.
+    /// All faults, pointing into the flag's canonical JSON: in the flag itself, in what it refers to, and in what
+    /// refers to it.
     pub fn put_flag(&self, flag: &Flag, revision: u64) -> Result<Ruleset, Vec<Fault>> {
-        let _ = (flag, revision);
-        Ok(self.clone())
+        let mut next = self.clone();
+        next.insert_flag(flag, revision, &mut Interner::default())?;
+        Ok(next)
     }
 
     /// Removes a flag; without effect when there is none.
@@ -48,34 +77,66 @@ impl Ruleset {
     /// # Errors
     /// While other flags have it as prerequisite, one fault naming them.
     pub fn remove_flag(&self, key: &str) -> Result<Ruleset, Vec<Fault>> {
-        let _ = key;
-        Ok(self.clone())
+        if let Some(users) = self.dependents.get(key) {
+            let message = format!(
+                "this flag is required by {users}; take it out of their `prerequisites` first"
+            );
+            return Err(vec![Fault::new("", message)]);
+        }
+        let mut next = self.clone();
+        if let Some(flag) = self.flags.get(key) {
+            let user = User::Flag(flag.key.clone());
+            let required = flag.prerequisites().iter().map(|required| &required.flag);
+            users::replace(&mut next.dependents, &user, required, std::iter::empty());
+            let asked = flag.segments().iter();
+            users::replace(&mut next.segment_users, &user, asked, std::iter::empty());
+            next.flags.remove(key);
+        }
+        Ok(next)
     }
 
-    /// Adds or replaces a segment.
+    /// Adds or replaces a segment. No flag is compiled again.
     ///
     /// # Errors
-    /// All faults, pointing into the JSON form.
+    /// All faults, pointing into the segment's canonical JSON.
     pub fn put_segment(&self, segment: &Segment) -> Result<Ruleset, Vec<Fault>> {
-        let _ = segment;
-        Ok(self.clone())
+        let mut next = self.clone();
+        next.insert_segment(segment, &mut Interner::default())?;
+        Ok(next)
     }
 
     /// Removes a segment; without effect when there is none.
     ///
     /// # Errors
-    /// While flags or segments use it, one fault naming them.
+    /// While flags or segments ask about it, one fault naming them.
     pub fn remove_segment(&self, key: &str) -> Result<Ruleset, Vec<Fault>> {
-        let _ = key;
-        Ok(self.clone())
+        if let Some(users) = self.segment_users.get(key) {
+            let message =
+                format!("this segment is used by {users}; take it out of their conditions first");
+            return Err(vec![Fault::new("", message)]);
+        }
+        let mut next = self.clone();
+        let position = self.segments.position(key);
+        if let Some(segment) = position.and_then(|position| self.segments.at(position)) {
+            let user = User::Segment(segment.key.clone());
+            users::replace(
+                &mut next.segment_users,
+                &user,
+                segment.asks.iter(),
+                std::iter::empty(),
+            );
+            Arc::make_mut(&mut next.segments).remove(key);
+        }
+        Ok(next)
     }
 
     /// The flag of this key.
+    #[inline]
     pub fn flag(&self, key: &str) -> Option<&CompiledFlag> {
-        self.flags.iter().find(|flag| &**flag.key() == key).map(AsRef::as_ref)
+        self.flags.get(key).map(AsRef::as_ref)
     }
 
-    /// All flags, in no particular order.
+    /// All flags, in no order that means anything.
     pub fn flags(&self) -> impl Iterator<Item = &CompiledFlag> {
         self.flags.iter().map(AsRef::as_ref)
     }
@@ -87,37 +148,98 @@ impl Ruleset {
 
     /// Whether there is no flag.
     pub fn is_empty(&self) -> bool {
-        self.flags.is_empty()
+        self.len() == 0
     }
 
-    /// Decides what a caller gets. Neither locks nor allocates.
-    pub fn evaluate<'r>(&'r self, flag: &'r CompiledFlag, context: &Context<'_>) -> Evaluation<'r> {
-        let _ = context;
-        let variant = flag.variants().first();
-        variant.map_or_else(unreachable_variant, |variant| Evaluation {
-            variant,
-            reason: Reason::Static,
-        })
+    /// Whether there is a segment of this key.
+    pub fn has_segment(&self, key: &str) -> bool {
+        self.segments.position(key).is_some()
     }
 
-    /// Says why a caller gets what it gets.
-    pub fn explain(&self, flag: &CompiledFlag, context: &Context<'_>) -> Explanation {
-        let evaluation = self.evaluate(flag, context);
-        Explanation {
-            flag: flag.key().to_string(),
-            revision: flag.revision(),
-            value: evaluation.variant.value.clone(),
-            variant: evaluation.variant.name.to_string(),
-            reason: evaluation.reason,
-            summary: String::new(),
-            prerequisites: Vec::new(),
-            targets: Vec::new(),
-            rules: Vec::new(),
-            rollout: None,
-        }
+    #[inline]
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Nothing is changed before everything was checked.
+    fn insert_flag(
+        &mut self,
+        flag: &Flag,
+        revision: u64,
+        texts: &mut Interner,
+    ) -> Result<(), Vec<Fault>> {
+        let mut compiler = Compiler {
+            attributes: &self.attributes,
+            scope: Scope {
+                texts,
+                segments: Some(&self.segments),
+            },
+        };
+        let mut faults = Faults::default();
+        let compiled = compile_flag(flag, revision, &mut compiler);
+        prerequisites::check(self, flag, &mut faults);
+        let compiled = match compiled {
+            Ok(compiled) => faults.or(Arc::new(compiled))?,
+            Err(found) => return Err(found.into_iter().chain(faults.into_vec()).collect()),
+        };
+        let user = User::Flag(compiled.key.clone());
+        let before = self.flags.get(&compiled.key).cloned();
+        let before = before.as_deref();
+        let required = |flag: &CompiledFlag| -> Vec<Arc<str>> {
+            flag.prerequisites()
+                .iter()
+                .map(|required| required.flag.clone())
+                .collect()
+        };
+        let old = before.map(required).unwrap_or_default();
+        users::replace(
+            &mut self.dependents,
+            &user,
+            old.iter(),
+            required(&compiled).iter(),
+        );
+        let old = before.map(CompiledFlag::segments).unwrap_or_default();
+        users::replace(
+            &mut self.segment_users,
+            &user,
+            old.iter(),
+            compiled.segments().iter(),
+        );
+        self.flags.put(compiled);
+        Ok(())
+    }
+
+    fn insert_segment(
+        &mut self,
+        segment: &Segment,
+        texts: &mut Interner,
+    ) -> Result<(), Vec<Fault>> {
+        let mut compiler = Compiler {
+            attributes: &self.attributes,
+            scope: Scope {
+                texts,
+                segments: Some(&self.segments),
+            },
+        };
+        let compiled = compile_segment(segment, &mut compiler)?;
+        let mut faults = Faults::default();
+        self.segments
+            .check_nesting(&compiled, &At::ROOT.member("conditions"), &mut faults);
+        let compiled = faults.or(compiled)?;
+        let user = User::Segment(compiled.key.clone());
+        let position = self.segments.position(&compiled.key);
+        let before = position.and_then(|position| self.segments.at(position));
+        let old = before.map(|before| before.asks.clone()).unwrap_or_default();
+        users::replace(
+            &mut self.segment_users,
+            &user,
+            old.iter(),
+            compiled.asks.iter(),
+        );
+        Arc::make_mut(&mut self.segments).put(compiled);
+        Ok(())
     }
 }
 
-fn unreachable_variant<'r>() -> Evaluation<'r> {
-    unreachable!("a compiled flag has at least one variant")
-}
+#[cfg(test)]
+mod tests {}
