@@ -129,7 +129,7 @@ impl Step {
 
     fn run(self, workspace: &Workspace) -> Result<()> {
         match self {
-            Self::Fmt => process::run(at(workspace).args(["fmt", "--all", "--check"])),
+            Self::Fmt => fmt(workspace),
             Self::Clippy => process::run(at(workspace).args([
                 "clippy",
                 "--workspace",
@@ -159,12 +159,29 @@ fn at(workspace: &Workspace) -> Command {
     command
 }
 
+/// The workspace, and the bench that is one of its own.
+fn fmt(workspace: &Workspace) -> Result<()> {
+    process::run(at(workspace).args(["fmt", "--all", "--check"]))?;
+    let bench = ["--manifest-path", "benches/engine/Cargo.toml"];
+    process::run(at(workspace).arg("fmt").args(bench).arg("--check"))
+}
+
 fn deny(workspace: &Workspace) -> Result<()> {
     let program = tool::cargo_deny(workspace)?;
     let deny = |arguments: &[&str]| {
-        process::run(Command::new(&program).current_dir(&workspace.root).args(arguments))
+        process::run(
+            Command::new(&program)
+                .current_dir(&workspace.root)
+                .args(arguments),
+        )
     };
-    deny(&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
+    deny(&[
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ])?;
     if advisories().is_some_and(|database| database.is_dir()) {
         return deny(&["--offline", "check", "advisories"]);
     }

@@ -1,0 +1,150 @@
+//! A small HTTP/1.1 client: enough to set a bench up, with no dependency.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection to a port of this machine that is used again and again.
+pub(crate) struct Client {
+    port: u16,
+    token: Option<String>,
+    stream: BufReader<TcpStream>,
+}
+
+/// Status and body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    /// Connects; fails when nobody listens.
+    pub(crate) fn connect(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .with_context(|| format!("connect to port {port}"))?;
+        stream
+            .set_nodelay(true)
+            .context("switch off Nagle's algorithm")?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .context("bound the waiting")?;
+        Ok(Self {
+            port,
+            token: None,
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// The same connection, sending this bearer token from now on.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// `GET path`.
+    pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
+        self.send("GET", path, "")
+    }
+
+    /// `POST path` with a JSON body; fails unless the answer is a success. Returns the answered JSON, if any.
+    pub(crate) fn post(&mut self, path: &str, document: &Value) -> Result<Value> {
+        let Answer { status, body } = self.send("POST", path, &document.to_string())?;
+        if !(200..300).contains(&status) {
+            bail!(
+                "POST {path} was answered with {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
+        let authorization = self.token.as_ref();
+        let authorization = authorization.map_or_else(String::new, |token| {
+            format!("authorization: Bearer {token}\r\n")
+        });
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n{authorization}\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.port,
+            body.len()
+        );
+        self.stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .context("send a request")?;
+        read_answer(&mut self.stream).with_context(|| format!("read the answer to {method} {path}"))
+    }
+}
+
+fn read_answer(stream: &mut impl BufRead) -> Result<Answer> {
+    let status = line(stream)?;
+    let status = status
+        .split_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .with_context(|| format!("`{status}` is no status line"))?;
+    let mut length = 0;
+    loop {
+        let header = line(stream)?.to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        ensure!(
+            !header.starts_with("transfer-encoding:"),
+            "the answer has no length"
+        );
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value
+                .trim()
+                .parse()
+                .context("read the length of the answer")?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream
+        .read_exact(&mut body)
+        .context("read the body of the answer")?;
+    Ok(Answer { status, body })
+}
+
+fn line(stream: &mut impl BufRead) -> Result<String> {
+    let mut line = String::new();
+    ensure!(
+        stream.read_line(&mut line)? > 0,
+        "the connection was closed"
+    );
+    Ok(line.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_to_its_end_and_no_further() {
+        let mut stream =
+            &b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 204 No\r\n\r\n"[..];
+        let first = read_answer(&mut stream).unwrap();
+        assert_eq!((first.status, &first.body[..]), (201, &b"{}"[..]));
+        let second = read_answer(&mut stream).unwrap();
+        assert_eq!((second.status, second.body.len()), (204, 0));
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_an_error() {
+        for answer in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
+            "x\r\n\r\n",
+        ] {
+            assert!(read_answer(&mut answer.as_bytes()).is_err(), "{answer:?}");
+        }
+    }
+}
