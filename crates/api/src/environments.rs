@@ -6,7 +6,7 @@ use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoRespo
 use flagbase_core::{
     catalog::Document,
     environments::{Environment, Environments},
-    flags::{Asked, view},
+    flags::view,
     refusal::{Class, Precondition, Refusal},
 };
 use serde_json::Value;
@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
-    request::{Known, Seen, Tagged, Why},
+    request::{Editing, Known, Tagged},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
@@ -51,13 +51,11 @@ async fn list(
 )]
 async fn create(
     Extension(environments): Extension<Arc<Environments>>,
-    Known(caller): Known,
-    Why(reason): Why,
+    edit: Editing,
     Body(environment): Body<Environment>,
 ) -> Reply<impl IntoResponse> {
     let key = environment.key.clone();
-    let asked = Asked { caller: &caller, environment: "", reason: &reason };
-    let made = environments.put(asked, environment, Precondition::Absent).await;
+    let made = environments.put(edit.asked(), environment, Precondition::Absent).await;
     let (document, _) = made.map_err(|refusal| match refusal.class {
         Class::Stale => Refusal::new(
             Class::Conflict,
@@ -91,17 +89,15 @@ async fn get(
 )]
 async fn put(
     Extension(environments): Extension<Arc<Environments>>,
-    Known(caller): Known,
+    edit: Editing,
     Path(key): Path<String>,
-    (Seen(seen), Why(reason)): (Seen, Why),
     Body(environment): Body<Environment>,
 ) -> Reply<impl IntoResponse> {
     if environment.key != key {
         let message = format!("the body says `{}`, the address `{key}`; a key cannot be changed", environment.key);
         return Err(Refusal::fault("/key", message).into());
     }
-    let asked = Asked { caller: &caller, environment: "", reason: &reason };
-    let (document, new) = environments.put(asked, environment, seen).await?;
+    let (document, new) = environments.put(edit.asked(), environment, edit.seen).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
@@ -114,11 +110,9 @@ async fn put(
 )]
 async fn delete(
     Extension(environments): Extension<Arc<Environments>>,
-    Known(caller): Known,
+    edit: Editing,
     Path(key): Path<String>,
-    (Seen(seen), Why(reason)): (Seen, Why),
 ) -> Reply<StatusCode> {
-    let asked = Asked { caller: &caller, environment: "", reason: &reason };
-    environments.delete(asked, &key, seen).await?;
+    environments.delete(edit.asked(), &key, edit.seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,10 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
-    caller::Caller,
     catalog::{Document, Page},
     feed::Feed,
-    flags::{Asked, Flags, HistoryPage, Preview, Revert, Seen, not_found, view},
+    flags::{Flags, HistoryPage, Preview, Revert, Seen, not_found, view},
     metrics::Recorder,
     permissions::Permission,
     refusal::{Class, Refusal},
@@ -27,7 +26,7 @@ use crate::{
     body::Body,
     events::ChangeView,
     problem::{Problem, ProblemBody, Reply},
-    request::{Known, Paging, Scope, Seen as IfMatch, Tagged, Why, bad_query, check_reason, next_page, query},
+    request::{At, Editing, Paging, Tagged, bad_query, check_reason, next_page, query},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
@@ -47,10 +46,6 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
     Tagged(document.revision, Json(view(document)))
 }
 
-fn asked<'a>(caller: &'a Caller, environment: &'a str, reason: &'a str) -> Asked<'a> {
-    Asked { caller, environment, reason }
-}
-
 /// The flags of an environment, by key.
 #[utoipa::path(
     get, path = "/api/v1/flags", tag = "flags",
@@ -60,8 +55,7 @@ fn asked<'a>(caller: &'a Caller, environment: &'a str, reason: &'a str) -> Asked
 )]
 async fn list(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Paging { after, search, limit }: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
     let documents = flags.list(&caller, &environment, Page { after, search, limit }).await?;
@@ -80,12 +74,10 @@ async fn list(
 )]
 async fn create(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
-    Why(reason): Why,
+    edit: Editing,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let document = flags.create(asked(&caller, &environment, &reason), &body).await?;
+    let document = flags.create(edit.asked(), &body).await?;
     Ok((StatusCode::CREATED, shown(&document)))
 }
 
@@ -96,8 +88,7 @@ async fn create(
 )]
 async fn get(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&flags.get(&caller, &environment, &key).await?))
@@ -113,14 +104,11 @@ async fn get(
 )]
 async fn put(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    (IfMatch(seen), Why(reason)): (IfMatch, Why),
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let asked = asked(&caller, &environment, &reason);
-    let (document, new) = flags.put(asked, &key, body, seen).await?;
+    let (document, new) = flags.put(edit.asked(), &key, body, edit.seen).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
@@ -135,14 +123,11 @@ async fn put(
 )]
 async fn patch(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    (IfMatch(seen), Why(reason)): (IfMatch, Why),
     Body(patch): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let asked = asked(&caller, &environment, &reason);
-    Ok(shown(&flags.patch(asked, &key, &patch, seen).await?))
+    Ok(shown(&flags.patch(edit.asked(), &key, &patch, edit.seen).await?))
 }
 
 /// Deletes a flag.
@@ -154,12 +139,10 @@ async fn patch(
 )]
 async fn delete(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    (IfMatch(seen), Why(reason)): (IfMatch, Why),
 ) -> Reply<StatusCode> {
-    flags.delete(asked(&caller, &environment, &reason), &key, seen).await?;
+    flags.delete(edit.asked(), &key, edit.seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -170,12 +153,10 @@ async fn delete(
 )]
 async fn bulk(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
-    Why(reason): Why,
+    edit: Editing,
     Body(bodies): Body<Vec<Value>>,
 ) -> Reply<Json<Value>> {
-    let (created, updated) = flags.put_many(asked(&caller, &environment, &reason), &bodies).await?;
+    let (created, updated) = flags.put_many(edit.asked(), &bodies).await?;
     Ok(Json(serde_json::json!({"created": created, "updated": updated})))
 }
 
@@ -187,12 +168,10 @@ async fn bulk(
 )]
 async fn enable(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    Why(reason): Why,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&flags.set_enabled(asked(&caller, &environment, &reason), &key, true).await?))
+    Ok(shown(&flags.set_enabled(edit.asked(), &key, true).await?))
 }
 
 /// Turns a flag off for everyone.
@@ -203,12 +182,10 @@ async fn enable(
 )]
 async fn disable(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    Why(reason): Why,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&flags.set_enabled(asked(&caller, &environment, &reason), &key, false).await?))
+    Ok(shown(&flags.set_enabled(edit.asked(), &key, false).await?))
 }
 
 /// What the caller sees of a flag; with `?explain=1` also why.
@@ -218,9 +195,9 @@ async fn disable(
     responses((status = 200, body = Value), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn evaluate(
-    (Extension(feed), Extension(recorder)): (Extension<Arc<Feed>>, Extension<Arc<Recorder>>),
-    Known(caller): Known,
-    Scope(environment): Scope,
+    Extension(feed): Extension<Arc<Feed>>,
+    Extension(recorder): Extension<Arc<Recorder>>,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     request: Request,
 ) -> Reply<Response> {
@@ -253,8 +230,7 @@ async fn evaluate(
 )]
 async fn preview(
     Extension(feed): Extension<Arc<Feed>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     uri: axum::http::Uri,
     Body(body): Body<PreviewBody>,
@@ -274,8 +250,7 @@ async fn preview(
 )]
 async fn evaluate_all(
     Extension(feed): Extension<Arc<Feed>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     headers: HeaderMap,
 ) -> Reply<Response> {
     let snapshot = feed.snapshots().load();
@@ -321,8 +296,7 @@ struct PreviewBody {
 )]
 async fn history(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     Paging { limit, .. }: Paging,
     request: Request,
@@ -357,16 +331,16 @@ struct RevertBody {
 )]
 async fn revert(
     Extension(flags): Extension<Arc<Flags>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    mut edit: Editing,
     Path(key): Path<String>,
-    (IfMatch(seen), Why(reason)): (IfMatch, Why),
     Body(body): Body<RevertBody>,
 ) -> Reply<impl IntoResponse> {
-    let reason = body.reason.unwrap_or(reason);
-    check_reason(&reason)?;
-    let revert = Revert { revision: body.revision, seen };
-    let document = flags.revert(asked(&caller, &environment, &reason), &key, revert).await?;
+    if let Some(reason) = body.reason {
+        check_reason(&reason)?;
+        edit.reason = reason;
+    }
+    let revert = Revert { revision: body.revision, seen: edit.seen };
+    let document = flags.revert(edit.asked(), &key, revert).await?;
     Ok(shown(&document))
 }
 

@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
-    request::{Known, Scope},
+    request::{At, Known},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
@@ -32,22 +32,27 @@ pub(crate) fn router() -> OpenApiRouter {
 #[derive(Debug, Serialize, ToSchema)]
 struct OverrideView {
     /// The environment's key.
-    environment: Arc<str>,
+    environment: String,
     /// The flag's key.
-    flag: Arc<str>,
+    flag: String,
     /// The variant served to this session.
-    variant: Arc<str>,
+    variant: String,
     /// When it was set.
     #[schema(value_type = String, format = DateTime)]
     set_at: Timestamp,
     /// Who set it.
-    set_by: Arc<str>,
+    set_by: String,
 }
 
 impl From<Override> for OverrideView {
     fn from(set: Override) -> Self {
-        let Override { environment, flag, variant, set_at, set_by } = set;
-        Self { environment, flag, variant, set_at, set_by }
+        Self {
+            environment: set.environment.to_string(),
+            flag: set.flag.to_string(),
+            variant: set.variant.to_string(),
+            set_at: set.set_at,
+            set_by: set.set_by.to_string(),
+        }
     }
 }
 
@@ -79,8 +84,7 @@ struct Whose {
 )]
 async fn set(
     Extension(overrides): Extension<Arc<Overrides>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     Query(whose): Query<Whose>,
     Body(body): Body<OverrideBody>,
@@ -102,8 +106,7 @@ async fn set(
 )]
 async fn remove(
     Extension(overrides): Extension<Arc<Overrides>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Reply<StatusCode> {

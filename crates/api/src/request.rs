@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{FromRequestParts, OptionalFromRequestParts},
+    extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
     caller::{Caller, Peer, Principal},
     catalog::Revision,
+    flags::Asked,
     identity::Identity,
     refusal::{Class, Precondition, Refusal},
     snapshot::DEFAULT_ENVIRONMENT,
@@ -84,6 +85,48 @@ impl<S: Sync> FromRequestParts<S> for Scope {
             Principal::Key(key) => key.environment.as_str().into(),
             _ => DEFAULT_ENVIRONMENT.into(),
         }))
+    }
+}
+
+/// Who reads where.
+pub(crate) struct At {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) environment: Arc<str>,
+}
+
+impl<S: Sync> FromRequestParts<S> for At {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Known(caller) = Known::from_request_parts(parts, state).await?;
+        let Scope(environment) = Scope::from_request_parts(parts, state).await?;
+        Ok(Self { caller, environment })
+    }
+}
+
+/// Who changes something, where, why, and what he saw of it.
+pub(crate) struct Editing {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) environment: Arc<str>,
+    pub(crate) reason: String,
+    pub(crate) seen: Precondition,
+}
+
+impl Editing {
+    /// The same, as use cases take it.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked { caller: &self.caller, environment: &self.environment, reason: &self.reason }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Editing {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let At { caller, environment } = At::from_request_parts(parts, state).await?;
+        let Why(reason) = Why::from_request_parts(parts, state).await?;
+        let Seen(seen) = Seen::from_request_parts(parts, state).await?;
+        Ok(Self { caller, environment, reason, seen })
     }
 }
 
@@ -223,12 +266,3 @@ pub(crate) fn next_page(path: &str, scope: &str, last: Option<&str>, full: bool)
 
 /// How long a request body may take to arrive.
 pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
-
-impl<S: Sync> OptionalFromRequestParts<S> for Known {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
-        let caller = caller(parts).await?;
-        Ok((!caller.is_nobody()).then_some(Self(caller)))
-    }
-}

@@ -10,7 +10,7 @@ use axum::{
 };
 use flagbase_core::{
     catalog::{Document, Page},
-    flags::{Asked, view},
+    flags::view,
     segments::Segments,
 };
 use serde_json::Value;
@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
-    request::{Known, Paging, Scope, Seen, Tagged, Why, next_page},
+    request::{At, Editing, Paging, Tagged, next_page},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
@@ -39,8 +39,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 )]
 async fn list(
     Extension(segments): Extension<Arc<Segments>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Paging { after, search, limit }: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
     let documents = segments.list(&caller, &environment, Page { after, search, limit }).await?;
@@ -58,13 +57,10 @@ async fn list(
 )]
 async fn create(
     Extension(segments): Extension<Arc<Segments>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
-    Why(reason): Why,
+    edit: Editing,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let asked = Asked { caller: &caller, environment: &environment, reason: &reason };
-    let document = segments.create(asked, &body).await?;
+    let document = segments.create(edit.asked(), &body).await?;
     Ok((StatusCode::CREATED, shown(&document)))
 }
 
@@ -76,8 +72,7 @@ async fn create(
 )]
 async fn get(
     Extension(segments): Extension<Arc<Segments>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&segments.get(&caller, &environment, &key).await?))
@@ -93,14 +88,11 @@ async fn get(
 )]
 async fn put(
     Extension(segments): Extension<Arc<Segments>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    (Seen(seen), Why(reason)): (Seen, Why),
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let asked = Asked { caller: &caller, environment: &environment, reason: &reason };
-    let (document, new) = segments.put(asked, &key, body, seen).await?;
+    let (document, new) = segments.put(edit.asked(), &key, body, edit.seen).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
@@ -114,12 +106,9 @@ async fn put(
 )]
 async fn delete(
     Extension(segments): Extension<Arc<Segments>>,
-    Known(caller): Known,
-    Scope(environment): Scope,
+    edit: Editing,
     Path(key): Path<String>,
-    (Seen(seen), Why(reason)): (Seen, Why),
 ) -> Reply<StatusCode> {
-    let asked = Asked { caller: &caller, environment: &environment, reason: &reason };
-    segments.delete(asked, &key, seen).await?;
+    segments.delete(edit.asked(), &key, edit.seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -114,12 +114,12 @@ impl Overrides {
         let scope = snapshot.require_environment(environment)?;
         target.caller.require(&snapshot, scope, Permission::FlagOverride)?;
         let flag = scope.rules.flag(key).ok_or_else(|| not_found(scope, key))?;
-        let found = flag.variants().iter().find(|variant| match &instead {
+        let found = flag.variants().find(|variant| match &instead {
             Instead::Variant(name) => *variant.name == **name,
             Instead::Value(value) => variant.value == *value,
         });
         found.map(|variant| Arc::clone(&variant.name)).ok_or_else(|| {
-            let names: Vec<_> = flag.variants().iter().map(|variant| format!("`{}`", variant.name)).collect();
+            let names: Vec<_> = flag.variants().map(|variant| format!("`{}`", variant.name)).collect();
             let pointer = match instead {
                 Instead::Variant(_) => "/variant",
                 Instead::Value(_) => "/value",
