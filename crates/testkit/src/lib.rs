@@ -1,1 +1,24 @@
-//! testkit
+//!
+//! Fakes pass the same suites as the real adapters, so that a test against a fake says something about
+//! the product. Everything here panics freely: it runs in tests.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+pub mod accounts;
+pub mod catalog;
+pub mod clock;
+pub mod contract;
+pub mod ledger;
+pub mod memory;
+pub mod model;
+pub mod random;
+
+pub use self::{
+    clock::FixedClock,
+    contract::Stores,
+    memory::{Memory, MemoryAccounts, MemoryCatalog, MemoryLedger},
+    random::SeededRandom,
+};
