@@ -90,7 +90,7 @@ struct Cost {
 impl Cost {
     fn of<'a>(
         ruleset: &Ruleset,
-        required: impl Iterator<Item = &'a str>,
+        required: &mut dyn Iterator<Item = &'a str>,
         changed: (&str, Cost),
     ) -> Cost {
         let mut cost = Cost {
@@ -101,8 +101,8 @@ impl Cost {
             let other = if key == changed.0 {
                 changed.1
             } else if let Some(flag) = ruleset.flag(key) {
-                let required = flag.prerequisites().iter().map(|required| &*required.flag);
-                Cost::of(ruleset, required, changed)
+                let mut required = flag.prerequisites().iter().map(|required| &*required.flag);
+                Cost::of(ruleset, &mut required, changed)
             } else {
                 Cost::default()
             };
@@ -132,11 +132,11 @@ impl Cost {
 }
 
 fn check_cost(ruleset: &Ruleset, flag: &Flag, at: &At<'_>, faults: &mut Faults) {
-    let required = flag
+    let mut required = flag
         .prerequisites
         .iter()
         .map(|required| required.flag.as_str());
-    let cost = Cost::of(ruleset, required, ("", Cost::default()));
+    let cost = Cost::of(ruleset, &mut required, ("", Cost::default()));
     if let Some(complaint) = cost.complaint() {
         faults.add(at, format!("{complaint}; require fewer flags"));
         return;
@@ -156,8 +156,8 @@ fn check_cost(ruleset: &Ruleset, flag: &Flag, at: &At<'_>, faults: &mut Faults) 
             let required = ruleset
                 .flag(user)
                 .map_or(&[][..], |flag| flag.prerequisites());
-            let required = required.iter().map(|required| &*required.flag);
-            let cost = Cost::of(ruleset, required, (&flag.key, cost));
+            let mut required = required.iter().map(|required| &*required.flag);
+            let cost = Cost::of(ruleset, &mut required, (&flag.key, cost));
             if let Some(complaint) = cost.complaint() {
                 let user = quote(user);
                 faults.add(
