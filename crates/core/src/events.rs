@@ -1,0 +1,146 @@
+//! Events: what the change log looks like from outside, how it is followed, and the port that carries it.
+
+mod cloud;
+mod following;
+mod pattern;
+mod seats;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    caller::Caller,
+    catalog::{BoxError, Change, Revision},
+    feed::Feed,
+    metrics::Meters,
+    permissions::Permission,
+    refusal::{Class, Refusal},
+    snapshot::Snapshot,
+    tasks::Tasks,
+};
+
+pub use cloud::{Bodies, CloudEvent};
+pub use following::{Follow, Following, Verify};
+pub use pattern::{Pattern, PatternError};
+use seats::Seats;
+
+/// The bus did not take the event.
+#[derive(Debug, thiserror::Error)]
+#[error("the event bus is unavailable")]
+pub struct BusError(#[source] pub BoxError);
+
+/// Carries events to whoever listens. At most once: listeners catch up from the change log by `flagbaseseq`.
+#[async_trait]
+pub trait EventBus: Send + Sync {
+    /// Hands the event over. Returns once the bus has it.
+    async fn publish(&self, event: &CloudEvent) -> Result<(), BusError>;
+}
+
+/// Changes looked at for one answer, at most: whoever may see little of a long log gets it in several answers.
+const MOST_SCANNED: usize = 10_000;
+
+/// Changes read from the store at once.
+const BATCH: u32 = 500;
+
+/// Shows the change log, and lets callers follow it.
+pub struct Events {
+    feed: Arc<Feed>,
+    meters: Arc<Meters>,
+    tasks: Tasks,
+    seats: Arc<Seats>,
+}
+
+/// A part of the change log.
+#[derive(Debug, Clone, Default)]
+pub struct ChangesPage {
+    /// The changes the caller may see, oldest first.
+    pub changes: Vec<Change>,
+    /// Where to go on; `None` at the end of the log.
+    pub next: Option<Revision>,
+}
+
+impl Events {
+    /// Events of the changes in `feed`; streams end when `tasks` are told to stop.
+    pub fn new(feed: Arc<Feed>, meters: Arc<Meters>, tasks: Tasks) -> Self {
+        Self { feed, meters, tasks, seats: Arc::default() }
+    }
+
+    /// Changes after `after` that the caller may see, at most `limit`; only those of `environment` when given.
+    pub async fn changes(
+        &self,
+        caller: &Caller,
+        environment: Option<&str>,
+        after: Revision,
+        limit: usize,
+    ) -> Result<ChangesPage, Refusal> {
+        let snapshot = self.admit(caller, environment)?;
+        let (mut page, mut cursor, mut scanned) = (ChangesPage::default(), after, 0);
+        while scanned < MOST_SCANNED {
+            let batch = self.feed.catalog().changes(cursor, BATCH).await?;
+            let whole = batch.len() == BATCH as usize;
+            scanned += batch.len();
+            for change in batch {
+                cursor = change.revision;
+                if of(environment, &change) && visible(&snapshot, caller, &change) {
+                    page.changes.push(change);
+                }
+                if page.changes.len() == limit {
+                    page.next = Some(cursor);
+                    return Ok(page);
+                }
+            }
+            if !whole {
+                return Ok(page);
+            }
+        }
+        page.next = Some(cursor);
+        Ok(page)
+    }
+
+    /// Follows the change log. The caller is verified again whenever something about him changes, by `verify`.
+    pub fn follow(&self, caller: Arc<Caller>, verify: Verify, follow: Follow) -> Result<Following, Refusal> {
+        self.admit(&caller, follow.environment.as_deref())?;
+        let seat = self.seats.take(&caller.id, &self.meters)?;
+        Ok(Following::new(Arc::clone(&self.feed), (caller, verify), follow, (seat, self.tasks.stopping())))
+    }
+
+    /// Fails for callers who may see no events at all.
+    fn admit(&self, caller: &Caller, environment: Option<&str>) -> Result<Arc<Snapshot>, Refusal> {
+        let snapshot = self.feed.snapshots().get();
+        caller.require_somebody()?;
+        match environment {
+            Some(key) => {
+                caller.require(&snapshot, snapshot.require_environment(key)?, Permission::EventRead)?;
+            }
+            None => {
+                let some = snapshot
+                    .environments()
+                    .any(|environment| caller.permissions(&snapshot, environment).allow(Permission::EventRead));
+                if !some && !may_see_global(&snapshot, caller) {
+                    let message = "you may not see the events of any environment; ask an administrator for a role \
+                                   that permits `event.read`";
+                    return Err(Refusal::new(Class::Forbidden, "forbidden", message));
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+/// Whether `change` is one of `environment`, when that is asked for.
+fn of(environment: Option<&str>, change: &Change) -> bool {
+    environment.is_none_or(|environment| *change.id.environment == *environment)
+}
+
+/// Whether the caller may see `change`: what belongs to no environment is for those who manage users.
+fn visible(snapshot: &Snapshot, caller: &Caller, change: &Change) -> bool {
+    match snapshot.environment(&change.id.environment) {
+        Some(environment) => caller.permissions(snapshot, environment).allow(Permission::EventRead),
+        None => may_see_global(snapshot, caller),
+    }
+}
+
+fn may_see_global(snapshot: &Snapshot, caller: &Caller) -> bool {
+    caller.require_everywhere(snapshot, Permission::UserManage).is_ok()
+}

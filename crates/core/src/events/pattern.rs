@@ -1,0 +1,122 @@
+//! Patterns of event types, with the wildcards of NATS.
+
+use std::str::FromStr;
+
+/// Which event types are meant: `flagbase.flag.*`, `flagbase.>`. `*` stands for one token, `>` at the end for one or
+/// more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    tokens: Vec<Token>,
+    rest: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Any,
+    Word(Box<str>),
+}
+
+/// What is wrong with a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Nothing between two dots, or nothing at all.
+    #[error("has an empty token; write it like `flagbase.flag.*`")]
+    EmptyToken,
+    /// `>` that is not the last token.
+    #[error("has `>` in the middle; it stands for the rest, so it comes last")]
+    RestInTheMiddle,
+    /// A wildcard as a part of a token, or a blank.
+    #[error("has a wildcard or a blank within a token; `*` stands for a whole token")]
+    BadToken,
+    /// More than 256 characters.
+    #[error("is longer than 256 characters; shorten it")]
+    TooLong,
+}
+
+impl Pattern {
+    /// Matches everything.
+    pub fn all() -> Self {
+        Self { tokens: Vec::new(), rest: true }
+    }
+
+    /// Whether `subject` is meant.
+    pub fn matches(&self, subject: &str) -> bool {
+        let mut given = subject.split('.');
+        for token in &self.tokens {
+            match (token, given.next()) {
+                (Token::Any, Some(_)) => {}
+                (Token::Word(word), Some(part)) if **word == *part => {}
+                _ => return false,
+            }
+        }
+        given.next().is_some() == self.rest
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if text.len() > 256 {
+            return Err(PatternError::TooLong);
+        }
+        let (head, rest) = match text.strip_suffix('>') {
+            Some("") => return Ok(Self::all()),
+            Some(head) => (head.strip_suffix('.').ok_or(PatternError::BadToken)?, true),
+            None => (text, false),
+        };
+        let token = |part: &str| match part {
+            "" => Err(PatternError::EmptyToken),
+            "*" => Ok(Token::Any),
+            ">" => Err(PatternError::RestInTheMiddle),
+            word if word.contains(['*', '>', ' ', '\t', '\r', '\n']) => Err(PatternError::BadToken),
+            word => Ok(Token::Word(word.into())),
+        };
+        Ok(Self { tokens: head.split('.').map(token).collect::<Result<_, _>>()?, rest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, subject: &str) -> bool {
+        pattern.parse::<Pattern>().unwrap().matches(subject)
+    }
+
+    #[test]
+    fn wildcards_mean_what_they_mean_in_nats() {
+        for (pattern, subject, expected) in [
+            ("flagbase.flag.disabled", "flagbase.flag.disabled", true),
+            ("flagbase.flag.disabled", "flagbase.flag.enabled", false),
+            ("flagbase.flag.*", "flagbase.flag.disabled", true),
+            ("flagbase.flag.*", "flagbase.flag", false),
+            ("flagbase.flag.*", "flagbase.flag.a.b", false),
+            ("flagbase.*.disabled", "flagbase.flag.disabled", true),
+            ("flagbase.>", "flagbase.flag.disabled", true),
+            ("flagbase.>", "flagbase", false),
+            (">", "flagbase", true),
+            ("*", "flagbase", true),
+            ("*", "flagbase.flag", false),
+            ("flagbase", "flagbase.flag", false),
+        ] {
+            assert_eq!(matches(pattern, subject), expected, "{pattern} and {subject}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_make_no_sense_are_refused() {
+        for (pattern, error) in [
+            ("", PatternError::EmptyToken),
+            ("a..b", PatternError::EmptyToken),
+            (".>", PatternError::EmptyToken),
+            ("a.>.b", PatternError::RestInTheMiddle),
+            ("a.b*", PatternError::BadToken),
+            ("a>", PatternError::BadToken),
+            ("a b", PatternError::BadToken),
+            (&"a".repeat(257), PatternError::TooLong),
+        ] {
+            assert_eq!(pattern.parse::<Pattern>(), Err(error), "{pattern}");
+        }
+    }
+}
