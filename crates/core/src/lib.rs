@@ -22,6 +22,7 @@ pub mod overrides;
 pub mod permissions;
 pub mod random;
 pub mod refusal;
+pub mod relay;
 pub mod roles;
 pub mod segments;
 pub mod snapshot;

@@ -24,7 +24,7 @@ impl Random for SystemRandom {
     }
 }
 
-impl dyn Random {
+impl dyn Random + '_ {
     /// `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
