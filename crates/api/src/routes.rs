@@ -1,0 +1,130 @@
+//! Gateway routes: translate in, call, translate out.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+use flagbase_core::{
+    catalog::{Document, Page},
+    gateway::{Preview, Question, Routes, view},
+};
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    body::Body,
+    problem::{ProblemBody, Reply},
+    request::{At, Editing, Paging, Tagged, next_page},
+};
+
+pub(crate) fn router() -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list, register))
+        .routes(routes!(get, put, delete))
+        .routes(routes!(test))
+}
+
+fn shown(document: &Document) -> Tagged<Json<Value>> {
+    Tagged(document.revision, Json(view(document)))
+}
+
+/// The gateway routes of an environment, by id.
+#[utoipa::path(
+    get, path = "/api/v1/gateway/routes", tag = "gateway",
+    params(("environment" = Option<String>, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query),
+        ("search" = Option<String>, Query)),
+    responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
+)]
+async fn list(
+    Extension(routes): Extension<Arc<Routes>>,
+    At { caller, environment }: At,
+    Paging { after, search, limit }: Paging,
+) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
+    let documents = routes.list(&caller, &environment, Page { after, search, limit }).await?;
+    let last = documents.last().map(|document| document.id.key.as_ref());
+    let full = documents.len() == limit as usize;
+    let headers = next_page("/api/v1/gateway/routes", &environment, last, full);
+    Ok((headers, Json(documents.iter().map(view).collect())))
+}
+
+/// Registers a route. In the first form, `{id?, pattern, backend_url, flag_key?}`, a route of the same pattern is
+/// replaced; in the full form, with `path`, a route that takes the same requests is a conflict.
+#[utoipa::path(
+    post, path = "/api/v1/gateway/routes", tag = "gateway", params(("environment" = Option<String>, Query)),
+    request_body = Value,
+    responses((status = 201, body = Value), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn register(
+    Extension(routes): Extension<Arc<Routes>>,
+    edit: Editing,
+    Body(body): Body<Value>,
+) -> Reply<impl IntoResponse> {
+    let registered = routes.register(edit.asked(), &body).await?;
+    Ok((StatusCode::CREATED, shown(&registered.document)))
+}
+
+/// One route.
+#[utoipa::path(
+    get, path = "/api/v1/gateway/routes/{id}", tag = "gateway",
+    params(("id" = String, Path), ("environment" = Option<String>, Query)),
+    responses((status = 200, body = Value), (status = 404, body = ProblemBody))
+)]
+async fn get(
+    Extension(routes): Extension<Arc<Routes>>,
+    At { caller, environment }: At,
+    Path(id): Path<String>,
+) -> Reply<impl IntoResponse> {
+    Ok(shown(&routes.get(&caller, &environment, &id).await?))
+}
+
+/// Replaces a whole route, or makes it.
+#[utoipa::path(
+    put, path = "/api/v1/gateway/routes/{id}", tag = "gateway",
+    params(("id" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    request_body = Value,
+    responses((status = 200, body = Value), (status = 201, body = Value), (status = 409, body = ProblemBody),
+        (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn put(
+    Extension(routes): Extension<Arc<Routes>>,
+    edit: Editing,
+    Path(id): Path<String>,
+    Body(body): Body<Value>,
+) -> Reply<impl IntoResponse> {
+    let registered = routes.put(edit.asked(), &id, body, edit.seen).await?;
+    let status = if registered.new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, shown(&registered.document)))
+}
+
+/// Deletes a route.
+#[utoipa::path(
+    delete, path = "/api/v1/gateway/routes/{id}", tag = "gateway",
+    params(("id" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 412, body = ProblemBody))
+)]
+async fn delete(
+    Extension(routes): Extension<Arc<Routes>>,
+    edit: Editing,
+    Path(id): Path<String>,
+) -> Reply<StatusCode> {
+    routes.delete(edit.asked(), &id, edit.seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says what would become of a request, `{method?, path, host?, headers?, ip?, caller?}`, and why; sends nothing.
+#[utoipa::path(
+    post, path = "/api/v1/gateway/routes/test", tag = "gateway", params(("environment" = Option<String>, Query)),
+    request_body = Value,
+    responses((status = 200, body = Value), (status = 422, body = ProblemBody))
+)]
+async fn test(
+    Extension(routes): Extension<Arc<Routes>>,
+    edit: Editing,
+    Body(question): Body<Question>,
+) -> Reply<Json<Preview>> {
+    Ok(Json(routes.test(edit.asked(), &question)?))
+}

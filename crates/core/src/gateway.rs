@@ -1,0 +1,31 @@
+//! The gateway's decisions: which route a request takes, who may take it, and to which upstream.
+//!
+//! [`decide`] is pure and synchronous: the built-in proxy calls it in process, other proxies reach it through their own
+//! doors, and all of them get the same answer. [`Routes`] is how routes are read and changed.
+
+mod addresses;
+mod compiled;
+mod config;
+mod decide;
+mod duration;
+mod parse;
+mod path;
+mod preview;
+mod route;
+mod routes;
+mod table;
+mod upstream;
+
+pub use addresses::{AddressPolicy, Denied};
+pub use compiled::{Answer, CompiledRoute, Target, Upstream};
+pub use config::{GatewayConfig, TrustedProxy};
+pub use decide::{Admission, Choice, Decision, Head, decide};
+use decide::context as decide_context;
+pub use path::{PathFault, clean};
+pub use preview::{Preview, Question};
+pub use route::{
+    HeaderMatch, HealthCheck, MatchValue, OffAnswer, PathMatch, Require, Route, StripPrefix, Timeouts,
+};
+pub use routes::{Registered, Routes, view};
+pub use table::{Found, RouteTable};
+pub use upstream::{Scheme, UpstreamUrl};

@@ -1,0 +1,243 @@
+//! Reading and changing routes: the use cases behind the API and the command line.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    caller::Caller,
+    catalog::{Document, DocumentId, Draft, Expect, Kind, Page, Write},
+    engine::{Fault, ValueKind},
+    feed::{Edit, Feed},
+    flags::Asked,
+    gateway::{AddressPolicy, CompiledRoute, Route},
+    permissions::Permission,
+    refusal::{Class, Precondition, Refusal},
+    snapshot::{EnvironmentSnapshot, Snapshot},
+};
+
+/// Reads and changes gateway routes.
+pub struct Routes {
+    pub(super) feed: Arc<Feed>,
+    addresses: AddressPolicy,
+}
+
+/// A route that was registered, and how.
+#[derive(Debug)]
+pub struct Registered {
+    /// As stored.
+    pub document: Document,
+    /// Whether it is new; the first API's form replaces a route of the same pattern.
+    pub new: bool,
+}
+
+impl Routes {
+    /// Routes kept in `feed`'s catalog, with upstreams where `addresses` allows.
+    pub fn new(feed: Arc<Feed>, addresses: AddressPolicy) -> Self {
+        Self { feed, addresses }
+    }
+
+    /// Routes of an environment, by id.
+    pub async fn list(&self, caller: &Caller, environment: &str, page: Page) -> Result<Vec<Document>, Refusal> {
+        self.permitted(caller, environment, Permission::RouteRead)?;
+        Ok(self.feed.catalog().list(Kind::Route, environment, page).await?)
+    }
+
+    /// One route.
+    pub async fn get(&self, caller: &Caller, environment: &str, id: &str) -> Result<Document, Refusal> {
+        self.permitted(caller, environment, Permission::RouteRead)?;
+        self.find(environment, id).await
+    }
+
+    /// Makes a route. A body that says `pattern` (the first API's form) replaces the route of that pattern; otherwise
+    /// a route that takes the same requests, or has the same id, is a conflict.
+    pub async fn register(&self, asked: Asked<'_>, body: &Value) -> Result<Registered, Refusal> {
+        self.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
+        let mut route = Route::from_json(body, self.addresses).map_err(Refusal::invalid)?;
+        let edit = self.feed.edit().await;
+        let snapshot = self.feed.snapshots().get();
+        let environment = snapshot.require_environment(asked.environment)?;
+        let by_pattern = body.get("pattern").is_some() && body.get("path").is_none();
+        let twin = twin(environment, &route);
+        match twin {
+            Some(twin) if by_pattern => route.id = twin.route.id.clone(),
+            Some(twin) => return Err(exists(&twin.route)),
+            None if route.id.is_empty() => route.id = self.feed.random().hex(16),
+            None if environment.routes.route(&route.id).is_some() => return Err(taken(&route.id)),
+            None => {}
+        }
+        let current = self.current(asked.environment, &route.id).await?;
+        let expect = Precondition::None
+            .expect(&format!("route `{}`", route.id), current.map(|document| document.revision))?;
+        let document = self.write(&edit, asked, (&route, expect)).await?;
+        Ok(Registered { document, new: expect == Expect::Absent })
+    }
+
+    /// Replaces a route, or makes it. Returns it and whether it is new.
+    pub async fn put(
+        &self,
+        asked: Asked<'_>,
+        id: &str,
+        mut body: Value,
+        seen: Precondition,
+    ) -> Result<Registered, Refusal> {
+        self.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
+        identify(&mut body, id)?;
+        let route = Route::from_json(&body, self.addresses).map_err(Refusal::invalid)?;
+        let edit = self.feed.edit().await;
+        let current = self.current(asked.environment, id).await?;
+        let expect = seen.expect(&format!("route `{id}`"), current.map(|document| document.revision))?;
+        let snapshot = self.feed.snapshots().get();
+        let environment = snapshot.require_environment(asked.environment)?;
+        if let Some(twin) = twin(environment, &route).filter(|twin| *twin.id != *id) {
+            return Err(exists(&twin.route));
+        }
+        let document = self.write(&edit, asked, (&route, expect)).await?;
+        Ok(Registered { document, new: expect == Expect::Absent })
+    }
+
+    /// Removes a route.
+    pub async fn delete(&self, asked: Asked<'_>, id: &str, seen: Precondition) -> Result<(), Refusal> {
+        self.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
+        let edit = self.feed.edit().await;
+        let current = self.find(asked.environment, id).await?;
+        let expect = seen.expect(&format!("route `{id}`"), Some(current.revision))?;
+        let (write, detail) = (Write::Delete, Value::Null);
+        let draft = Draft { id: current.id, verb: "deleted", expect, write, detail };
+        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        edit: &Edit<'_>,
+        asked: Asked<'_>,
+        (route, expect): (&Route, Expect),
+    ) -> Result<Document, Refusal> {
+        let snapshot = self.feed.snapshots().get();
+        check_flag(snapshot.require_environment(asked.environment)?, route).map_err(Refusal::invalid)?;
+        let draft = Draft {
+            id: DocumentId::new(Kind::Route, asked.environment, &route.id),
+            verb: if expect == Expect::Absent { "created" } else { "updated" },
+            expect,
+            write: Write::Put(route.to_json()),
+            detail: Value::Null,
+        };
+        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
+        self.find(asked.environment, &route.id).await
+    }
+
+    async fn current(&self, environment: &str, id: &str) -> Result<Option<Document>, Refusal> {
+        Ok(self.feed.catalog().get(&DocumentId::new(Kind::Route, environment, id)).await?)
+    }
+
+    async fn find(&self, environment: &str, id: &str) -> Result<Document, Refusal> {
+        match self.current(environment, id).await? {
+            Some(document) => Ok(document),
+            None => {
+                self.feed.snapshots().get().require_environment(environment)?;
+                let message = format!("route not found: `{id}` in environment `{environment}`");
+                Err(Refusal::not_found("route_not_found", message))
+            }
+        }
+    }
+
+    pub(super) fn permitted(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        permission: Permission,
+    ) -> Result<Arc<Snapshot>, Refusal> {
+        let snapshot = self.feed.snapshots().get();
+        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)?;
+        Ok(snapshot)
+    }
+}
+
+/// A route as it is shown: as stored, its pattern in the first API's form, and what the catalog knows of it.
+pub fn view(document: &Document) -> Value {
+    let mut body = document.body.clone();
+    let pattern = serde_json::from_value::<Route>(body.clone()).map(|route| route.pattern());
+    if let (Some(members), Ok(pattern)) = (body.as_object_mut(), pattern) {
+        members.insert("pattern".to_owned(), pattern.into());
+        members.insert("environment".to_owned(), json!(document.id.environment));
+        members.insert("revision".to_owned(), document.revision.into());
+        members.insert("created_at".to_owned(), json!(document.created_at));
+        members.insert("updated_at".to_owned(), json!(document.updated_at));
+    }
+    body
+}
+
+fn twin<'s>(environment: &'s EnvironmentSnapshot, route: &Route) -> Option<&'s Arc<CompiledRoute>> {
+    environment.routes.routes().find(|other| other.route.takes_same(route))
+}
+
+fn exists(twin: &Route) -> Refusal {
+    Refusal::new(
+        Class::Conflict,
+        "route_exists",
+        format!("route `{}` takes the same requests already; change it with PUT, or narrow this one", twin.id),
+    )
+}
+
+fn taken(id: &str) -> Refusal {
+    let message = format!("route `{id}` exists already; change it with PUT, or leave the id out");
+    Refusal::new(Class::Conflict, "route_exists", message)
+}
+
+/// Puts the id of the address into the body; refuses a body that says another.
+fn identify(body: &mut Value, id: &str) -> Result<(), Refusal> {
+    let Some(members) = body.as_object_mut() else {
+        return Err(Refusal::fault("", "expected an object, the route"));
+    };
+    match members.get("id").and_then(Value::as_str) {
+        Some(said) if said != id => {
+            Err(Refusal::fault("/id", format!("the body says `{said}`, the address `{id}`; an id cannot be changed")))
+        }
+        _ => {
+            members.insert("id".to_owned(), id.into());
+            Ok(())
+        }
+    }
+}
+
+/// A route can only ask a flag that exists, for variants that it has.
+fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Vec<Fault>> {
+    let Some(key) = &route.flag_key else { return Ok(()) };
+    let Some(flag) = environment.rules.flag(key) else {
+        let keys = environment.rules.flags().take(10_000).map(|flag| &**flag.key());
+        let hint = nearest(key, keys).map_or_else(
+            || "create it first".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let place = &environment.definition.key;
+        let message = format!("flag `{key}` does not exist in environment `{place}`; {hint}");
+        return Err(vec![Fault::new("/flag_key", message)]);
+    };
+    let unknown = route.variants.keys().filter(|variant| flag.variant(variant).is_none());
+    let mut faults: Vec<Fault> = unknown
+        .map(|variant| {
+            let known: Vec<_> = flag.variants().map(|v| format!("`{}`", v.name)).collect();
+            let message = format!("flag `{key}` has no variant `{variant}`; it has {}", known.join(", "));
+            Fault::new(format!("/variants/{}", variant.replace('~', "~0").replace('/', "~1")), message)
+        })
+        .collect();
+    let boolean = flag.kind() == ValueKind::Boolean;
+    if faults.is_empty() && route.backend_url.is_empty() && !boolean {
+        let left = flag.variants().filter(|v| !route.variants.contains_key(&*v.name));
+        faults.extend(left.take(1).map(|variant| {
+            let message = format!("variant `{}` of flag `{key}` goes nowhere; give it an upstream in `variants`, or set `backend_url`", variant.name);
+            Fault::new("/variants", message)
+        }));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The known name that `given` was most likely meant to be.
+pub(super) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|name| (strsim::jaro_winkler(given, name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, name)| name)
+}
