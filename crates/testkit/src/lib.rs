@@ -1,3 +1,4 @@
+//! Development only: fakes, one contract suite per port, a recording backend and a running server.
 //!
 //! Fakes pass the same suites as the real adapters, so that a test against a fake says something about
 //! the product. Everything here panics freely: it runs in tests.
@@ -8,6 +9,7 @@
 )]
 
 pub mod accounts;
+pub mod backend;
 pub mod catalog;
 pub mod clock;
 pub mod contract;
@@ -15,10 +17,13 @@ pub mod ledger;
 pub mod memory;
 pub mod model;
 pub mod random;
+pub mod server;
 
 pub use self::{
+    backend::{Backend, Received},
     clock::FixedClock,
     contract::Stores,
     memory::{Memory, MemoryAccounts, MemoryCatalog, MemoryLedger},
     random::SeededRandom,
+    server::{Reply, TestServer},
 };
