@@ -1,0 +1,158 @@
+//! The command line: what can be asked for, and who answers. One file per group of commands.
+
+mod admin;
+mod ask;
+mod backup;
+mod client;
+mod completions;
+mod config;
+mod credentials;
+mod doctor;
+mod document;
+mod environment;
+mod events;
+mod flag;
+mod guard;
+mod key;
+mod overrides;
+mod role;
+mod route;
+mod segment;
+mod session;
+mod settings;
+mod start;
+mod stream;
+mod user;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Environment;
+use crate::exit::{EXIT_CODES, Failure, Outcome};
+use settings::Global;
+
+const LONG_ABOUT: &str = "\
+Flagbase stands in front of your software. It knows who each caller is, decides which features that caller gets, sends \
+the request to the matching backend, measures what happened, and takes a feature back when it hurts.
+
+Begin with `flagbase start`: no configuration is needed.";
+
+/// Feature flags, identity and a gateway in one binary
+#[derive(Debug, Parser)]
+#[command(name = "flagbase", version, long_about = LONG_ABOUT, after_long_help = EXIT_CODES, propagate_version = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server
+    Start(start::StartArgs),
+    /// Show the version
+    Version(version::VersionArgs),
+    /// Show or check the configuration
+    Config(config::ConfigArgs),
+    /// Find out why something does not work
+    Doctor(doctor::DoctorArgs),
+    /// Administer accounts on the database directly, also while the server runs
+    Admin(admin::AdminArgs),
+    /// Save a copy of the database, also while the server runs
+    Backup(backup::BackupArgs),
+    /// Replace the database by a saved copy, while the server does not run
+    Restore(backup::RestoreArgs),
+    /// Log in to a server and remember the session
+    Login(session::LoginArgs),
+    /// End the remembered session
+    Logout(session::LogoutArgs),
+    /// Show who is logged in and what that permits
+    Whoami(session::WhoamiArgs),
+    /// Work with flags
+    Flag(flag::FlagArgs),
+    /// Work with segments: reusable sets of conditions
+    Segment(segment::SegmentArgs),
+    /// Work with environments
+    #[command(visible_alias = "env")]
+    Environment(environment::EnvironmentArgs),
+    /// Set flags for your own session only
+    Override(overrides::OverrideArgs),
+    /// Work with gateway routes
+    Route(route::RouteArgs),
+    /// Work with users
+    User(user::UserArgs),
+    /// Work with roles
+    Role(role::RoleArgs),
+    /// Work with API keys
+    Key(key::KeyArgs),
+    /// Work with guards: rules that take a flag back
+    Guard(guard::GuardArgs),
+    /// Follow what happens
+    Events(events::EventsArgs),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses the command line, runs the command, and says what failed.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli, &Environment::of_process()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli, environment: &Environment) -> Outcome {
+    let global = cli.global;
+    match cli.command {
+        Command::Start(args) => start::run(args, &global, environment),
+        Command::Version(args) => version::run(args),
+        Command::Config(args) => config::run(args, &global, environment),
+        Command::Completions(args) => completions::run(args),
+        other => small_runtime()?.block_on(run_async(other, &global, environment)),
+    }
+}
+
+async fn run_async(command: Command, global: &Global, environment: &Environment) -> Outcome {
+    match command {
+        Command::Doctor(args) => doctor::run(args, global, environment).await,
+        Command::Admin(args) => admin::run(args, global, environment).await,
+        Command::Backup(args) => backup::backup(args, global, environment).await,
+        Command::Restore(args) => backup::restore(args, global, environment).await,
+        Command::Login(args) => session::login(args, environment).await,
+        Command::Logout(args) => session::logout(args, environment).await,
+        Command::Whoami(args) => session::whoami(args, environment).await,
+        Command::Flag(args) => flag::run(args, environment).await,
+        Command::Segment(args) => segment::run(args, environment).await,
+        Command::Environment(args) => environment::run(args, environment).await,
+        Command::Override(args) => overrides::run(args, environment).await,
+        Command::Route(args) => route::run(args, environment).await,
+        Command::User(args) => user::run(args, environment).await,
+        Command::Role(args) => role::run(args, environment).await,
+        Command::Key(args) => key::run(args, environment).await,
+        Command::Guard(args) => guard::run(args, environment).await,
+        Command::Events(args) => events::run(args, environment).await,
+        Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => Ok(()),
+    }
+}
+
+/// One thread is enough for a command that asks a server and prints the answer.
+fn small_runtime() -> Outcome<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::plain(format!("cannot start: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,92 @@
+//! `flagbase backup` and `restore`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flagbase_core::clock::SystemClock;
+use flagbase_store::Progress;
+
+use super::ask;
+use super::settings::{self, Global, ServerArgs};
+use crate::config::Environment;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::place;
+use crate::{output, progress};
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write
+    file: PathBuf,
+    /// Replace the file when it exists
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The file to read
+    file: PathBuf,
+    /// Do not ask before the database is replaced
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(crate) async fn backup(args: BackupArgs, global: &Global, environment: &Environment) -> Outcome {
+    let config = settings::load(&args.server, global, environment)?.config;
+    if args.file.exists() && !args.force {
+        let message = format!("`{}` exists already", args.file.display());
+        return Err(Failure::new(Exit::Conflict, message).hint("choose another name, or give --force"));
+    }
+    let source = config.database.path;
+    if !source.exists() {
+        return Err(no_database(&source));
+    }
+    let file = args.file.clone();
+    let bar = progress::Pages::new("copying");
+    let meter = bar.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        flagbase_store::backup(&source, &file, &mut |now: Progress| meter.set(now.done, now.total))
+    });
+    let done = work.await.map_err(|error| Failure::plain(format!("cannot back up: {error}")))?;
+    bar.finish();
+    done.map_err(|error| place::failure(&error))?;
+    output::line(&place::absolute(&args.file).display().to_string())
+}
+
+pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &Environment) -> Outcome {
+    let config = settings::load(&args.server, global, environment)?.config;
+    if !args.file.exists() {
+        let message = format!("there is no file `{}`", args.file.display());
+        return Err(Failure::new(Exit::NotFound, message));
+    }
+    let database = place::database(&config);
+    if database.path.exists() {
+        let question = format!("Replace the database `{}`? A copy is kept.", database.path.display());
+        ask::confirm(&question, args.yes)?;
+    }
+    place::prepare(&config.server.data_dir)?;
+    let bar = progress::Pages::new("restoring");
+    let meter = bar.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let mut step = |now: Progress| meter.set(now.done, now.total);
+        flagbase_store::restore(&args.file, &database, &SystemClock, &mut step)
+    });
+    let done = work.await.map_err(|error| Failure::plain(format!("cannot restore: {error}")))?;
+    bar.finish();
+    let restored = done.map_err(|error| place::failure(&error))?;
+    output::say("restored; start the server again with `flagbase start`");
+    if let Some(kept) = restored.replaced {
+        output::say(&format!("the database that was there is kept in {}", place::absolute(&kept).display()));
+    }
+    Ok(())
+}
+
+/// There is nothing to work on.
+pub(crate) fn no_database(path: &std::path::Path) -> Failure {
+    Failure::new(Exit::NotFound, format!("there is no database `{}`", path.display()))
+        .hint("name it with --database, or run this where `flagbase start` runs")
+}

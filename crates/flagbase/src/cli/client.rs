@@ -1,0 +1,369 @@
+//! Talking to a server: one call in, a JSON document or a clear failure out.
+
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+use super::credentials::Credentials;
+use crate::config::{Environment, Secret};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{Format, Printer, View};
+use crate::progress;
+
+/// Where a server on this machine listens when nothing is configured.
+const DEFAULT_SERVER: &str = "http://localhost:8080";
+
+/// The longest a server may take to answer a command.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Arguments of every command that talks to a server.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClientArgs {
+    /// The server to talk to [default: the one last logged in to, else http://localhost:8080]
+    #[arg(long, global = true, value_name = "URL", env = "FLAGBASE_SERVER", hide_env_values = true)]
+    pub(crate) server: Option<String>,
+    /// The environment to work in [default: the server's default]
+    #[arg(short, long, global = true, value_name = "KEY", env = "FLAGBASE_ENVIRONMENT", hide_env_values = true)]
+    pub(crate) environment: Option<String>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    /// Say nothing but data and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Answer yes to every question
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Why, for the change log
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// A server, who we are there, and how to print what it answers.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<Secret>,
+    environment: Option<String>,
+    reason: Option<String>,
+    /// How to print answers.
+    pub(crate) printer: Printer,
+    /// Whether questions are answered beforehand.
+    pub(crate) yes: bool,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    method: Method,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Value>,
+    content_type: &'static str,
+    if_match: Option<String>,
+    if_none_match: bool,
+    scoped: bool,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Null when there was no body.
+    pub(crate) body: Value,
+    /// The revision of what was answered, for `If-Match`.
+    pub(crate) etag: Option<String>,
+    next: Option<String>,
+}
+
+impl Call {
+    fn new(method: Method, path: &[&str]) -> Self {
+        Self {
+            method,
+            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
+            query: Vec::new(),
+            body: None,
+            content_type: "application/json",
+            if_match: None,
+            if_none_match: false,
+            scoped: false,
+        }
+    }
+
+    pub(crate) fn get(path: &[&str]) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn delete(path: &[&str]) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    pub(crate) fn post(path: &[&str], body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::POST, path) }
+    }
+
+    pub(crate) fn put(path: &[&str], body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PUT, path) }
+    }
+
+    /// A JSON merge patch.
+    pub(crate) fn patch(path: &[&str], body: Value) -> Self {
+        let content_type = "application/merge-patch+json";
+        Self { body: Some(body), content_type, ..Self::new(Method::PATCH, path) }
+    }
+
+    pub(crate) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    pub(crate) fn query_some(self, name: &'static str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    /// Acts in the chosen environment.
+    pub(crate) fn scoped(mut self) -> Self {
+        self.scoped = true;
+        self
+    }
+
+    /// Fails with a conflict when somebody changed it since.
+    pub(crate) fn if_match(mut self, etag: Option<String>) -> Self {
+        self.if_match = etag;
+        self
+    }
+
+    /// Fails with a conflict when it exists.
+    pub(crate) fn create_only(mut self) -> Self {
+        self.if_none_match = true;
+        self
+    }
+}
+
+impl Client {
+    /// The server and the session these arguments, the environment and remembered sessions lead to.
+    pub(crate) fn new(args: &ClientArgs, environment: &Environment) -> Outcome<Self> {
+        let credentials = Credentials::load(&Credentials::path()?)?;
+        let server = args.server.clone().or_else(|| credentials.current.clone());
+        let base = parse_server(server.as_deref().unwrap_or(DEFAULT_SERVER))?;
+        let remembered = credentials.servers.get(base.as_str().trim_end_matches('/'));
+        let token = match (environment.get("FLAGBASE_TOKEN"), environment.get("FLAGBASE_TOKEN_FILE")) {
+            (Some(token), _) => Some(Secret::new(token)),
+            (None, Some(file)) => Some(super::ask::from_file(file.as_ref())?),
+            (None, None) => remembered.map(|login| Secret::new(login.token.clone())),
+        };
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("flagbase/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(|error| Failure::plain(format!("cannot set up a connection: {error}")))?;
+        Ok(Self {
+            http,
+            base,
+            token,
+            environment: args.environment.clone(),
+            reason: args.reason.clone(),
+            printer: Printer { format: args.output, quiet: args.quiet },
+            yes: args.yes,
+        })
+    }
+
+    /// The server's address without a slash at its end.
+    pub(crate) fn server(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Acts with this token instead of the remembered one.
+    pub(crate) fn with_token(mut self, token: Option<Secret>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Sends one request and reads the whole answer.
+    pub(crate) async fn send(&self, call: Call) -> Outcome<Answer> {
+        let request = self.request(&call)?.timeout(TIMEOUT);
+        let response = progress::during("waiting for the server", request.send())
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        self.read(response).await
+    }
+
+    /// Sends one request and returns the document it is answered with.
+    pub(crate) async fn call(&self, call: Call) -> Outcome<Value> {
+        self.send(call).await.map(|answer| answer.body)
+    }
+
+    /// All items of a listing, following its pages, at most `limit`.
+    pub(crate) async fn list(&self, call: Call, limit: Option<usize>) -> Outcome<Value> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut answer = self.send(call.query("limit", limit.min(1000))).await?;
+        let mut items = Vec::new();
+        loop {
+            match answer.body {
+                Value::Array(page) => items.extend(page),
+                other => return Ok(other),
+            }
+            let Some(next) = answer.next.filter(|_| items.len() < limit) else { break };
+            let url = self.base.join(&next).map_err(|_| {
+                Failure::plain(format!("the server named a next page that is no address: `{next}`"))
+            })?;
+            let request = self.authorised(self.http.get(url));
+            answer = self.read(request.send().await.map_err(|error| self.unreachable(&error))?).await?;
+        }
+        items.truncate(limit);
+        Ok(Value::Array(items))
+    }
+
+    /// Opens a stream of server-sent events after `last`, when given.
+    pub(crate) async fn open(&self, call: &Call, last: Option<&str>) -> Outcome<reqwest::Response> {
+        let mut request = self.request(call)?.header(header::ACCEPT, "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.read(response).await.err().unwrap_or_else(|| Failure::plain("the stream was refused")))
+    }
+
+    /// Prints a document.
+    pub(crate) fn print(&self, data: &Value, view: &View) -> Outcome {
+        self.printer.print(data, view)
+    }
+
+    /// Prints what a change answered with, and says what was done.
+    pub(crate) fn changed(&self, message: &str, data: &Value, view: &View) -> Outcome {
+        self.printer.done(message);
+        if self.printer.format == Format::Table { Ok(()) } else { self.print(data, view) }
+    }
+
+    fn request(&self, call: &Call) -> Outcome<reqwest::RequestBuilder> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| Failure::usage(format!("`{}` cannot have a path", self.base)))?
+            .pop_if_empty()
+            .extend(&call.path);
+        let environment = self.environment.as_ref().filter(|_| call.scoped);
+        if !call.query.is_empty() || environment.is_some() {
+            let mut query = url.query_pairs_mut();
+            query.extend_pairs(&call.query);
+            query.extend_pairs(environment.map(|key| ("environment", key)));
+        }
+        let mut request = self.http.request(call.method.clone(), url);
+        if let Some(body) = &call.body {
+            request = request.header(header::CONTENT_TYPE, call.content_type).body(body.to_string());
+        }
+        if let Some(etag) = &call.if_match {
+            request = request.header(header::IF_MATCH, etag);
+        }
+        if call.if_none_match {
+            request = request.header(header::IF_NONE_MATCH, "*");
+        }
+        if let Some(reason) = self.reason.as_ref().filter(|_| call.method != Method::GET) {
+            request = request.header("x-flagbase-reason", header_text(reason));
+        }
+        Ok(self.authorised(request))
+    }
+
+    fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
+    }
+
+    async fn read(&self, response: reqwest::Response) -> Outcome<Answer> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        if !status.is_success() {
+            return Err(self.refused(status, &body));
+        }
+        let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        Ok(Answer { body, etag, next: next_page(&headers) })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let server = self.server();
+        if error.is_timeout() {
+            return Failure::plain(format!("{server} does not answer in time"))
+                .hint("look at the server's log, or try `flagbase doctor` there");
+        }
+        let mut cause = error as &dyn std::error::Error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Failure::plain(format!("{server} cannot be reached: {cause}"))
+            .hint("start a server with `flagbase start`, or name another with --server or FLAGBASE_SERVER")
+    }
+
+    /// Translates a problem document (RFC 9457) into a failure with its exit code.
+    fn refused(&self, status: StatusCode, body: &Value) -> Failure {
+        let member = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let message = member("detail").or_else(|| member("error")).or_else(|| member("title"));
+        let message = message.map_or_else(|| format!("{} answered {status}", self.server()), str::to_owned);
+        let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let details = errors.iter().map(|error| {
+            let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+            format!("{}: {}", part("pointer"), part("message"))
+        });
+        let failure = Failure::new(exit_for(status), message).details(details.collect());
+        match status {
+            StatusCode::UNAUTHORIZED if self.token.is_none() => {
+                failure.hint("log in with `flagbase login EMAIL`, or set FLAGBASE_TOKEN")
+            }
+            StatusCode::UNAUTHORIZED => failure.hint("the session has ended: log in again with `flagbase login EMAIL`"),
+            StatusCode::FORBIDDEN => failure.hint("`flagbase whoami` shows what you are allowed to do"),
+            StatusCode::PRECONDITION_FAILED => failure.hint("somebody changed it in between: look at it and try again"),
+            StatusCode::NOT_FOUND if body.is_string() || body.is_null() => {
+                failure.hint(format!("is {} a flagbase server?", self.server()))
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// Checks that a server's address is one.
+pub(crate) fn parse_server(text: &str) -> Outcome<Url> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    Url::parse(&with_scheme)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| {
+            Failure::usage(format!("`{text}` is not the address of a server"))
+                .hint("write it like http://localhost:8080")
+        })
+}
+
+fn exit_for(status: StatusCode) -> Exit {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::NotAllowed,
+        StatusCode::NOT_FOUND => Exit::NotFound,
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Exit::Conflict,
+        _ => Exit::Failure,
+    }
+}
+
+/// The address in `Link: <…>; rel="next"`.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(header::LINK)?.to_str().ok()?;
+    let entry = link.split(',').find(|entry| entry.contains("rel=\"next\""))?;
+    let (_, rest) = entry.split_once('<')?;
+    rest.split_once('>').map(|(address, _)| address.to_owned())
+}
+
+/// Header values cannot hold line breaks.
+fn header_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+#[path = "client/tests.rs"]
+mod tests;

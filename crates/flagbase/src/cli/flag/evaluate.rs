@@ -1,0 +1,50 @@
+//! `flagbase flag eval`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{at, under};
+use crate::cli::client::{Call, Client};
+use crate::cli::document;
+use crate::exit::Outcome;
+use crate::output::{self, Format, View};
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The flag
+    pub(crate) key: String,
+    /// Also say why every rule did or did not match
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Evaluate for somebody else with these attributes instead of yourself; repeat for each
+    #[arg(short, long = "attribute", value_name = "NAME=VALUE")]
+    pub(crate) attributes: Vec<String>,
+}
+
+pub(super) const EVALUATION: View =
+    View(&[("value", "/value"), ("variant", "/variant"), ("reason", "/reason"), ("revision", "/revision")]);
+
+pub(super) async fn run(client: &Client, args: &EvalArgs) -> Outcome {
+    let path = under(&args.key, "evaluate");
+    let call = if args.attributes.is_empty() {
+        Call::get(&path)
+    } else {
+        Call::post(&path, json!({"context": document::pairs(&args.attributes)?}))
+    };
+    let call = call.scoped().query_some("explain", args.explain.then_some(1));
+    let answer = client.call(call).await?;
+    if !args.explain || client.printer.format != Format::Table {
+        return client.print(&answer, &EVALUATION);
+    }
+    let flag = client.call(Call::get(&at(&args.key)).scoped()).await.ok();
+    client.print(&answer, &EVALUATION)?;
+    if let Some(name) = flag.as_ref().and_then(|flag| flag.get("name")).and_then(Value::as_str) {
+        output::line(&format!("flag      {name}"))?;
+    }
+    output::text(&format!("\n{}", explained(answer.get("explanation").unwrap_or(&Value::Null))))
+}
+
+/// The explanation reads well as YAML, whatever shape it has.
+fn explained(explanation: &Value) -> String {
+    serde_norway::to_string(explanation).unwrap_or_else(|_| explanation.to_string())
+}

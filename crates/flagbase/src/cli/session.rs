@@ -1,0 +1,117 @@
+//! `flagbase login`, `logout`, `whoami`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::ask;
+use super::client::{Call, Client, ClientArgs};
+use super::credentials::{Credentials, Login};
+use crate::config::{Environment, Secret};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::View;
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// Your email address
+    email: Option<String>,
+    /// Read the password from this file; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
+    password_file: Option<PathBuf>,
+    /// Use the API key in this file instead of a password; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "email")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhoamiArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+const ME: View = View(&[
+    ("email", "/email"),
+    ("name", "/name"),
+    ("kind", "/kind"),
+    ("role", "/role"),
+    ("groups", "/groups"),
+    ("session ends", "/session/expires_at"),
+    ("permissions", "/permissions"),
+]);
+
+pub(crate) async fn login(args: LoginArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(&args.client, environment)?;
+    let (token, email) = match &args.token_file {
+        Some(file) => (ask::from_file(file)?, String::new()),
+        None => with_password(&client, &args).await?,
+    };
+    let client = client.with_token(Some(token.clone()));
+    let me = client.call(Call::get(&["auth", "me"])).await?;
+    let path = Credentials::path()?;
+    let mut credentials = Credentials::load(&path)?;
+    let login = Login { token: token.reveal().to_owned(), email };
+    credentials.servers.insert(client.server().to_owned(), login);
+    credentials.current = Some(client.server().to_owned());
+    credentials.save(&path)?;
+    client.changed(&format!("logged in to {} as {}", client.server(), name(&me)), &me, &ME)
+}
+
+pub(crate) async fn logout(args: LogoutArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(&args.client, environment)?;
+    let path = Credentials::path()?;
+    let mut credentials = Credentials::load(&path)?;
+    let Some(login) = credentials.servers.remove(client.server()) else {
+        client.printer.done(&format!("not logged in to {}", client.server()));
+        return Ok(());
+    };
+    if credentials.current.as_deref() == Some(client.server()) {
+        credentials.current = None;
+    }
+    let server = client.server().to_owned();
+    let is_session = !login.email.is_empty();
+    let client = client.with_token(Some(Secret::new(login.token)));
+    if is_session {
+        match client.call(Call::post(&["auth", "logout"], json!({}))).await {
+            // The session is over already: that is what was asked for.
+            Err(failure) if failure.exit() == Exit::NotAllowed => {}
+            other => {
+                other?;
+            }
+        }
+    }
+    credentials.save(&path)?;
+    client.printer.done(&format!("logged out of {server}"));
+    Ok(())
+}
+
+pub(crate) async fn whoami(args: WhoamiArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(&args.client, environment)?;
+    let me = client.call(Call::get(&["auth", "me"])).await?;
+    client.print(&me, &ME)
+}
+
+async fn with_password(client: &Client, args: &LoginArgs) -> Outcome<(Secret, String)> {
+    let email = match &args.email {
+        Some(email) => email.clone(),
+        None => ask::text("Email:", "the email address as an argument")?,
+    };
+    let password = ask::password(args.password_file.as_deref())?;
+    let body = json!({"email": email, "password": password.reveal()});
+    let answer = client.call(Call::post(&["auth", "login"], body)).await?;
+    let token = answer.get("token").and_then(Value::as_str);
+    let token = token.ok_or_else(|| Failure::plain("the server answered without a token"))?;
+    Ok((Secret::new(token), email))
+}
+
+fn name(me: &Value) -> &str {
+    ["email", "name", "id"].iter().find_map(|member| me.get(member)?.as_str()).unwrap_or("somebody")
+}

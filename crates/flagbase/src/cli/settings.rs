@@ -1,0 +1,67 @@
+//! Arguments that become configuration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use figment::value::Value;
+
+use crate::config::{Environment, FlagValue, Loaded, Sources};
+use crate::exit::Outcome;
+use crate::output;
+
+/// Arguments every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Read this configuration file, over the usual ones
+    #[arg(short, long, global = true, value_name = "FILE", env = "FLAGBASE_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// What to log: error, warn, info, debug, trace or a filter
+    #[arg(short, long, global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+}
+
+/// Arguments of commands that read the server's configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServerArgs {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
+    /// The port to listen on; 0 takes a free one
+    #[arg(short, long)]
+    pub(crate) port: Option<u16>,
+    /// The SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database: Option<PathBuf>,
+}
+
+/// Where the configuration comes from, given these arguments.
+pub(crate) fn sources(server: &ServerArgs, global: &Global, environment: &Environment) -> Sources {
+    let mut flags = Vec::new();
+    let mut add = |key, flag, value: Option<Value>| {
+        flags.extend(value.map(|value| FlagValue { key, flag, value }));
+    };
+    add("server.host", "--host", server.host.clone().map(Value::from));
+    add("server.port", "--port", server.port.map(Value::from));
+    let database = server.database.as_ref().map(|path| path.to_string_lossy().into_owned());
+    add("database.path", "--database", database.map(Value::from));
+    let verbose = match global.verbose {
+        0 => None,
+        1 => Some("debug"),
+        _ => Some("trace"),
+    };
+    add("log.level", "-v", verbose.map(Value::from));
+    add("log.level", "--log-level", global.log_level.clone().map(Value::from));
+    Sources { environment: environment.clone(), file: global.config.clone(), flags }
+}
+
+/// Reads the configuration and passes its warnings on.
+pub(crate) fn load(server: &ServerArgs, global: &Global, environment: &Environment) -> Outcome<Loaded> {
+    let loaded = sources(server, global, environment).load()?;
+    for warning in &loaded.warnings {
+        output::warn(warning);
+    }
+    Ok(loaded)
+}

@@ -1,0 +1,134 @@
+//! Server-sent events: reading them, and following them across lost connections.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::{Call, Client};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
+
+/// The longest pause before connecting again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// No event is larger than this; a server that sends one is not ours.
+const LARGEST_EVENT: usize = 4 << 20;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Event {
+    /// Where to resume after it.
+    pub(crate) id: Option<String>,
+    pub(crate) data: Value,
+}
+
+/// Collects the bytes of a stream into events.
+#[derive(Debug, Default)]
+struct Parser {
+    buffer: Vec<u8>,
+    id: Option<String>,
+    data: String,
+}
+
+impl Parser {
+    /// Takes more bytes and returns the events they complete.
+    fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
+        self.buffer.extend_from_slice(bytes);
+        let mut events = Vec::new();
+        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.buffer.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            events.extend(self.line(line.trim_end_matches(['\r', '\n'])));
+        }
+        events
+    }
+
+    fn line(&mut self, line: &str) -> Option<Event> {
+        if line.is_empty() {
+            let data = std::mem::take(&mut self.data);
+            let id = self.id.clone();
+            let value = serde_json::from_str(&data).unwrap_or_else(|_| Value::from(data.as_str()));
+            return (!data.is_empty()).then_some(Event { id, data: value });
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "id" => self.id = Some(value.to_owned()),
+            "data" if self.data.is_empty() => value.clone_into(&mut self.data),
+            "data" => {
+                self.data.push('\n');
+                self.data.push_str(value);
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+/// Calls `each` for every event until it fails or the person ends the command. Connects again, and resumes, when the
+/// connection is lost; only a refusal by the server ends it.
+pub(crate) async fn follow<F>(client: &Client, call: Call, mut each: F) -> Outcome
+where
+    F: AsyncFnMut(Event) -> Outcome,
+{
+    let mut last: Option<String> = None;
+    let mut response = client.open(&call, None).await?;
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let mut parser = Parser { id: last.clone(), ..Parser::default() };
+        while let Ok(Some(bytes)) = response.chunk().await {
+            for event in parser.feed(&bytes) {
+                last.clone_from(&event.id);
+                pause = Duration::from_secs(1);
+                each(event).await?;
+            }
+            if parser.buffer.len() + parser.data.len() > LARGEST_EVENT {
+                return Err(Failure::plain("the server sent an event without an end"));
+            }
+        }
+        response = reconnect(client, &call, last.as_deref(), &mut pause).await?;
+    }
+}
+
+async fn reconnect(
+    client: &Client,
+    call: &Call,
+    last: Option<&str>,
+    pause: &mut Duration,
+) -> Outcome<reqwest::Response> {
+    client.printer.done("the connection was lost; connecting again");
+    loop {
+        tokio::time::sleep(*pause).await;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        match client.open(call, last).await {
+            Ok(response) => return Ok(response),
+            Err(failure) if failure.exit() == Exit::Failure => {
+                if !client.printer.quiet {
+                    output::warn(&failure.to_string());
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_are_found_however_the_bytes_are_cut() {
+        let stream = b": hello\nid: 7\nevent: flag\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata: text\r\n\r\n\n";
+        let expected = vec![
+            Event { id: Some("7".into()), data: json!({"a": 1}) },
+            Event { id: Some("8".into()), data: json!("text") },
+        ];
+        for size in 1..stream.len() {
+            let mut parser = Parser::default();
+            let events: Vec<_> = stream.chunks(size).flat_map(|part| parser.feed(part)).collect();
+            assert_eq!(events, expected, "cut into pieces of {size}");
+        }
+    }
+}

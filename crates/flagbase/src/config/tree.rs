@@ -1,0 +1,166 @@
+//! The typed tree. Defaults live in `defaults.yaml` alone, so that no key can have two.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Secret, duration, size};
+
+/// Everything that can be configured, checked and ready to be handed to the components.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub mode: Mode,
+    pub server: Server,
+    pub database: Database,
+    pub iam: Iam,
+    pub storage: Storage,
+    pub events: Events,
+    pub gateway: Gateway,
+    pub metrics: Metrics,
+    pub guard: Guard,
+    pub log: Log,
+}
+
+/// How strict this installation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    Local,
+    Cluster,
+}
+
+/// The listener and what every API request is held to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub host: String,
+    pub port: u16,
+    pub data_dir: PathBuf,
+    /// In bytes.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub max_body: u64,
+    pub cors_origins: Vec<String>,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub request_timeout: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub header_timeout: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub shutdown_timeout: Duration,
+    /// Empty when people reach the server at its own host and port.
+    pub public_url: String,
+}
+
+/// The SQLite file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    pub path: PathBuf,
+}
+
+/// Accounts, sessions and the limits on logging in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Iam {
+    pub jwt_secret: Option<Secret>,
+    /// Already read into `jwt_secret` while loading; kept so that the key is known.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the loader has put the content of the file into `jwt_secret`")]
+    pub jwt_secret_file: Option<PathBuf>,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub token_ttl: Duration,
+    pub registration: Registration,
+    pub default_role: String,
+    pub self_assignable_roles: Vec<String>,
+    pub hash_concurrency: usize,
+    pub hash_queue: usize,
+    pub login_attempts: u32,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub login_window: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub setup_token_ttl: Duration,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Registration {
+    Open,
+    Invite,
+    Closed,
+}
+
+/// Where objects are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    pub base_path: PathBuf,
+}
+
+/// The event bus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Events {
+    #[expect(dead_code, reason = "accepted for the embedded NATS server of a later version")]
+    pub nats_port: u16,
+    #[expect(dead_code, reason = "accepted for the embedded NATS server of a later version")]
+    pub host: String,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub retention: Duration,
+}
+
+/// The proxy.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gateway {
+    pub environment: String,
+    pub hosts: Vec<String>,
+    pub paths: Vec<String>,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub connect_timeout: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub request_timeout: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub idle_timeout: Duration,
+    pub max_idle_per_host: usize,
+    pub retries: u32,
+    pub allow_loopback_upstreams: bool,
+    pub allow_private_upstreams: bool,
+    pub trusted_proxies: Vec<String>,
+}
+
+/// Measurements.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub flush_interval: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub retention: Duration,
+}
+
+/// The guard.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Guard {
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub interval: Duration,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}

@@ -1,0 +1,108 @@
+//! Columns for people, taken from JSON documents.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// Which parts of a document become columns: a heading and where its value is, as a JSON pointer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View(pub(crate) &'static [(&'static str, &'static str)]);
+
+impl View {
+    /// Shows every top-level member.
+    pub(crate) const ALL: Self = Self(&[]);
+
+    /// A list becomes rows, a single document a list of its members.
+    pub(crate) fn render(&self, data: &Value) -> String {
+        match data {
+            Value::Array(items) if items.is_empty() => "nothing to show".to_owned(),
+            Value::Array(items) => self.rows(items),
+            other => self.members(other),
+        }
+    }
+
+    fn rows(&self, items: &[Value]) -> String {
+        let mut table = plain_table();
+        if self.0.is_empty() {
+            for item in items {
+                table.add_row([cell(item)]);
+            }
+            return trimmed(&table);
+        }
+        table.set_header(self.0.iter().map(|(heading, _)| heading.to_uppercase()));
+        for item in items {
+            table.add_row(self.0.iter().map(|(_, at)| item.pointer(at).map_or_else(String::new, cell)));
+        }
+        trimmed(&table)
+    }
+
+    fn members(&self, document: &Value) -> String {
+        let mut table = plain_table();
+        match document {
+            Value::Object(members) if self.0.is_empty() => {
+                for (name, value) in members {
+                    table.add_row([name.clone(), cell(value)]);
+                }
+            }
+            Value::Object(_) => {
+                for (heading, at) in self.0 {
+                    if let Some(value) = document.pointer(at) {
+                        table.add_row([(*heading).to_owned(), cell(value)]);
+                    }
+                }
+            }
+            plain => return cell(plain),
+        }
+        trimmed(&table)
+    }
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+/// Trailing blanks would end up in whatever people paste the table into.
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            items.iter().map(cell).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(items) => format!("{} items", items.len()),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const VIEW: View = View(&[("key", "/key"), ("on", "/enabled"), ("deep", "/a/b")]);
+
+    #[test]
+    fn a_list_becomes_rows_under_headings() {
+        let shown = VIEW.render(&json!([{"key": "a", "enabled": true, "a": {"b": [1, 2]}}, {"key": "b"}]));
+        let lines: Vec<_> = shown.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!(lines, [vec!["KEY", "ON", "DEEP"], vec!["a", "true", "1,", "2"], vec!["b"]]);
+    }
+
+    #[test]
+    fn a_document_becomes_its_members() {
+        let shown = VIEW.render(&json!({"key": "a", "enabled": false}));
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(View::ALL.render(&json!({"x": null})).contains('-'));
+    }
+
+    #[test]
+    fn an_empty_list_says_so() {
+        assert_eq!(VIEW.render(&json!([])), "nothing to show");
+    }
+}
