@@ -6,7 +6,7 @@ use flagbase_engine::{Context, Evaluation, Slot, Value};
 use jiff::Timestamp;
 
 use crate::{
-    accounts::{Grant, Override},
+    accounts::{Grant, Override, Session, User},
     catalog::Actor,
     keys::ApiKey,
     permissions::{Permission, Permissions},
@@ -63,6 +63,33 @@ static NOBODY: LazyLock<Arc<Caller>> = LazyLock::new(|| {
 });
 
 impl Caller {
+    /// A user with a session, until the token or the session ends.
+    pub(crate) fn of_user(user: User, session: Session, token_ends: Timestamp) -> Self {
+        Self {
+            principal: Principal::User,
+            id: user.id,
+            email: user.email,
+            role: user.role,
+            groups: user.groups.into(),
+            grants: user.grants,
+            session: Some(session.id),
+            overrides: session.overrides,
+            expires_at: Some(token_ends.min(session.expires_at)),
+        }
+    }
+
+    /// A service account.
+    pub(crate) fn of_key(key: Arc<ApiKey>) -> Self {
+        Self {
+            id: key.id.as_str().into(),
+            email: key.name.as_str().into(),
+            role: "service".into(),
+            expires_at: key.expires_at,
+            principal: Principal::Key(key),
+            ..Self::clone(&NOBODY)
+        }
+    }
+
     /// Whoever sends no token.
     pub fn nobody() -> Arc<Self> {
         Arc::clone(&NOBODY)

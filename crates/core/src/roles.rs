@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flagbase_engine::Fault;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -79,14 +80,53 @@ impl Role {
         permitted
     }
 
-    /// What the role permits outside any environment: users, keys, roles, environments.
+    /// What the role permits outside any environment: users, roles, environments.
     pub fn permits_everywhere(&self) -> Permissions {
         self.scope("*")
+    }
+
+    /// What the role permits under exactly this scope: `*`, `development`, `production` or `environment:<key>`.
+    pub fn permits_in_scope(&self, scope: &str) -> Permissions {
+        self.scope(scope)
+    }
+
+    /// Everything about its form that makes no sense. Whether environments it names exist is not looked at.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut add = |pointer: String, message: String| faults.push(Fault { pointer, message });
+        if !is_key(&self.key) {
+            add("/key".into(), "expected 1 to 64 lower-case letters, digits, `-` and `_`, not starting with a sign".into());
+        }
+        if self.name.chars().count() > 200 {
+            add("/name".into(), "is longer than 200 characters; shorten it".into());
+        }
+        if self.permissions.len() > 100 {
+            add("/permissions".into(), "has more than 100 scopes; use fewer".into());
+        }
+        for scope in self.permissions.keys() {
+            let known = matches!(scope.as_str(), "*" | "development" | "production")
+                || scope.strip_prefix("environment:").is_some_and(is_key);
+            if !known {
+                let shown: String = scope.chars().take(80).collect();
+                add(
+                    "/permissions".into(),
+                    format!("unknown scope `{shown}`; use `*`, `development`, `production` or `environment:<key>`"),
+                );
+            }
+        }
+        faults
     }
 
     fn scope(&self, scope: &str) -> Permissions {
         self.permissions.get(scope).map_or(Permissions::NONE, |set| set.iter().copied().collect())
     }
+}
+
+fn is_key(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| word(byte) || byte == b'-' || byte == b'_')
+        && text.bytes().next().is_some_and(word)
 }
 
 #[cfg(test)]
@@ -113,6 +153,18 @@ mod tests {
     fn a_plain_user_cannot_record_events_anywhere() {
         let [_, _, user] = Role::built_in();
         assert!(!user.permits(&environment(EnvironmentKind::Development)).allow(Permission::MetricRecord));
+    }
+
+    #[test]
+    fn a_role_of_no_sensible_form_is_told_where() {
+        let good = Role::of("on-call_2", "On call", [("*", Vec::new()), ("environment:e-1", Vec::new())]);
+        assert!(good.faults().is_empty());
+        for key in ["", "-a", "Über", "a b", "A", &"a".repeat(65)] {
+            assert_eq!(Role::of(key, "", [("*", Vec::new())]).faults()[0].pointer, "/key", "{key}");
+        }
+        for scope in ["", "staging", "environment:", "environment:A", "**"] {
+            assert_eq!(Role::of("r", "", [(scope, Vec::new())]).faults().len(), 1, "{scope}");
+        }
     }
 
     #[test]
