@@ -4,13 +4,17 @@
 //! snapshot before it answers, so that an edit acts on the next request. Other nodes, streams and the bus are only
 //! woken: they read the log themselves, by revision.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use futures_util::future::Future;
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -136,6 +140,22 @@ impl Feed {
                 self.epochs.forget(change);
             }
             self.head.send_replace(revision);
+        }
+    }
+
+    /// Reads the log again and again until `stop`: other processes (another node, `flagbase admin`) write to it too, and
+    /// whatever woke this node may have been lost. A store that does not answer is told once and tried again.
+    pub async fn keep_up(&self, every: Duration, stop: CancellationToken) {
+        let mut failing = false;
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            match self.catch_up().await {
+                Ok(_) => failing = false,
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::error!(%error, "cannot read the change log: this node serves what it knows");
+                }
+                Err(_) => {}
+            }
         }
     }
 

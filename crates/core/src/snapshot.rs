@@ -97,6 +97,11 @@ impl Snapshot {
         self.keys.get(id)
     }
 
+    /// All API keys, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.keys.values()
+    }
+
     /// Reads the whole catalog. Documents that no longer make sense are logged and left out: one bad flag must not
     /// keep a node from starting.
     pub async fn load(catalog: &dyn Catalog) -> Result<Self, CatalogError> {
