@@ -79,7 +79,7 @@ impl Murmur {
     #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while self.length % 4 != 0 {
+        while !self.length.is_multiple_of(4) {
             let Some((byte, others)) = rest.split_first() else {
                 return;
             };

@@ -335,4 +335,4 @@ fn summary(explanation: &Explanation, evaluation: Evaluation<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -221,4 +221,4 @@ pub(crate) fn implied_variants() -> [Variant; 2] {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -169,4 +169,4 @@ fn number_of(text: &str) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -168,7 +168,7 @@ impl Ruleset {
         revision: u64,
         texts: &mut Interner,
     ) -> Result<(), Vec<Fault>> {
-        let mut compiler = Compiler {
+        let mut env = Compiler {
             attributes: &self.attributes,
             scope: Scope {
                 texts,
@@ -176,7 +176,7 @@ impl Ruleset {
             },
         };
         let mut faults = Faults::default();
-        let compiled = compile_flag(flag, revision, &mut compiler);
+        let compiled = compile_flag(flag, revision, &mut env);
         prerequisites::check(self, flag, &mut faults);
         let compiled = match compiled {
             Ok(compiled) => faults.or(Arc::new(compiled))?,
@@ -214,14 +214,14 @@ impl Ruleset {
         segment: &Segment,
         texts: &mut Interner,
     ) -> Result<(), Vec<Fault>> {
-        let mut compiler = Compiler {
+        let mut env = Compiler {
             attributes: &self.attributes,
             scope: Scope {
                 texts,
                 segments: Some(&self.segments),
             },
         };
-        let compiled = compile_segment(segment, &mut compiler)?;
+        let compiled = compile_segment(segment, &mut env)?;
         let mut faults = Faults::default();
         self.segments
             .check_nesting(&compiled, &At::ROOT.member("conditions"), &mut faults);
@@ -242,4 +242,4 @@ impl Ruleset {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

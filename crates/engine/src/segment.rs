@@ -114,4 +114,4 @@ impl<'de> Deserialize<'de> for Segment {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

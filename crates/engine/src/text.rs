@@ -18,14 +18,20 @@ fn folded(text: &str) -> impl Iterator<Item = char> + '_ {
 /// Whether both are the same regardless of case.
 #[inline]
 pub(crate) fn equals(actual: &str, expected: &str) -> bool {
-    if actual.len() == expected.len() && actual.eq_ignore_ascii_case(expected) {
+    if actual == expected {
         return true;
     }
-    // ASCII has no other spelling in ASCII; only beyond it is a second look needed.
-    if actual.is_ascii() && expected.is_ascii() {
-        return false;
+    for (a, b) in actual.bytes().zip(expected.bytes()) {
+        // ASCII has no other spelling in ASCII; only beyond it is a second look needed.
+        if !(a | b).is_ascii() {
+            return folded(actual).eq(folded(expected));
+        }
+        if !a.eq_ignore_ascii_case(&b) {
+            return false;
+        }
     }
-    folded(actual).eq(folded(expected))
+    // Whatever is left over on one side does not fold to nothing.
+    actual.len() == expected.len()
 }
 
 /// Whether `actual` begins with `expected` regardless of case.

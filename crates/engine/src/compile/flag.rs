@@ -15,16 +15,16 @@ use crate::{Flag, Reason, Rollout, Rule, Serve, Target, Weight};
 pub(crate) fn compile(
     flag: &Flag,
     revision: u64,
-    compiler: &mut Compiler<'_>,
+    env: &mut Compiler<'_>,
 ) -> Result<CompiledFlag, Vec<Fault>> {
     let mut faults = Faults::default();
     crate::flag::check(flag, &mut faults);
-    let rules = rules(flag, compiler, &mut faults);
-    let extras = extras(flag, compiler, &mut faults);
-    let variants = Variants::new(&flag.variants, compiler.scope.texts);
+    let rules = rules(flag, env, &mut faults);
+    let extras = extras(flag, env, &mut faults);
+    let variants = Variants::new(&flag.variants, env.scope.texts);
     let varies = !flag.rules.is_empty() || extras.varies();
     faults.or(CompiledFlag {
-        key: compiler.scope.texts.text(&flag.key),
+        key: env.scope.texts.text(&flag.key),
         revision,
         variants,
         rules,
@@ -54,11 +54,11 @@ fn position(flag: &Flag, name: &str) -> u16 {
 }
 
 /// In the order in which they are tried.
-fn rules(flag: &Flag, compiler: &mut Compiler<'_>, faults: &mut Faults) -> Box<[CompiledRule]> {
+fn rules(flag: &Flag, env: &mut Compiler<'_>, faults: &mut Faults) -> Box<[CompiledRule]> {
     let at = At::ROOT.member("rules");
     let mut rules: Vec<CompiledRule> = Vec::with_capacity(flag.rules.len());
     for (index, rule) in flag.rules.iter().enumerate() {
-        rules.extend(compile_rule(flag, rule, &at.item(index), compiler, faults));
+        rules.extend(compile_rule(flag, rule, &at.item(index), env, faults));
     }
     // Stable: equal priorities stay in the order given.
     rules.sort_by_key(|rule| rule.priority);
@@ -69,17 +69,17 @@ fn compile_rule(
     flag: &Flag,
     rule: &Rule,
     at: &At<'_>,
-    compiler: &mut Compiler<'_>,
+    env: &mut Compiler<'_>,
     faults: &mut Faults,
 ) -> Option<CompiledRule> {
     let conditions = match rule.conditions.as_slice() {
-        [condition] => Conditions::One(compiler.condition(condition, at, faults)?),
+        [condition] => Conditions::One(env.condition(condition, at, faults)?),
         several => {
             let at = at.member("conditions");
             let compiled: Vec<_> = several
                 .iter()
                 .enumerate()
-                .filter_map(|(index, one)| compiler.condition(one, &at.item(index), faults))
+                .filter_map(|(index, one)| env.condition(one, &at.item(index), faults))
                 .collect();
             Conditions::All(compiled.into())
         }
@@ -88,9 +88,7 @@ fn compile_rule(
         Serve::Variant(name) => CompiledServe::Variant(position(flag, name)),
         Serve::Rollout(rollout) => {
             let at = at.member("rollout");
-            CompiledServe::Rollout(Box::new(compile_rollout(
-                flag, rollout, &at, compiler, faults,
-            )?))
+            CompiledServe::Rollout(Box::new(compile_rollout(flag, rollout, &at, env, faults)?))
         }
     };
     let labelled = !rule.id.is_empty() || !rule.description.is_empty();
@@ -113,10 +111,10 @@ fn compile_rollout(
     flag: &Flag,
     rollout: &Rollout,
     at: &At<'_>,
-    compiler: &mut Compiler<'_>,
+    env: &mut Compiler<'_>,
     faults: &mut Faults,
 ) -> Option<CompiledRollout> {
-    let slot = compiler.slot(&rollout.bucket_by, &at.member("bucket_by"), faults)?;
+    let slot = env.slot(&rollout.bucket_by, &at.member("bucket_by"), faults)?;
     Some(CompiledRollout {
         slot,
         shares: shares(flag, &rollout.weights),
@@ -147,23 +145,21 @@ fn part_of(sum: f64, total: f64) -> u32 {
     (sum / total * buckets).round().clamp(0.0, buckets) as u32
 }
 
-fn extras(flag: &Flag, compiler: &mut Compiler<'_>, faults: &mut Faults) -> Extras {
+fn extras(flag: &Flag, env: &mut Compiler<'_>, faults: &mut Faults) -> Extras {
     let at = At::ROOT.member("targets");
     let targets = flag.targets.iter().enumerate();
     let targets = targets
-        .filter_map(|(index, target)| {
-            compile_target(flag, target, &at.item(index), compiler, faults)
-        })
+        .filter_map(|(index, target)| compile_target(flag, target, &at.item(index), env, faults))
         .collect();
     let rollout = flag.rollout.as_ref().and_then(|rollout| {
-        compile_rollout(flag, rollout, &At::ROOT.member("rollout"), compiler, faults)
+        compile_rollout(flag, rollout, &At::ROOT.member("rollout"), env, faults)
     });
     let prerequisites = flag
         .prerequisites
         .iter()
         .map(|required| CompiledPrerequisite {
-            flag: compiler.scope.texts.text(&required.flag),
-            variant: compiler.scope.texts.text(&required.variant),
+            flag: env.scope.texts.text(&required.flag),
+            variant: env.scope.texts.text(&required.variant),
         });
     let prerequisites = prerequisites.collect();
     let mut segments: Vec<Arc<str>> = flag
@@ -171,7 +167,7 @@ fn extras(flag: &Flag, compiler: &mut Compiler<'_>, faults: &mut Faults) -> Extr
         .iter()
         .flat_map(|rule| &rule.conditions)
         .flat_map(crate::Condition::segments)
-        .map(|key| compiler.scope.texts.text(&key))
+        .map(|key| env.scope.texts.text(&key))
         .collect();
     segments.sort_unstable();
     segments.dedup();
@@ -187,14 +183,14 @@ fn compile_target(
     flag: &Flag,
     target: &Target,
     at: &At<'_>,
-    compiler: &mut Compiler<'_>,
+    env: &mut Compiler<'_>,
     faults: &mut Faults,
 ) -> Option<CompiledTarget> {
-    let slot = compiler.slot(&target.attribute, &at.member("attribute"), faults)?;
+    let slot = env.slot(&target.attribute, &at.member("attribute"), faults)?;
     let values = target
         .values
         .iter()
-        .map(|value| compiler.scope.texts.text(value))
+        .map(|value| env.scope.texts.text(value))
         .collect();
     Some(CompiledTarget {
         slot,

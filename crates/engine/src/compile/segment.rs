@@ -11,20 +11,20 @@ use crate::text::TextSet;
 /// Checks the segment against the environment and compiles it.
 pub(crate) fn compile(
     segment: &Segment,
-    compiler: &mut Compiler<'_>,
+    env: &mut Compiler<'_>,
 ) -> Result<CompiledSegment, Vec<Fault>> {
     let mut faults = Faults::default();
     crate::segment::check(segment, &mut faults);
     let at = At::ROOT.member("conditions");
     let groups = segment.conditions.iter().enumerate();
     let any_of = groups
-        .map(|(index, group)| conditions(group, &at.item(index), compiler, &mut faults))
+        .map(|(index, group)| conditions(group, &at.item(index), env, &mut faults))
         .collect();
     let mut set = |texts: &[String]| {
         TextSet::new(
             texts
                 .iter()
-                .map(|text| compiler.scope.texts.text(text))
+                .map(|text| env.scope.texts.text(text))
                 .collect(),
         )
     };
@@ -35,7 +35,7 @@ pub(crate) fn compile(
         .iter()
         .flatten()
         .flat_map(crate::Condition::segments);
-    let mut asks: Vec<Arc<str>> = asks.map(|key| compiler.scope.texts.text(&key)).collect();
+    let mut asks: Vec<Arc<str>> = asks.map(|key| env.scope.texts.text(&key)).collect();
     asks.sort_unstable();
     asks.dedup();
     faults.or(CompiledSegment {
@@ -50,11 +50,11 @@ pub(crate) fn compile(
 fn conditions(
     group: &[crate::Condition],
     at: &At<'_>,
-    compiler: &mut Compiler<'_>,
+    env: &mut Compiler<'_>,
     faults: &mut Faults,
 ) -> Box<[CompiledCondition]> {
     let conditions = group.iter().enumerate();
     conditions
-        .filter_map(|(index, condition)| compiler.condition(condition, &at.item(index), faults))
+        .filter_map(|(index, condition)| env.condition(condition, &at.item(index), faults))
         .collect()
 }

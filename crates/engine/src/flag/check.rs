@@ -1,6 +1,7 @@
 //! What can be wrong with a definition whoever wrote it, apart from its conditions.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use super::{Flag, Rollout, Serve, Target};
 use crate::fault::{At, Faults, hint, quote};
@@ -12,6 +13,8 @@ pub(super) const MOST_TAGS: usize = 50;
 pub(super) const MOST_TARGETS: usize = 100;
 pub(super) const MOST_TARGET_VALUES: usize = 10_000;
 pub(super) const MOST_PREREQUISITES: usize = 10;
+pub(super) const NO_VARIANTS: &str =
+    "a flag needs at least one variant, such as {\"name\": \"on\", \"value\": true}";
 const LONGEST_KEY: usize = 200;
 const LONGEST_NAME: usize = 200;
 const LONGEST_DESCRIPTION: usize = 4000;
@@ -25,8 +28,7 @@ pub(crate) fn check(flag: &Flag, faults: &mut Faults) {
     length(
         &flag.name,
         "a name",
-        0,
-        LONGEST_NAME,
+        0..=LONGEST_NAME,
         &at.member("name"),
         faults,
     );
@@ -34,8 +36,7 @@ pub(crate) fn check(flag: &Flag, faults: &mut Faults) {
     length(
         &flag.salt,
         "a salt",
-        1,
-        LONGEST_KEY,
+        1..=LONGEST_KEY,
         &at.member("salt"),
         faults,
     );
@@ -65,7 +66,7 @@ pub(crate) fn check_key(key: &str, at: &At<'_>, faults: &mut Faults) {
         );
         return;
     }
-    length(key, "a key", 1, LONGEST_KEY, at, faults);
+    length(key, "a key", 1..=LONGEST_KEY, at, faults);
     let allowed = |c: &char| c.is_ascii_alphanumeric() || "._-/".contains(*c);
     if let Some(other) = key.chars().find(|c| !allowed(c)) {
         let other = quote(&other.to_string());
@@ -85,24 +86,31 @@ pub(crate) fn check_key(key: &str, at: &At<'_>, faults: &mut Faults) {
 }
 
 pub(crate) fn check_description(text: &str, at: &At<'_>, faults: &mut Faults) {
-    length(text, "a description", 0, LONGEST_DESCRIPTION, at, faults);
+    length(text, "a description", 0..=LONGEST_DESCRIPTION, at, faults);
 }
 
-fn length(text: &str, what: &str, least: usize, most: usize, at: &At<'_>, faults: &mut Faults) {
+fn length(
+    text: &str,
+    what: &str,
+    allowed: RangeInclusive<usize>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) {
     let length = text.chars().count();
-    if length > most {
+    let most = allowed.end();
+    if length > *most {
         faults.add(
             at,
             format!("{what} has at most {most} characters, this one has {length}"),
         );
-    } else if length < least {
+    } else if length < *allowed.start() {
         faults.add(at, format!("{what} cannot be empty"));
     }
 }
 
 /// The name of something within a flag.
 fn word(text: &str, what: &str, at: &At<'_>, faults: &mut Faults) {
-    length(text, what, 1, LONGEST_WORD, at, faults);
+    length(text, what, 1..=LONGEST_WORD, at, faults);
     if text.chars().any(char::is_control) {
         faults.add(
             at,
@@ -133,10 +141,7 @@ fn check_variants(flag: &Flag, faults: &mut Faults) {
     let at = At::ROOT.member("variants");
     at_most(&flag.variants, MOST_VARIANTS, &at, faults);
     if flag.variants.is_empty() {
-        faults.add(
-            &at,
-            "a flag needs at least one variant, such as {\"name\": \"on\", \"value\": …}",
-        );
+        faults.add(&at, NO_VARIANTS);
     }
     let mut names = HashSet::new();
     for (index, variant) in flag.variants.iter().enumerate() {
@@ -267,7 +272,7 @@ fn check_targets(flag: &Flag, faults: &mut Faults) {
         }
         for (index, value) in target.values.iter().enumerate() {
             let at = at.item(index);
-            length(value, "a target", 1, 1000, &at, faults);
+            length(value, "a target", 1..=1000, &at, faults);
             // The first entry decides, so that a second with another variant would silently do nothing.
             let other = seen
                 .entry((&target.attribute, value.to_lowercase()))

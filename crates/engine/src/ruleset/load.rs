@@ -104,7 +104,9 @@ impl Loader {
             if ready.is_empty() {
                 break;
             }
-            ready.iter().for_each(|(item, _)| self.insert(item));
+            for (item, _) in &ready {
+                self.insert(item);
+            }
         }
         self.report_waiting(&waiting);
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::fault::{Faults, hint, listing, quote};
-use crate::flag::check::MOST_VARIANTS;
+use crate::flag::check::{MOST_VARIANTS, NO_VARIANTS};
 use crate::flag::implied_variants;
 use crate::read::{Object, kind_of};
 use crate::{ValueKind, Variant};
@@ -44,6 +44,9 @@ pub(super) fn read(object: Object<'_>, faults: &mut Faults) -> Option<Variants> 
 fn given(object: Object<'_>, faults: &mut Faults) -> Option<Vec<Variant>> {
     let items = object.items("variants", MOST_VARIANTS, faults)?;
     let at = object.at.member("variants");
+    if items.is_empty() {
+        faults.add(&at, NO_VARIANTS);
+    }
     let mut variants = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let at = at.item(index);
@@ -119,18 +122,16 @@ fn implied(kind: ValueKind, object: Object<'_>, faults: &mut Faults) -> Option<V
     if kind == ValueKind::Boolean {
         return Some(implied_variants().into());
     }
-    match object.get("default_value") {
-        Some(value) => Some(vec![Variant {
-            name: "default".into(),
-            value: value.clone(),
-        }]),
-        None => {
-            let kind = kind.as_str();
-            let message = format!("a {kind} flag needs `variants`, or at least a `default_value`");
-            faults.add(&object.at.member("variants"), message);
-            None
-        }
-    }
+    let Some(value) = object.get("default_value") else {
+        let kind = kind.as_str();
+        let message = format!("a {kind} flag needs `variants`, or at least a `default_value`");
+        faults.add(&object.at.member("variants"), message);
+        return None;
+    };
+    Some(vec![Variant {
+        name: "default".into(),
+        value: value.clone(),
+    }])
 }
 
 /// Agreed on by `default_variant` and `default_value`.
@@ -167,8 +168,8 @@ fn default(
     }
     let off = with_value(variants, &Value::Bool(false)).filter(|_| kind == ValueKind::Boolean);
     if off.is_none() {
-        let names = listing(variants.iter().map(|variant| variant.name.as_str()));
-        let message = format!("say which variant is served when no rule matches: {names}");
+        let choices = listing(variants.iter().map(|variant| variant.name.as_str()));
+        let message = format!("say which variant is served when no rule matches: {choices}");
         faults.add(&object.at.member("default_variant"), message);
     }
     off.map(|variant| variant.name.clone())
