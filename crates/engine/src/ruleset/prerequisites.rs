@@ -88,9 +88,9 @@ struct Cost {
 }
 
 impl Cost {
-    fn of<'a>(
+    fn of(
         ruleset: &Ruleset,
-        required: &mut dyn Iterator<Item = &'a str>,
+        required: &mut dyn Iterator<Item = &str>,
         changed: (&str, Cost),
     ) -> Cost {
         let mut cost = Cost {
