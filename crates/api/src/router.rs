@@ -11,6 +11,7 @@ use axum::{
 };
 use flagbase_core::{
     environments::Environments,
+    events::Events,
     feed::Feed,
     flags::Flags,
     gateway::Routes,
@@ -48,6 +49,7 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     pub recorder: Arc<Recorder>,
     pub guards: Arc<Guards>,
+    pub events: Arc<Events>,
     pub tasks: Tasks,
     /// Limits and origins.
     pub settings: ApiSettings,
@@ -129,6 +131,7 @@ pub fn router(services: Services) -> Router {
         .layer(Extension(services.metrics))
         .layer(Extension(services.recorder))
         .layer(Extension(services.guards))
+        .layer(Extension(services.events))
         .layer(Extension(services.tasks))
         .layer(cors(&settings.cors_origins))
 }

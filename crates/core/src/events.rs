@@ -66,23 +66,18 @@ impl Events {
         Self { feed, meters, tasks, seats: Arc::default() }
     }
 
-    /// Changes after `after` that the caller may see, at most `limit`; only those of `environment` when given.
-    pub async fn changes(
-        &self,
-        caller: &Caller,
-        environment: Option<&str>,
-        after: Revision,
-        limit: usize,
-    ) -> Result<ChangesPage, Refusal> {
-        let snapshot = self.admit(caller, environment)?;
-        let (mut page, mut cursor, mut scanned) = (ChangesPage::default(), after, 0);
+    /// The changes in `which` that the caller may see, at most `limit`; from the first one when it does not say where.
+    pub async fn changes(&self, caller: &Caller, which: &Follow, limit: usize) -> Result<ChangesPage, Refusal> {
+        let snapshot = self.admit(caller, which.environment.as_deref())?;
+        let (mut page, mut scanned) = (ChangesPage::default(), 0);
+        let mut cursor = which.after.unwrap_or_default();
         while scanned < MOST_SCANNED {
             let batch = self.feed.catalog().changes(cursor, BATCH).await?;
             let whole = batch.len() == BATCH as usize;
             scanned += batch.len();
             for change in batch {
                 cursor = change.revision;
-                if of(environment, &change) && visible(&snapshot, caller, &change) {
+                if which.means(&change) && visible(&snapshot, caller, &change) {
                     page.changes.push(change);
                 }
                 if page.changes.len() == limit {
@@ -126,11 +121,6 @@ impl Events {
         }
         Ok(snapshot)
     }
-}
-
-/// Whether `change` is one of `environment`, when that is asked for.
-fn of(environment: Option<&str>, change: &Change) -> bool {
-    environment.is_none_or(|environment| *change.id.environment == *environment)
 }
 
 /// Whether the caller may see `change`: what belongs to no environment is for those who manage users.

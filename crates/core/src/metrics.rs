@@ -22,7 +22,8 @@ use crate::{clock::Clock, feed::Feed, ledger::Ledger, tasks::Tasks};
 
 pub use cells::{ExposureCell, RequestCell};
 pub(crate) use intake::check_event_type;
-pub use exposition::{Build, CONTENT_TYPE, Exposition};
+pub use exposition::{Build, CONTENT_TYPE};
+use exposition::Exposition;
 pub use meters::Meters;
 pub use read::{Range, RangeAsked};
 pub use record::Recorded;
@@ -36,11 +37,17 @@ pub struct Settings {
     pub flush_interval: Duration,
     /// How long events and fine rollups are kept; rollups of an hour are kept for good.
     pub retention: Duration,
+    /// What was built, for Prometheus.
+    pub build: Build,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { flush_interval: Duration::from_secs(10), retention: Duration::from_secs(720 * 3600) }
+        Self {
+            flush_interval: Duration::from_secs(10),
+            retention: Duration::from_secs(720 * 3600),
+            build: Build { version: env!("CARGO_PKG_VERSION"), commit: "unknown" },
+        }
     }
 }
 
@@ -50,12 +57,20 @@ pub struct Metrics {
     ledger: Arc<dyn Ledger>,
     recorder: Arc<Recorder>,
     settings: Settings,
+    exposition: Exposition,
 }
 
 impl Metrics {
     /// Measurements of the flags in `feed`, kept in `ledger`; `recorder` adds what is not written yet.
     pub fn new(feed: Arc<Feed>, ledger: Arc<dyn Ledger>, recorder: Arc<Recorder>, settings: Settings) -> Self {
-        Self { feed, ledger, recorder, settings }
+        let exposition =
+            Exposition::new(Arc::clone(&recorder), Arc::clone(feed.snapshots()), settings.build);
+        Self { feed, ledger, recorder, settings, exposition }
+    }
+
+    /// Everything measured, in the text form that Prometheus reads ([`CONTENT_TYPE`]).
+    pub fn prometheus(&self) -> String {
+        self.exposition.text()
     }
 
     /// Starts the tasks that write what was counted (also once more at shutdown) and forget what is too old.

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{CloudEvent, Pattern, of, seats::Seat, visible};
+use super::{CloudEvent, Pattern, seats::Seat, visible};
 use crate::{
     caller::{Caller, Principal},
     catalog::{Change, Kind, Revision},
@@ -33,8 +33,16 @@ pub struct Follow {
     pub environment: Option<String>,
     /// Only events of these types.
     pub pattern: Pattern,
-    /// Only changes after this one; `None`: from now on.
+    /// Only changes after this one; `None`: from now on when followed, from the first when listed.
     pub after: Option<Revision>,
+}
+
+impl Follow {
+    /// Whether `change` is asked for, wherever it is in the log.
+    pub(super) fn means(&self, change: &Change) -> bool {
+        let here = self.environment.as_ref().is_none_or(|key| *change.id.environment == **key);
+        here && self.pattern.matches(&CloudEvent::type_of(change))
+    }
 }
 
 /// A follower's place in the change log.
@@ -164,8 +172,7 @@ impl Following {
     }
 
     fn wanted(&self, change: &Change) -> bool {
-        of(self.follow.environment.as_deref(), change)
-            && self.follow.pattern.matches(&CloudEvent::type_of(change))
+        self.follow.means(change)
             && visible(&self.feed.snapshots().load(), &self.caller, change)
     }
 

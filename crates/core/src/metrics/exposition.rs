@@ -12,7 +12,7 @@ use prometheus_client::{
 use super::{cells::BOUNDS_US, process::Process, recorder::Recorder};
 use crate::snapshot::Snapshots;
 
-/// The content type of [`Exposition::text`].
+/// The content type of what Prometheus reads.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What was built.
@@ -26,13 +26,13 @@ pub struct Build {
 
 /// Everything measured, in OpenMetrics text form. No label ever names a user.
 #[derive(Debug)]
-pub struct Exposition {
+pub(super) struct Exposition {
     registry: Registry,
 }
 
 impl Exposition {
     /// Shows what `recorder` counts and which revision `snapshots` are at.
-    pub fn new(recorder: Arc<Recorder>, snapshots: Arc<Snapshots>, build: Build) -> Self {
+    pub(super) fn new(recorder: Arc<Recorder>, snapshots: Arc<Snapshots>, build: Build) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector));
         let ours = registry.sub_registry_with_prefix("flagbase");
@@ -44,7 +44,7 @@ impl Exposition {
     }
 
     /// The text to answer a scrape with; empty when it cannot be made, which is logged.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut out = String::new();
         match text::encode(&mut out, &self.registry) {
             Ok(()) => out,

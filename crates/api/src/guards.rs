@@ -1,0 +1,99 @@
+//! Guards: translate in, call, translate out.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+use flagbase_core::{
+    catalog::{Document, Page},
+    flags::view,
+    guards::Guards,
+};
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    body::Body,
+    problem::{ProblemBody, Reply},
+    request::{At, Editing, Paging, Tagged, next_page},
+};
+
+pub(crate) fn router() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
+}
+
+fn shown(document: &Document) -> Tagged<Json<Value>> {
+    Tagged(document.revision, Json(view(document)))
+}
+
+/// The guards of an environment, by key.
+#[utoipa::path(
+    get, path = "/api/v1/guards", tag = "guards",
+    params(("environment" = Option<String>, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query),
+        ("search" = Option<String>, Query)),
+    responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
+)]
+async fn list(
+    Extension(guards): Extension<Arc<Guards>>,
+    At { caller, environment }: At,
+    Paging { after, search, limit }: Paging,
+) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
+    let documents = guards.list(&caller, &environment, Page { after, search, limit }).await?;
+    let last = documents.last().map(|document| document.id.key.as_ref());
+    let full = documents.len() == limit as usize;
+    let headers = next_page("/api/v1/guards", &environment, last, full);
+    Ok((headers, Json(documents.iter().map(view).collect())))
+}
+
+/// One guard.
+#[utoipa::path(
+    get, path = "/api/v1/guards/{key}", tag = "guards",
+    params(("key" = String, Path), ("environment" = Option<String>, Query)),
+    responses((status = 200, body = Value), (status = 404, body = ProblemBody))
+)]
+async fn get(
+    Extension(guards): Extension<Arc<Guards>>,
+    At { caller, environment }: At,
+    Path(key): Path<String>,
+) -> Reply<impl IntoResponse> {
+    Ok(shown(&guards.get(&caller, &environment, &key).await?))
+}
+
+/// Replaces a whole guard, or makes it.
+#[utoipa::path(
+    put, path = "/api/v1/guards/{key}", tag = "guards",
+    params(("key" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    request_body = Value,
+    responses((status = 200, body = Value), (status = 201, body = Value), (status = 403, body = ProblemBody),
+        (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn put(
+    Extension(guards): Extension<Arc<Guards>>,
+    editing: Editing,
+    Path(key): Path<String>,
+    Body(body): Body<Value>,
+) -> Reply<impl IntoResponse> {
+    let (document, new) = guards.put(editing.asked(), &key, &body, editing.seen).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, shown(&document)))
+}
+
+/// Deletes a guard.
+#[utoipa::path(
+    delete, path = "/api/v1/guards/{key}", tag = "guards",
+    params(("key" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 412, body = ProblemBody))
+)]
+async fn delete(
+    Extension(guards): Extension<Arc<Guards>>,
+    editing: Editing,
+    Path(key): Path<String>,
+) -> Reply<StatusCode> {
+    guards.delete(editing.asked(), &key, editing.seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
