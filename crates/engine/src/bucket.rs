@@ -151,7 +151,9 @@ mod tests {
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..9),
         ) {
             let mut hash = Murmur::new(7);
-            pieces.iter().for_each(|piece| hash.update(piece));
+            for piece in &pieces {
+                hash.update(piece);
+            }
             prop_assert_eq!(hash.finish(), murmur3_32(&pieces.concat(), 7));
         }
 

@@ -120,15 +120,12 @@ mod tests {
             let mut shards = Shards::new();
             for (key, value) in steps {
                 let (before, model_before) = (shards.clone(), model.clone());
-                match value {
-                    Some(value) => {
-                        shards.put(Item(key.clone(), value));
-                        model.insert(key, value);
-                    }
-                    None => {
-                        shards.remove(&key);
-                        model.remove(&key);
-                    }
+                if let Some(value) = value {
+                    shards.put(Item(key.clone(), value));
+                    model.insert(key, value);
+                } else {
+                    shards.remove(&key);
+                    model.remove(&key);
                 }
                 prop_assert_eq!(&contents(&shards), &model);
                 prop_assert_eq!(&contents(&before), &model_before);
