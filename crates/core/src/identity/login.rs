@@ -251,15 +251,6 @@ impl Identity {
         self.writer.end_session(Arc::clone(session), self.clock.now(), caller.actor()).await
     }
 
-    /// The user behind `caller` as stored now; `None` for service accounts.
-    pub async fn me(&self, caller: &Caller) -> Result<Option<Profile>, Refusal> {
-        caller.require_somebody()?;
-        match caller.principal {
-            Principal::User => Ok(Some(self.writer.user(&caller.id).await?.into())),
-            Principal::Key(_) | Principal::Nobody => Ok(None),
-        }
-    }
-
     /// Changes the password of `caller`, who must know the present one, and ends all his other sessions.
     pub async fn change_password(&self, caller: &Caller, current: String, new: String) -> Result<(), Refusal> {
         let session = own_session(caller)?;

@@ -1,0 +1,137 @@
+//! API keys: translate in, call, translate out.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoResponse};
+use flagbase_core::{
+    identity::{Identity, KeyRequest},
+    keys::ApiKey,
+    permissions::Permission,
+    snapshot::DEFAULT_ENVIRONMENT,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    body::Body,
+    problem::{ProblemBody, Reply},
+    request::{Known, Tagged, Why},
+};
+
+pub(crate) fn router() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+}
+
+/// An API key, without its secret.
+#[derive(Serialize, ToSchema)]
+struct KeyView {
+    /// 16 hex digits.
+    id: String,
+    /// What people call it.
+    name: String,
+    /// The only environment it admits to.
+    environment: String,
+    /// What it permits there.
+    #[schema(value_type = Vec<String>)]
+    permissions: Vec<Permission>,
+    /// When it ends; absent when only revoking ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// The user who made it.
+    created_by: String,
+}
+
+impl From<&ApiKey> for KeyView {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            name: key.name.clone(),
+            environment: key.environment.clone(),
+            permissions: key.permissions.clone(),
+            expires_at: key.expires_at,
+            created_by: key.created_by.clone(),
+        }
+    }
+}
+
+/// A new API key, with its token.
+#[derive(Serialize, ToSchema)]
+struct NewKeyView {
+    /// The key.
+    #[serde(flatten)]
+    key: KeyView,
+    /// To be sent as `Authorization: Bearer <token>` or `X-API-Key: <token>`. Told only here.
+    token: String,
+}
+
+/// An API key to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct KeyBody {
+    /// What people call it, 1 to 100 characters.
+    name: String,
+    /// The only environment it admits to; `default` when not given.
+    #[serde(default = "default_environment")]
+    environment: String,
+    /// What it permits there: no more than its maker may do.
+    #[schema(value_type = Vec<String>)]
+    permissions: Vec<Permission>,
+    /// How long it is good for, such as `720h` or `90d`; until it is revoked when not given.
+    #[serde(default)]
+    expires_in: Option<String>,
+}
+
+fn default_environment() -> String {
+    DEFAULT_ENVIRONMENT.to_owned()
+}
+
+/// The API keys of all environments in which the caller may manage them, by name.
+#[utoipa::path(
+    get, path = "/api/v1/keys", tag = "keys",
+    responses((status = 200, body = Vec<KeyView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
+)]
+async fn list(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Reply<Json<Vec<KeyView>>> {
+    let keys = identity.keys(&caller)?;
+    Ok(Json(keys.iter().map(|key| KeyView::from(key.as_ref())).collect()))
+}
+
+/// Makes an API key. Its token is shown once.
+#[utoipa::path(
+    post, path = "/api/v1/keys", tag = "keys", request_body = KeyBody,
+    responses((status = 201, body = NewKeyView), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 422, body = ProblemBody))
+)]
+async fn create(
+    Extension(identity): Extension<Arc<Identity>>,
+    Known(caller): Known,
+    Why(reason): Why,
+    Body(body): Body<KeyBody>,
+) -> Reply<impl IntoResponse> {
+    let ask = KeyRequest {
+        name: body.name,
+        environment: body.environment,
+        permissions: body.permissions,
+        expires_in: body.expires_in,
+    };
+    let made = identity.create_key(&caller, ask, &reason).await?;
+    let view = NewKeyView { key: KeyView::from(made.key.as_ref()), token: made.token };
+    Ok((StatusCode::CREATED, Tagged(made.revision, Json(view))))
+}
+
+/// Withdraws an API key; it admits nobody from the next request on.
+#[utoipa::path(
+    delete, path = "/api/v1/keys/{id}", tag = "keys", params(("id" = String, Path)),
+    responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
+)]
+async fn revoke(
+    Extension(identity): Extension<Arc<Identity>>,
+    Known(caller): Known,
+    Why(reason): Why,
+    Path(id): Path<String>,
+) -> Reply<StatusCode> {
+    identity.revoke_key(&caller, &id, &reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,69 @@
+//! Invitations: translate in, call, translate out.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, http::StatusCode};
+use flagbase_core::identity::{Identity, InvitationRequest};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    body::Body,
+    problem::{ProblemBody, Reply},
+    request::Known,
+};
+
+pub(super) fn router() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(invite))
+}
+
+/// A one-time right to make an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct InvitationBody {
+    /// The role it grants.
+    role: String,
+    /// The only address that may use it; anybody's when not given.
+    #[serde(default)]
+    email: Option<String>,
+    /// How long it is good for, such as `72h` or `7d`; a week when not given.
+    #[serde(default)]
+    expires_in: Option<String>,
+}
+
+/// An invitation. The token is told only here.
+#[derive(Serialize, ToSchema)]
+struct InvitationView {
+    /// To be sent as `invitation` when registering.
+    token: String,
+    /// The role it grants.
+    role: String,
+    /// The only address that may use it.
+    email: Option<String>,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// Invites somebody. Nobody invites to a role that permits more than his own.
+#[utoipa::path(
+    post, path = "/api/v1/invitations", tag = "users", request_body = InvitationBody,
+    responses((status = 201, body = InvitationView), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn invite(
+    Extension(identity): Extension<Arc<Identity>>,
+    Known(caller): Known,
+    Body(body): Body<InvitationBody>,
+) -> Reply<(StatusCode, Json<InvitationView>)> {
+    let ask = InvitationRequest { role: body.role, email: body.email, expires_in: body.expires_in };
+    let invited = identity.invite(&caller, ask).await?;
+    let view = InvitationView {
+        token: invited.token,
+        role: invited.role.to_string(),
+        email: invited.email.map(|email| email.to_string()),
+        expires_at: invited.expires_at,
+    };
+    Ok((StatusCode::CREATED, Json(view)))
+}
