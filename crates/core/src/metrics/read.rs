@@ -68,7 +68,8 @@ impl Range {
         };
         let width = resolution.seconds();
         let last = resolution.bucket(until);
-        let end = if until > second(last) { last + width } else { last };
+        // Now is always within the last bucket, also when it has only just begun.
+        let end = if asked.until.is_none() || until > second(last) { last + width } else { last };
         let range = Self { from: resolution.bucket(from), until: end, resolution };
         if (range.until - range.from) / width > MOST_BUCKETS {
             return Err(malformed(format!(

@@ -74,7 +74,7 @@ fn an_unknown_flag_is_not_found_alone_and_a_fault_in_a_list() {
 fn each_nonsense_is_told_with_its_place() {
     let long = "x".repeat(201);
     for (name, value, says) in [
-        ("variant", json!("blue"), "has no variant `blue`; it has `false`, `true`"),
+        ("variant", json!("blue"), "has no variant `blue`; it has `true`, `false`"),
         ("variant", json!(true), "expected a text"),
         ("event_type", json!("Error"), "cannot be a type"),
         ("event_type", json!("x".repeat(65)), "cannot be a type"),
