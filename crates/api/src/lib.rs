@@ -23,4 +23,4 @@ mod routes;
 mod segments;
 mod users;
 
-pub use router::{Services, openapi, router};
+pub use router::{ApiSettings, Services, openapi, router};

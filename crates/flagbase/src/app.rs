@@ -1,1 +1,89 @@
-//! The server, put together.
+//! The server, put together: configuration in, a running server out, and its orderly end.
+
+mod banner;
+mod front;
+mod listener;
+mod logging;
+mod parts;
+pub(crate) mod settings;
+pub(crate) mod setup;
+mod signals;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flagbase_core::identity::Invited;
+use flagbase_core::tasks::Tasks;
+use flagbase_store::Sqlite;
+use tokio::net::TcpListener;
+
+use crate::config::{Config, Environment};
+use crate::exit::{Failure, Outcome};
+use crate::place;
+use front::Front;
+use logging::Form;
+pub(crate) use signals::Signals;
+
+/// How long background work may take to write what it holds, once requests have ended.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// A server that is ready to run.
+pub(crate) struct App {
+    config: Config,
+    form: Form,
+    listener: TcpListener,
+    address: SocketAddr,
+    store: Sqlite,
+    front: Arc<Front>,
+    /// Connections and streams: they end first, so that what they cause is still recorded.
+    requests: Tasks,
+    /// Everything else that runs: it ends after them.
+    background: Tasks,
+    setup: Option<Invited>,
+}
+
+impl App {
+    /// Takes the port, opens the database, and puts the parts together. Nothing is answered yet.
+    ///
+    /// # Errors
+    /// A port in use, a directory that cannot be written, a database this version cannot use.
+    pub(crate) async fn build(config: Config, environment: &Environment) -> Outcome<Self> {
+        let form = logging::start(&config);
+        place::prepare(&config.server.data_dir)?;
+        let listener = listener::bind(&config.server).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::plain(format!("cannot tell where the server listens: {error}")))?;
+        let store = place::open(place::database(&config)).await?;
+        let (requests, background) = (Tasks::new(), Tasks::new());
+        let parts = parts::assemble(&config, &store, &requests, &background).await?;
+        let setup = setup::prepare(&parts.identity, &config, environment).await?;
+        let front = Arc::new(Front { api: parts.api, request_timeout: config.server.request_timeout });
+        Ok(Self { config, form, listener, address, store, front, requests, background, setup })
+    }
+
+    /// Answers requests until a signal comes; then stops accepting, finishes what is under way, writes what is held, and
+    /// closes the database. A second signal ends the process at once.
+    pub(crate) async fn run(self, mut signals: Signals) -> Outcome {
+        let Self { config, form, listener, address, store, front, requests, background, setup } = self;
+        let head_within = config.server.header_timeout;
+        requests.spawn("accept", listener::accept(listener, front, head_within, requests.clone()));
+        banner::show(form, &config, address, setup.as_ref());
+        drop(setup);
+        signals.next().await;
+        tracing::info!("stopping: finishing requests under way");
+        let stopping = async {
+            if !requests.shutdown(config.server.shutdown_timeout).await {
+                tracing::warn!("some requests did not end in time and were cut off");
+            }
+            if !background.shutdown(FLUSH_WITHIN).await {
+                tracing::warn!("some background work did not end in time");
+            }
+            store.close().await;
+        };
+        signals.or_exit(stopping).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}

@@ -32,6 +32,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Environment;
 use crate::exit::{EXIT_CODES, Failure, Outcome};
 use settings::Global;
+pub(crate) use version::VERSION;
 
 const LONG_ABOUT: &str = "\
 Flagbase stands in front of your software. It knows who each caller is, decides which features that caller gets, sends \

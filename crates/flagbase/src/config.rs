@@ -14,14 +14,14 @@ mod size;
 mod tree;
 mod validate;
 
-pub(crate) use duration::{parse as parse_duration, show as show_duration};
+pub(crate) use duration::parse as parse_duration;
 pub(crate) use environment::Environment;
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use keys::{Key, keys};
 pub(crate) use layers::FlagValue;
 pub(crate) use load::{Loaded, Sources};
 pub(crate) use secret::Secret;
-pub(crate) use tree::{Config, Gateway, Iam, LogFormat, Mode, Registration, Server};
+pub(crate) use tree::{Config, LogFormat, Mode, Registration, Server};
 pub(crate) use validate::SecretStrength;
 
 /// The annotated defaults, which are also the list of known keys and the reference documentation.

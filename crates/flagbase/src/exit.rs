@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use flagbase_core::refusal::{Class, Refusal};
+
 use crate::config::ConfigError;
 use crate::output;
 
@@ -108,6 +110,25 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let message = error.to_string();
         Self { config: Some(Box::new(error)), ..Self::new(Exit::Configuration, message) }
+    }
+}
+
+/// What a use case refused, told as the API would tell it.
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let exit = match refusal.class {
+            Class::Unauthenticated | Class::Forbidden => Exit::NotAllowed,
+            Class::NotFound => Exit::NotFound,
+            Class::Conflict | Class::Stale => Exit::Conflict,
+            Class::Malformed | Class::Invalid => Exit::Usage,
+            Class::Limited | Class::Unavailable | Class::Internal => Exit::Failure,
+        };
+        let cause = std::error::Error::source(&refusal).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let details = match refusal.faults.as_slice() {
+            [] | [_] => Vec::new(),
+            many => many.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect(),
+        };
+        Self::new(exit, format!("{}{cause}", refusal.message)).details(details)
     }
 }
 

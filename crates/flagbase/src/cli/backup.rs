@@ -7,7 +7,7 @@ use flagbase_core::clock::SystemClock;
 use flagbase_store::Progress;
 
 use super::ask;
-use super::settings::{self, Global, ServerArgs};
+use super::settings::{self, DatabaseArgs, Global};
 use crate::config::Environment;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::place;
@@ -21,7 +21,7 @@ pub(crate) struct BackupArgs {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
@@ -32,11 +32,11 @@ pub(crate) struct RestoreArgs {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    database: DatabaseArgs,
 }
 
 pub(crate) async fn backup(args: BackupArgs, global: &Global, environment: &Environment) -> Outcome {
-    let config = settings::load(&args.server, global, environment)?.config;
+    let config = settings::load(&args.database.into(), global, environment)?.config;
     if args.file.exists() && !args.force {
         let message = format!("`{}` exists already", args.file.display());
         return Err(Failure::new(Exit::Conflict, message).hint("choose another name, or give --force"));
@@ -58,7 +58,7 @@ pub(crate) async fn backup(args: BackupArgs, global: &Global, environment: &Envi
 }
 
 pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &Environment) -> Outcome {
-    let config = settings::load(&args.server, global, environment)?.config;
+    let config = settings::load(&args.database.into(), global, environment)?.config;
     if !args.file.exists() {
         let message = format!("there is no file `{}`", args.file.display());
         return Err(Failure::new(Exit::NotFound, message));

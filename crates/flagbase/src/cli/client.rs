@@ -64,7 +64,6 @@ pub(crate) struct Call {
     body: Option<Value>,
     content_type: &'static str,
     if_match: Option<String>,
-    if_none_match: bool,
     scoped: bool,
 }
 
@@ -87,7 +86,6 @@ impl Call {
             body: None,
             content_type: "application/json",
             if_match: None,
-            if_none_match: false,
             scoped: false,
         }
     }
@@ -135,12 +133,6 @@ impl Call {
     /// Fails with a conflict when somebody changed it since.
     pub(crate) fn if_match(mut self, etag: Option<String>) -> Self {
         self.if_match = etag;
-        self
-    }
-
-    /// Fails with a conflict when it exists.
-    pub(crate) fn create_only(mut self) -> Self {
-        self.if_none_match = true;
         self
     }
 }
@@ -262,9 +254,6 @@ impl Client {
         if let Some(etag) = &call.if_match {
             request = request.header(header::IF_MATCH, etag);
         }
-        if call.if_none_match {
-            request = request.header(header::IF_NONE_MATCH, "*");
-        }
         if let Some(reason) = self.reason.as_ref().filter(|_| call.method != Method::GET) {
             request = request.header("x-flagbase-reason", header_text(reason));
         }
@@ -310,12 +299,15 @@ impl Client {
         let message = member("detail").or_else(|| member("error")).or_else(|| member("title"));
         let message = message.map_or_else(|| format!("{} answered {status}", self.server()), str::to_owned);
         let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // A single one is what the message says already.
+        let errors = if errors.len() == 1 { &[] } else { errors };
         let details = errors.iter().map(|error| {
             let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
             format!("{}: {}", part("pointer"), part("message"))
         });
         let failure = Failure::new(exit_for(status), message).details(details.collect());
         match status {
+            _ if member("code") == Some("invalid_credentials") => failure,
             StatusCode::UNAUTHORIZED if self.token.is_none() => {
                 failure.hint("log in with `flagbase login EMAIL`, or set FLAGBASE_TOKEN")
             }

@@ -32,9 +32,22 @@ pub(crate) struct ServerArgs {
     /// The port to listen on; 0 takes a free one
     #[arg(short, long)]
     pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+/// Arguments of commands that read the database only.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DatabaseArgs {
     /// The SQLite file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) database: Option<PathBuf>,
+}
+
+impl From<DatabaseArgs> for ServerArgs {
+    fn from(database: DatabaseArgs) -> Self {
+        Self { database, ..Self::default() }
+    }
 }
 
 /// Where the configuration comes from, given these arguments.
@@ -45,7 +58,7 @@ pub(crate) fn sources(server: &ServerArgs, global: &Global, environment: &Enviro
     };
     add("server.host", "--host", server.host.clone().map(Value::from));
     add("server.port", "--port", server.port.map(Value::from));
-    let database = server.database.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let database = server.database.database.as_ref().map(|path| path.to_string_lossy().into_owned());
     add("database.path", "--database", database.map(Value::from));
     let verbose = match global.verbose {
         0 => None,

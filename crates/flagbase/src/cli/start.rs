@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::settings::{self, Global, ServerArgs};
+use crate::app::{App, Signals};
 use crate::config::Environment;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
@@ -13,6 +14,21 @@ pub(crate) struct StartArgs {
 }
 
 pub(crate) fn run(args: StartArgs, global: &Global, environment: &Environment) -> Outcome {
-    let _loaded = settings::load(&args.server, global, environment)?;
-    Ok(())
+    let config = settings::load(&args.server, global, environment)?.config;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::plain(format!("cannot start: {error}")))?;
+    let done = runtime.block_on(async {
+        // From here on a signal is a request to stop, also while the parts are put together.
+        let mut signals = Signals::listen()?;
+        let app = tokio::select! {
+            app = App::build(config, environment) => app?,
+            () = signals.next() => return Ok(()),
+        };
+        app.run(signals).await
+    });
+    // What blocks for longer than a graceful stop allows does not hold the process up.
+    runtime.shutdown_background();
+    done
 }

@@ -70,13 +70,20 @@ fn trimmed(table: &Table) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => moment(text).unwrap_or(text).to_owned(),
         Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
             items.iter().map(cell).collect::<Vec<_>>().join(", ")
         }
         Value::Array(items) => format!("{} items", items.len()),
         other => other.to_string(),
     }
+}
+
+/// A point in time without fractions of a second, which nobody reads.
+fn moment(text: &str) -> Option<&str> {
+    let (seconds, _) = text.split_once('.')?;
+    let is_time = seconds.len() == "2026-01-31T12:00:00".len() && text.ends_with('Z');
+    is_time.then_some(seconds)
 }
 
 #[cfg(test)]
@@ -99,6 +106,12 @@ mod tests {
         let shown = VIEW.render(&json!({"key": "a", "enabled": false}));
         assert_eq!(shown.lines().count(), 2, "{shown}");
         assert!(View::ALL.render(&json!({"x": null})).contains('-'));
+    }
+
+    #[test]
+    fn points_in_time_are_shown_without_fractions() {
+        assert_eq!(cell(&json!("2026-11-22T11:01:25.346072905Z")), "2026-11-22T11:01:25");
+        assert_eq!(cell(&json!("https://a.example.com/xZ")), "https://a.example.com/xZ");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{at, under};
+use super::under;
 use crate::cli::client::{Call, Client};
 use crate::cli::document;
 use crate::exit::Outcome;
@@ -36,11 +36,7 @@ pub(super) async fn run(client: &Client, args: &EvalArgs) -> Outcome {
     if !args.explain || client.printer.format != Format::Table {
         return client.print(&answer, &EVALUATION);
     }
-    let flag = client.call(Call::get(&at(&args.key)).scoped()).await.ok();
     client.print(&answer, &EVALUATION)?;
-    if let Some(name) = flag.as_ref().and_then(|flag| flag.get("name")).and_then(Value::as_str) {
-        output::line(&format!("flag      {name}"))?;
-    }
     output::text(&format!("\n{}", explained(answer.get("explanation").unwrap_or(&Value::Null))))
 }
 

@@ -1,0 +1,79 @@
+//! What a start says: where the server is, where its data is, and what to do next.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use flagbase_core::identity::Invited;
+
+use super::logging::Form;
+use crate::cli::VERSION;
+use crate::config::Config;
+use crate::{output, place};
+
+/// Says it: as text for a person, as one log line for a collector.
+pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Option<&Invited>) {
+    let url = url(config, address);
+    let data = place::absolute(&config.server.data_dir);
+    let database = place::absolute(&config.database.path);
+    match form {
+        Form::Text => output::say(&text(&url, &[("Data", &data), ("Database", &database)], setup)),
+        Form::Json => {
+            let data_dir = data.display();
+            let database = database.display();
+            let setup_token = setup.map(|setup| setup.token.as_str());
+            tracing::info!(version = VERSION, %url, %address, %data_dir, %database, setup_token, "flagbase is running");
+        }
+    }
+}
+
+/// The address people open.
+pub(crate) fn url(config: &Config, address: SocketAddr) -> String {
+    let public = config.server.public_url.trim_end_matches('/');
+    if !public.is_empty() {
+        return public.to_owned();
+    }
+    if address.ip().is_unspecified() { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
+}
+
+fn text(url: &str, places: &[(&str, &std::path::PathBuf)], setup: Option<&Invited>) -> String {
+    let mut text = format!("\nflagbase {VERSION} is running → {url}\n\n");
+    // Writing to a string cannot fail.
+    for (name, path) in places {
+        let _ = writeln!(text, "  {name:<12} {}", path.display());
+    }
+    let _ = writeln!(text, "  {:<12} {url}/docs", "API");
+    if let Some(setup) = setup {
+        let _ = writeln!(text, "  {:<12} {}", "Setup token", setup.token);
+        let _ = writeln!(text, "  {:<12} (once, until {:.0}; also in setup-token in the data directory)", "", setup.expires_at);
+        text.push_str("\nThere is no administrator yet. Make one with\n\n");
+        text.push_str("  flagbase admin create you@example.com\n\n");
+        let _ = writeln!(text, "or send the setup token, an email address and a password to {url}/setup.");
+    }
+    text.push_str("\nPress Ctrl-C to stop.\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_without_an_administrator_says_how_to_make_one() {
+        let invited = Invited {
+            token: "t0ken".to_owned(),
+            role: "admin".into(),
+            email: None,
+            expires_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let path = std::path::PathBuf::from("/srv/data");
+        let text = text("http://localhost:8080", &[("Data", &path)], Some(&invited));
+        for part in ["http://localhost:8080", "/srv/data", "t0ken", "1970-01-01T00:00:00Z", "flagbase admin create"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_start_with_an_administrator_does_not_speak_of_setup() {
+        assert!(!text("http://localhost:8080", &[], None).contains("etup"));
+    }
+}

@@ -1,0 +1,143 @@
+//! The parts of the product and what each of them needs: adapters below, use cases above, the API on top.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use flagbase_api::{ApiSettings, Services};
+use flagbase_core::accounts::Accounts;
+use flagbase_core::catalog::Catalog;
+use flagbase_core::clock::{Clock, SystemClock};
+use flagbase_core::environments::{EnvironmentKind, Environments};
+use flagbase_core::events::{EventBus, Events};
+use flagbase_core::feed::Feed;
+use flagbase_core::flags::Flags;
+use flagbase_core::gateway::Routes;
+use flagbase_core::guards::{Guards, Watcher};
+use flagbase_core::identity::Identity;
+use flagbase_core::ledger::Ledger;
+use flagbase_core::metrics::{Bounds, Meters, Metrics, Recorder};
+use flagbase_core::overrides::Overrides;
+use flagbase_core::random::{Random, SystemRandom};
+use flagbase_core::relay::Relay;
+use flagbase_core::segments::Segments;
+use flagbase_core::tasks::Tasks;
+use flagbase_events::InProcessBus;
+use flagbase_store::Sqlite;
+
+use super::settings;
+use crate::config::{Config, Mode};
+use crate::exit::{Failure, Outcome};
+use crate::signing;
+
+/// Events the bus keeps for subscribers that are slower than it.
+const BUS_CAPACITY: usize = 1024;
+
+/// How often changes by other processes are looked for, such as `flagbase admin` beside this server.
+const KEEP_UP_EVERY: Duration = Duration::from_secs(1);
+
+/// What the server is made of, as far as others need it.
+pub(super) struct Parts {
+    pub(super) identity: Arc<Identity>,
+    pub(super) api: Router,
+}
+
+/// What every use case is made from.
+struct Base {
+    accounts: Arc<dyn Accounts>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    feed: Arc<Feed>,
+}
+
+/// Puts the parts together and starts what runs in the background.
+pub(super) async fn assemble(
+    config: &Config,
+    store: &Sqlite,
+    requests: &Tasks,
+    background: &Tasks,
+) -> Outcome<Parts> {
+    let base = Base::open(store).await?;
+    let secret = signing::secret(config, base.random.as_ref())?;
+    let identity = settings::identity(config, secret);
+    let identity = Identity::new(
+        identity,
+        Arc::clone(&base.accounts),
+        Arc::clone(&base.feed),
+        Arc::clone(&base.clock),
+        Arc::clone(&base.random),
+    )
+    .map_err(|error| Failure::plain(error.to_string()))?;
+    let services = services(config, &base, Arc::new(identity), requests.clone())?;
+    let kind = match config.mode {
+        Mode::Local => EnvironmentKind::Development,
+        Mode::Cluster => EnvironmentKind::Production,
+    };
+    services.environments.ensure_default(kind).await?;
+    start(config, &base, &services, background);
+    Ok(Parts { identity: Arc::clone(&services.identity), api: flagbase_api::router(services) })
+}
+
+impl Base {
+    async fn open(store: &Sqlite) -> Outcome<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let catalog: Arc<dyn Catalog> = Arc::new(store.clone());
+        let feed = Feed::open(catalog, Arc::clone(&clock), Arc::clone(&random)).await.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            Failure::plain(format!("the database cannot be read: {error}{cause}"))
+                .hint("`flagbase doctor` looks closer; `flagbase restore` brings a backup back")
+        })?;
+        Ok(Self {
+            accounts: Arc::new(store.clone()),
+            ledger: Arc::new(store.clone()),
+            clock,
+            random,
+            feed: Arc::new(feed),
+        })
+    }
+}
+
+fn services(config: &Config, base: &Base, identity: Arc<Identity>, tasks: Tasks) -> Outcome<Services> {
+    let feed = || Arc::clone(&base.feed);
+    let meters = Arc::new(Meters::default());
+    let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), Arc::clone(&meters), Bounds::default()));
+    let metrics =
+        Metrics::new(feed(), Arc::clone(&base.ledger), Arc::clone(&recorder), settings::metrics(config));
+    let max_body = usize::try_from(config.server.max_body).unwrap_or(usize::MAX);
+    Ok(Services {
+        identity,
+        flags: Arc::new(Flags::new(feed())),
+        segments: Arc::new(Segments::new(feed())),
+        environments: Arc::new(Environments::new(feed())),
+        overrides: Arc::new(Overrides::new(feed(), Arc::clone(&base.accounts))),
+        routes: Arc::new(Routes::new(feed(), settings::gateway(config)?.addresses())),
+        metrics: Arc::new(metrics),
+        recorder,
+        guards: Arc::new(Guards::new(feed())),
+        events: Arc::new(Events::new(feed(), meters, tasks.clone())),
+        feed: feed(),
+        tasks,
+        settings: ApiSettings { max_body, cors_origins: config.server.cors_origins.clone() },
+    })
+}
+
+/// Everything that runs without being asked.
+fn start(config: &Config, base: &Base, services: &Services, tasks: &Tasks) {
+    let feed = Arc::clone(&base.feed);
+    let stop = tasks.stopping();
+    tasks.spawn("feed.keep_up", async move { feed.keep_up(KEEP_UP_EVERY, stop).await });
+
+    services.metrics.start(tasks);
+
+    let meters = services.recorder.meters();
+    let bus: Arc<dyn EventBus> = Arc::new(InProcessBus::new(BUS_CAPACITY));
+    let ledger = || Arc::clone(&base.ledger);
+    let relay = Relay::new(Arc::clone(&base.feed), ledger(), ("in_process", bus), Arc::clone(meters));
+    Arc::new(relay).start(tasks);
+
+    let flags = Arc::clone(&services.flags);
+    let watcher = Watcher::new(Arc::clone(&base.feed), flags, ledger(), Arc::clone(meters));
+    Arc::new(watcher).start(tasks, config.guard.interval);
+}
