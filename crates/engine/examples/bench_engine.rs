@@ -10,8 +10,8 @@ use std::time::Instant;
 use flagbase_engine::{Attributes, Context, Flag, Ruleset, Segment, Slot, Value};
 use serde_json::{Value as Json, json};
 
-const BATCHES: usize = 41;
-const BATCH: u32 = 200_000;
+const BATCHES: usize = 1001;
+const BATCH: u32 = 10_000;
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -23,7 +23,49 @@ fn main() -> std::io::Result<()> {
         let line = json!({ "shape": shape, "ns_per_op": fastest, "median_ns_per_op": median });
         writeln!(out, "{line}")?;
     }
+    for (shape, fastest, median) in large() {
+        let line = json!({ "shape": shape, "ns_per_op": fastest, "median_ns_per_op": median });
+        writeln!(out, "{line}")?;
+    }
     Ok(())
+}
+
+/// What an environment of a hundred thousand flags takes, each with three rules.
+fn large() -> Vec<(&'static str, f64, f64)> {
+    const FLAGS: usize = 100_000;
+    let body = |number: usize| json!({ "key": format!("team-{}/feature-{number}", number % 100), "enabled": true, "rules": rules(3) });
+    let flags: Vec<Flag> = (0..FLAGS)
+        .filter_map(|number| Flag::from_json(&body(number)).ok())
+        .collect();
+    let start = Instant::now();
+    let attributes = Arc::new(Attributes::new(["plan", "country"]));
+    let revised = flags.iter().map(|flag| (flag.clone(), 1));
+    let (ruleset, _) = Ruleset::load(attributes, std::iter::empty(), revised);
+    let load = start.elapsed().as_secs_f64() * 1e9;
+    let context = Context::new();
+    let mut step = 7;
+    let (find, find_median) = batches(101, 1000, || {
+        step = (step + 61_843) % FLAGS;
+        let key = flags.get(step).map_or("", |flag| &flag.key);
+        let found = ruleset
+            .flag(key)
+            .map(|flag| ruleset.evaluate(flag, &context).reason);
+        black_box(found);
+    });
+    let (edit, edit_median) = batches(101, 20, || {
+        step = (step + 61_843) % FLAGS;
+        let edited = flags.get(step).map(|flag| ruleset.put_flag(flag, 2));
+        black_box(edited.is_some_and(|edited| edited.is_ok()));
+    });
+    vec![
+        ("load 100000 flags", load, load),
+        (
+            "find one of 100000 flags and evaluate 3 rules",
+            find,
+            find_median,
+        ),
+        ("change one of 100000 flags", edit, edit_median),
+    ]
 }
 
 fn rules(count: usize) -> Json {
@@ -106,20 +148,26 @@ fn measure(ruleset: &Ruleset) -> (f64, f64) {
     let Some(flag) = ruleset.flag("f") else {
         return (f64::NAN, f64::NAN);
     };
-    let mut batches: Vec<f64> = (0..BATCHES)
+    batches(BATCHES, BATCH, || {
+        black_box(ruleset.evaluate(black_box(flag), black_box(&context)));
+    })
+}
+
+fn batches(count: usize, size: u32, mut work: impl FnMut()) -> (f64, f64) {
+    let mut times: Vec<f64> = (0..count)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..BATCH {
-                black_box(ruleset.evaluate(black_box(flag), black_box(&context)));
+            for _ in 0..size {
+                work();
             }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(BATCH)
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(size)
         })
         .collect();
-    batches.sort_by(f64::total_cmp);
+    times.sort_by(f64::total_cmp);
     let at = |index: usize| {
-        batches
+        times
             .get(index)
             .map_or(f64::NAN, |time| (time * 100.0).round() / 100.0)
     };
-    (at(0), at(BATCHES / 2))
+    (at(0), at(count / 2))
 }

@@ -52,10 +52,15 @@ impl<'a> Context<'a> {
     /// The value of an attribute, if known.
     #[inline]
     pub fn get(&self, slot: Slot) -> Option<Value<'a>> {
+        self.peek(slot).copied()
+    }
+
+    #[inline]
+    pub(crate) fn peek(&self, slot: Slot) -> Option<&Value<'a>> {
         let index = slot.index();
         match self.inline.get(index) {
-            Some(value) => *value,
-            None => self.more.get(index - INLINE).copied().flatten(),
+            Some(value) => value.as_ref(),
+            None => self.more.get(index - INLINE)?.as_ref(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::bucket::Salted;
-use crate::compile::{CompiledRollout, CompiledRule, CompiledServe, Extras};
+use crate::compile::{CompiledRollout, CompiledRule, CompiledServe, Conditions, Extras};
 use crate::{CompiledFlag, CompiledVariant, Context, Ruleset, Value};
 
 /// How deep prerequisites may be followed. Saving refuses less, so this is only ever met by a ruleset put together
@@ -150,10 +150,12 @@ impl Ruleset {
     #[inline]
     pub(crate) fn rule_matches(&self, rule: &CompiledRule, context: &Context<'_>) -> bool {
         let segments = self.segments();
-        rule.conditions
-            .as_slice()
-            .iter()
-            .all(|condition| condition.holds(context, segments))
+        match &rule.conditions {
+            Conditions::One(condition) => condition.holds(context, segments),
+            Conditions::All(conditions) => conditions
+                .iter()
+                .all(|condition| condition.holds(context, segments)),
+        }
     }
 }
 

@@ -8,35 +8,34 @@ use hashbrown::HashTable;
 use crate::Value;
 use crate::bucket::Murmur;
 
-/// The characters of `text` with case taken away. Final sigma counts as sigma; nothing else changes length rules.
+/// The characters of `text` with case taken away; final sigma counts as sigma. The Kelvin sign and the dotted capital I
+/// stay themselves, so that no other script folds into ASCII: what is expected in ASCII need only be compared with
+/// ASCII, and no look-alike passes for it.
 fn folded(text: &str) -> impl Iterator<Item = char> + '_ {
-    text.chars()
-        .flat_map(char::to_lowercase)
-        .map(|c| if c == 'ς' { 'σ' } else { c })
+    text.chars().flat_map(|c| {
+        let kept = matches!(c, '\u{212a}' | '\u{130}');
+        let lower = (!kept).then(|| c.to_lowercase()).into_iter().flatten();
+        lower
+            .chain(kept.then_some(c))
+            .map(|c| if c == 'ς' { 'σ' } else { c })
+    })
+}
+
+/// Whether both are the same regardless of case, when `expected` is ASCII.
+#[inline]
+pub(crate) fn equals_ascii(actual: &str, expected: &str) -> bool {
+    actual.len() == expected.len() && actual.eq_ignore_ascii_case(expected)
 }
 
 /// Whether both are the same regardless of case.
 #[inline]
 pub(crate) fn equals(actual: &str, expected: &str) -> bool {
-    if actual == expected {
-        return true;
-    }
-    for (a, b) in actual.bytes().zip(expected.bytes()) {
-        // ASCII has no other spelling in ASCII; only beyond it is a second look needed.
-        if !(a | b).is_ascii() {
-            return folded(actual).eq(folded(expected));
-        }
-        if !a.eq_ignore_ascii_case(&b) {
-            return false;
-        }
-    }
-    // Whatever is left over on one side does not fold to nothing.
-    actual.len() == expected.len()
+    equals_ascii(actual, expected) || (!expected.is_ascii() && folded(actual).eq(folded(expected)))
 }
 
 /// Whether `actual` begins with `expected` regardless of case.
 pub(crate) fn starts_with(actual: &str, expected: &str) -> bool {
-    if actual.is_ascii() && expected.is_ascii() {
+    if expected.is_ascii() {
         let head = actual.as_bytes().get(..expected.len());
         return head.is_some_and(|head| head.eq_ignore_ascii_case(expected.as_bytes()));
     }
@@ -45,7 +44,7 @@ pub(crate) fn starts_with(actual: &str, expected: &str) -> bool {
 
 /// Whether `actual` ends with `expected` regardless of case.
 pub(crate) fn ends_with(actual: &str, expected: &str) -> bool {
-    if actual.is_ascii() && expected.is_ascii() {
+    if expected.is_ascii() {
         let start = actual.len().checked_sub(expected.len());
         let tail = start.and_then(|start| actual.as_bytes().get(start..));
         return tail.is_some_and(|tail| tail.eq_ignore_ascii_case(expected.as_bytes()));
@@ -59,15 +58,16 @@ pub(crate) fn ends_with(actual: &str, expected: &str) -> bool {
 
 /// Whether `expected` occurs in `actual` regardless of case.
 pub(crate) fn contains(actual: &str, expected: &str) -> bool {
-    if expected.is_empty() {
+    let Some(first) = expected.as_bytes().first() else {
         return true;
-    }
-    if actual.is_ascii() && expected.is_ascii() {
+    };
+    if expected.is_ascii() {
         let expected = expected.as_bytes();
-        return actual
-            .as_bytes()
-            .windows(expected.len())
-            .any(|part| part.eq_ignore_ascii_case(expected));
+        return actual.as_bytes().windows(expected.len()).any(|part| {
+            part.first()
+                .is_some_and(|byte| byte.eq_ignore_ascii_case(first))
+                && part.eq_ignore_ascii_case(expected)
+        });
     }
     let length = folded(actual).count();
     (0..length).any(|skipped| begins(folded(actual).skip(skipped), expected))
@@ -244,6 +244,14 @@ mod tests {
         assert!(equals("ΟΔΟΣ", "οδος") && equals("ÄRZTE", "ärzte"));
         assert!(!equals("admın", "admin"));
         assert!(contains("Größe XL", "GRÖSSE") == "größe".contains("grösse"));
+    }
+
+    #[test]
+    fn no_other_script_folds_into_ascii() {
+        let others = ('\u{80}'..=char::MAX)
+            .filter(|c| folded(c.encode_utf8(&mut [0; 4])).any(|folded| folded.is_ascii()));
+        assert_eq!(others.collect::<String>(), "");
+        assert!(!equals("\u{212a}ing", "king") && !contains("\u{130}", "i"));
     }
 
     #[test]

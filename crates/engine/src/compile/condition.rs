@@ -5,7 +5,7 @@ use crate::attributes::Slot;
 use crate::fault::{At, Faults, hint, quote};
 use crate::matcher::Matcher;
 use crate::segments::Segments;
-use crate::{Condition, Context, Operator};
+use crate::{Condition, Context, Operator, Value, text};
 
 /// A condition ready to be asked.
 #[derive(Debug, Clone)]
@@ -21,9 +21,13 @@ pub(crate) struct CompiledCondition {
 impl CompiledCondition {
     #[inline]
     pub(crate) fn holds(&self, context: &Context<'_>, segments: &Segments) -> bool {
-        match context.get(self.slot) {
-            Some(value) => self.matcher.matches(value) != self.negated,
-            None => self.holds_of_nothing(context, segments),
+        match (context.peek(self.slot), &self.matcher) {
+            // By far the most frequent comparison, and the one that rules that do not match are made of.
+            (Some(Value::Str(actual)), Matcher::EqualsAscii(expected)) => {
+                text::equals_ascii(actual, expected) != self.negated
+            }
+            (Some(value), matcher) => matcher.matches(*value) != self.negated,
+            (None, _) => self.holds_of_nothing(context, segments),
         }
     }
 

@@ -60,7 +60,8 @@ impl Ruleset {
     /// What the condition compares with, as JSON.
     fn expected(&self, matcher: &Matcher) -> serde_json::Value {
         match matcher {
-            Matcher::Equals(text)
+            Matcher::EqualsAscii(text)
+            | Matcher::Equals(text)
             | Matcher::Contains(text)
             | Matcher::StartsWith(text)
             | Matcher::EndsWith(text) => json!(text),
@@ -123,7 +124,8 @@ fn why_compared(
 
 fn shown_expected(matcher: &Matcher) -> String {
     match matcher {
-        Matcher::Equals(text)
+        Matcher::EqualsAscii(text)
+        | Matcher::Equals(text)
         | Matcher::Contains(text)
         | Matcher::StartsWith(text)
         | Matcher::EndsWith(text) => quote(text),

@@ -1,5 +1,7 @@
 //! Preparing matchers, and saying what is wrong with the values of a condition.
 
+use std::sync::Arc;
+
 use regex::RegexBuilder;
 
 use super::{Matcher, Relation, Scope, number_of};
@@ -41,9 +43,9 @@ fn build(condition: &Condition, scope: &mut Scope<'_>) -> Result<Matcher, String
         operator, values, ..
     } = condition;
     match operator {
-        Operator::Equals | Operator::NotEquals => Ok(Matcher::Equals(
-            scope.texts.text(&single(*operator, values)?),
-        )),
+        Operator::Equals | Operator::NotEquals => {
+            Ok(equals(scope.texts.text(&single(*operator, values)?)))
+        }
         Operator::Contains | Operator::NotContains => Ok(Matcher::Contains(
             scope.texts.text(&part(*operator, values)?),
         )),
@@ -63,6 +65,14 @@ fn build(condition: &Condition, scope: &mut Scope<'_>) -> Result<Matcher, String
         Operator::Cidr | Operator::NotCidr => networks(&list(*operator, values)?),
         Operator::InSegment | Operator::NotInSegment => segments(&list(*operator, values)?, scope),
         other => ordered(*other, &single(*other, values)?),
+    }
+}
+
+fn equals(text: Arc<str>) -> Matcher {
+    if text.is_ascii() {
+        Matcher::EqualsAscii(text)
+    } else {
+        Matcher::Equals(text)
     }
 }
 
