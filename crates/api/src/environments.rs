@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoResponse};
 use flagbase_core::{
     catalog::Document,
-    environments::{Environment, Environments},
+    environments::{DeclaredAttribute, Environment, EnvironmentKind, Environments},
     flags::view,
     refusal::{Class, Precondition, Refusal},
 };
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -20,6 +21,32 @@ use crate::{
 
 pub(crate) fn router() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
+}
+
+/// An environment to be stored; what a view shows beside it is taken and ignored, so that what was read can be sent back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentBody {
+    key: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    kind: EnvironmentKind,
+    #[serde(default)]
+    attributes: Vec<DeclaredAttribute>,
+    #[serde(default, rename = "revision")]
+    _revision: Option<u64>,
+    #[serde(default, rename = "created_at")]
+    _created_at: Option<String>,
+    #[serde(default, rename = "updated_at")]
+    _updated_at: Option<String>,
+}
+
+impl From<EnvironmentBody> for Environment {
+    fn from(body: EnvironmentBody) -> Self {
+        let EnvironmentBody { key, name, kind, attributes, .. } = body;
+        Self { key, name, kind, attributes }
+    }
 }
 
 fn shown(document: &Document) -> Tagged<Json<Value>> {
@@ -52,8 +79,9 @@ async fn list(
 async fn create(
     Extension(environments): Extension<Arc<Environments>>,
     edit: Editing,
-    Body(environment): Body<Environment>,
+    Body(body): Body<EnvironmentBody>,
 ) -> Reply<impl IntoResponse> {
+    let environment = Environment::from(body);
     let key = environment.key.clone();
     let made = environments.put(edit.asked(), environment, Precondition::Absent).await;
     let (document, _) = made.map_err(|refusal| match refusal.class {
@@ -91,8 +119,9 @@ async fn put(
     Extension(environments): Extension<Arc<Environments>>,
     edit: Editing,
     Path(key): Path<String>,
-    Body(environment): Body<Environment>,
+    Body(body): Body<EnvironmentBody>,
 ) -> Reply<impl IntoResponse> {
+    let environment = Environment::from(body);
     if environment.key != key {
         let message = format!("the body says `{}`, the address `{key}`; a key cannot be changed", environment.key);
         return Err(Refusal::fault("/key", message).into());
@@ -115,4 +144,18 @@ async fn delete(
 ) -> Reply<StatusCode> {
     environments.delete(edit.asked(), &key, edit.seen).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_can_be_sent_back_and_nothing_else_is_taken() {
+        let read = serde_json::json!({"key": "staging", "name": "", "kind": "production", "attributes": [{"name": "plan"}],
+            "revision": 3, "created_at": "2026-07-01T12:00:00Z", "updated_at": "2026-07-01T12:00:00Z"});
+        let environment = Environment::from(EnvironmentBody::deserialize(&read).unwrap());
+        assert_eq!((environment.key.as_str(), environment.attributes.len()), ("staging", 1));
+        assert!(EnvironmentBody::deserialize(serde_json::json!({"key": "a", "colour": 1})).is_err());
+    }
 }
