@@ -104,20 +104,17 @@ impl Events {
     fn admit(&self, caller: &Caller, environment: Option<&str>) -> Result<Arc<Snapshot>, Refusal> {
         let snapshot = self.feed.snapshots().get();
         caller.require_somebody()?;
-        match environment {
-            Some(key) => {
-                caller.require(&snapshot, snapshot.require_environment(key)?, Permission::EventRead)?;
-            }
-            None => {
-                let some = snapshot
-                    .environments()
-                    .any(|environment| caller.permissions(&snapshot, environment).allow(Permission::EventRead));
-                if !some && !may_see_global(&snapshot, caller) {
-                    let message = "you may not see the events of any environment; ask an administrator for a role \
-                                   that permits `event.read`";
-                    return Err(Refusal::new(Class::Forbidden, "forbidden", message));
-                }
-            }
+        if let Some(key) = environment {
+            caller.require(&snapshot, snapshot.require_environment(key)?, Permission::EventRead)?;
+            return Ok(snapshot);
+        }
+        let some = snapshot
+            .environments()
+            .any(|environment| caller.permissions(&snapshot, environment).allow(Permission::EventRead));
+        if !some && !may_see_global(&snapshot, caller) {
+            let message = "you may not see the events of any environment; ask an administrator for a role that \
+                           permits `event.read`";
+            return Err(Refusal::new(Class::Forbidden, "forbidden", message));
         }
         Ok(snapshot)
     }

@@ -45,7 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             flush_interval: Duration::from_secs(10),
-            retention: Duration::from_secs(720 * 3600),
+            retention: Duration::from_hours(720),
             build: Build { version: env!("CARGO_PKG_VERSION"), commit: "unknown" },
         }
     }
@@ -104,4 +104,4 @@ impl Metrics {
     }
 }
 
-const PRUNE_EVERY: Duration = Duration::from_secs(15 * 60);
+const PRUNE_EVERY: Duration = Duration::from_mins(15);

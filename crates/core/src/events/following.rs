@@ -177,7 +177,7 @@ impl Following {
     }
 
     fn expires_in(&self) -> Duration {
-        const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+        const FOREVER: Duration = Duration::from_hours(366 * 24);
         let Some(end) = self.caller.expires_at else { return FOREVER };
         Duration::try_from(end.duration_since(self.feed.clock().now())).unwrap_or(Duration::ZERO)
     }

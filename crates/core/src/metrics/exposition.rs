@@ -24,7 +24,7 @@ pub struct Build {
     pub commit: &'static str,
 }
 
-/// Everything measured, in OpenMetrics text form. No label ever names a user.
+/// Everything measured, in `OpenMetrics` text form. No label ever names a user.
 #[derive(Debug)]
 pub(super) struct Exposition {
     registry: Registry,

@@ -29,11 +29,11 @@ const MEMBERS: [&str; 7] = ["flag_key", "variant", "event_type", "value", "unit"
 pub(super) struct Event {
     pub(super) flag: Arc<str>,
     pub(super) variant: Arc<str>,
-    pub(super) event_type: Arc<str>,
+    pub(super) kind: Arc<str>,
     pub(super) value: Option<f64>,
     pub(super) unit: Option<String>,
     pub(super) at: Timestamp,
-    pub(super) event_id: Option<String>,
+    pub(super) id: Option<String>,
 }
 
 /// What events are checked against.
@@ -58,10 +58,11 @@ pub(super) fn read(body: &Value, against: &Against<'_>) -> Result<(Vec<Event>, b
     let (mut events, mut faults) = (Vec::with_capacity(list.len()), Vec::new());
     for (at, item) in list.iter().enumerate() {
         let mut reader = Reader { at: format!("{prefix}/{at}"), against, faults: &mut faults };
-        events.extend(match item.as_object() {
+        let event = match item.as_object() {
             Some(object) => reader.event(object),
             None => reader.fault("", "expected an object, the event"),
-        });
+        };
+        events.extend(event.ok());
     }
     if faults.is_empty() {
         return Ok((events, false));
@@ -103,10 +104,13 @@ fn one(object: &Map<String, Value>, against: &Against<'_>) -> Result<Event, Refu
     let mut faults = Vec::new();
     let event = Reader { at: String::new(), against, faults: &mut faults }.event(object);
     match event {
-        Some(event) if faults.is_empty() => Ok(event),
+        Ok(event) if faults.is_empty() => Ok(event),
         _ => Err(Refusal::invalid(faults)),
     }
 }
+
+/// A fault was found, and noted.
+struct Faulty;
 
 struct Reader<'a> {
     at: String,
@@ -115,30 +119,31 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn fault<T>(&mut self, member: &str, message: impl Into<String>) -> Option<T> {
+    fn fault<T>(&mut self, member: &str, message: impl Into<String>) -> Result<T, Faulty> {
         let slash = if member.is_empty() { "" } else { "/" };
         self.faults.push(Fault::new(format!("{}{slash}{member}", self.at), message));
-        None
+        Err(Faulty)
     }
 
-    fn event(&mut self, object: &Map<String, Value>) -> Option<Event> {
+    fn event(&mut self, object: &Map<String, Value>) -> Result<Event, Faulty> {
         for name in object.keys().filter(|name| !MEMBERS.contains(&name.as_str())) {
-            let _: Option<()> = self.fault(
+            let _: Result<(), Faulty> = self.fault(
                 &name.replace('~', "~0").replace('/', "~1"),
                 format!("unknown member; an event has {}", MEMBERS.join(", ")),
             );
         }
+        // All of them before the first `?`, so that every fault is told.
         let target = self.target(object);
-        let event_type = self.event_type(object);
+        let kind = self.event_type(object);
         let value = self.value(object);
         let unit = self.text(object, "unit", 200);
         let at = self.time(object);
-        let event_id = self.text(object, "event_id", 128);
+        let id = self.text(object, "event_id", 128);
         let (flag, variant) = target?;
-        Some(Event { flag, variant, event_type: event_type?, value: value?, unit: unit?, at: at?, event_id: event_id? })
+        Ok(Event { flag, variant, kind: kind?, value: value?, unit: unit?, at: at?, id: id? })
     }
 
-    fn target(&mut self, object: &Map<String, Value>) -> Option<(Arc<str>, Arc<str>)> {
+    fn target(&mut self, object: &Map<String, Value>) -> Result<(Arc<str>, Arc<str>), Faulty> {
         let key = self.required(object, "flag_key")?;
         let environment = self.against.environment;
         let Some(flag) = environment.rules.flag(key) else {
@@ -150,22 +155,22 @@ impl Reader<'_> {
             let message = format!("flag `{key}` has no variant `{}`; it has {}", short(name), known.join(", "));
             return self.fault("variant", message);
         };
-        Some((Arc::clone(flag.key()), Arc::clone(&variant.name)))
+        Ok((Arc::clone(flag.key()), Arc::clone(&variant.name)))
     }
 
-    fn event_type(&mut self, object: &Map<String, Value>) -> Option<Arc<str>> {
+    fn event_type(&mut self, object: &Map<String, Value>) -> Result<Arc<str>, Faulty> {
         let word = self.required(object, "event_type")?;
         match check_event_type(word) {
-            Ok(()) => Some(word.into()),
+            Ok(()) => Ok(word.into()),
             Err(message) => self.fault("event_type", message),
         }
     }
 
-    fn value(&mut self, object: &Map<String, Value>) -> Option<Option<f64>> {
+    fn value(&mut self, object: &Map<String, Value>) -> Result<Option<f64>, Faulty> {
         match object.get("value") {
-            None | Some(Value::Null) => Some(None),
+            None | Some(Value::Null) => Ok(None),
             Some(value) => match value.as_f64() {
-                Some(number) if number.abs() <= MOST_VALUE => Some(Some(number)),
+                Some(number) if number.abs() <= MOST_VALUE => Ok(Some(number)),
                 Some(_) => self.fault("value", format!("must be between -{MOST_VALUE:e} and {MOST_VALUE:e}")),
                 None => self.fault("value", "expected a number"),
             },
@@ -173,10 +178,10 @@ impl Reader<'_> {
     }
 
     /// A time ahead of ours is taken for now: clocks differ, and nothing can be counted before it happens.
-    fn time(&mut self, object: &Map<String, Value>) -> Option<Timestamp> {
+    fn time(&mut self, object: &Map<String, Value>) -> Result<Timestamp, Faulty> {
         let Against { now, retention, .. } = *self.against;
         let text = match object.get("time") {
-            None | Some(Value::Null) => return Some(now),
+            None | Some(Value::Null) => return Ok(now),
             Some(Value::String(text)) => text,
             Some(_) => return self.fault("time", "expected a time, such as `2026-01-31T12:00:00Z`"),
         };
@@ -191,12 +196,12 @@ impl Reader<'_> {
             let hours = retention.as_hours();
             return self.fault("time", format!("`{at}` is older than {hours} hours, which is all that is kept"));
         }
-        Some(at.min(now))
+        Ok(at.min(now))
     }
 
-    fn text(&mut self, object: &Map<String, Value>, name: &str, most: usize) -> Option<Option<String>> {
+    fn text(&mut self, object: &Map<String, Value>, name: &str, most: usize) -> Result<Option<String>, Faulty> {
         match object.get(name) {
-            None | Some(Value::Null) => Some(None),
+            None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => self.fault(name, "must not be empty; leave it out"),
             Some(Value::String(text)) if text.chars().count() > most => {
                 self.fault(name, format!("is longer than {most} characters; shorten it"))
@@ -204,14 +209,14 @@ impl Reader<'_> {
             Some(Value::String(text)) if text.chars().any(char::is_control) => {
                 self.fault(name, "must not hold control characters")
             }
-            Some(Value::String(text)) => Some(Some(text.clone())),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => self.fault(name, "expected a text"),
         }
     }
 
-    fn required<'v>(&mut self, object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
+    fn required<'v>(&mut self, object: &'v Map<String, Value>, name: &str) -> Result<&'v str, Faulty> {
         match object.get(name) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            Some(Value::String(text)) if !text.is_empty() => Ok(text),
             None | Some(Value::Null | Value::String(_)) => self.fault(name, "is required"),
             Some(_) => self.fault(name, "expected a text"),
         }

@@ -73,11 +73,11 @@ impl Metrics {
         RecordedEvent {
             environment: Arc::clone(environment),
             event_id: event
-                .event_id
+                .id
                 .unwrap_or_else(|| self.feed.random().uuid7(self.clock()).to_string()),
             flag: event.flag,
             variant: event.variant,
-            event_type: event.event_type,
+            event_type: event.kind,
             value: event.value,
             unit: event.unit,
             at: event.at,
