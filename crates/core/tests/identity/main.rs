@@ -1,0 +1,11 @@
+//! Identity through its use cases, on the fakes: each fault of the first Flagbase that concerned it is a test here.
+
+mod administering;
+mod house;
+mod keys;
+mod limits;
+mod memory;
+mod registering;
+mod roles;
+mod setup;
+mod slow;
