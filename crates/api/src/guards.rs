@@ -23,7 +23,9 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get, put, delete))
 }
 
 fn shown(document: &Document) -> Tagged<Json<Value>> {
@@ -39,10 +41,27 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 )]
 async fn list(
     Extension(guards): Extension<Arc<Guards>>,
-    At { caller, environment }: At,
-    Paging { after, search, limit }: Paging,
+    At {
+        caller,
+        environment,
+    }: At,
+    Paging {
+        after,
+        search,
+        limit,
+    }: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let documents = guards.list(&caller, &environment, Page { after, search, limit }).await?;
+    let documents = guards
+        .list(
+            &caller,
+            &environment,
+            Page {
+                after,
+                search,
+                limit,
+            },
+        )
+        .await?;
     let last = documents.last().map(|document| document.id.key.as_ref());
     let full = documents.len() == limit as usize;
     let headers = next_page("/api/v1/guards", &environment, last, full);
@@ -57,7 +76,10 @@ async fn list(
 )]
 async fn get(
     Extension(guards): Extension<Arc<Guards>>,
-    At { caller, environment }: At,
+    At {
+        caller,
+        environment,
+    }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&guards.get(&caller, &environment, &key).await?))
@@ -77,8 +99,14 @@ async fn put(
     Path(key): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let (document, new) = guards.put(editing.asked(), &key, &body, editing.seen).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    let (document, new) = guards
+        .put(editing.asked(), &key, &body, editing.seen)
+        .await?;
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, shown(&document)))
 }
 

@@ -32,12 +32,17 @@ pub enum Message {
 impl InProcessBus {
     /// A bus that keeps at most `capacity` events for slow subscribers; at least one.
     pub fn new(capacity: usize) -> Self {
-        Self { sender: broadcast::Sender::new(capacity.max(1)) }
+        Self {
+            sender: broadcast::Sender::new(capacity.max(1)),
+        }
     }
 
     /// Subscribes to events whose type matches `pattern`, from now on.
     pub fn subscribe(&self, pattern: Pattern) -> Subscription {
-        Subscription { receiver: self.sender.subscribe(), pattern }
+        Subscription {
+            receiver: self.sender.subscribe(),
+            pattern,
+        }
     }
 }
 
@@ -46,7 +51,9 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Message> {
         loop {
             match self.receiver.recv().await {
-                Ok(event) if self.pattern.matches(&event.event_type) => return Some(Message::Event(event)),
+                Ok(event) if self.pattern.matches(&event.event_type) => {
+                    return Some(Message::Event(event));
+                }
                 Ok(_) => {}
                 Err(RecvError::Lagged(missed)) => return Some(Message::Missed(missed)),
                 Err(RecvError::Closed) => return None,

@@ -40,7 +40,10 @@ pub struct Follow {
 impl Follow {
     /// Whether `change` is asked for, wherever it is in the log.
     pub(super) fn means(&self, change: &Change) -> bool {
-        let here = self.environment.as_ref().is_none_or(|key| *change.id.environment == **key);
+        let here = self
+            .environment
+            .as_ref()
+            .is_none_or(|key| *change.id.environment == **key);
         here && self.pattern.matches(&CloudEvent::type_of(change))
     }
 }
@@ -61,7 +64,9 @@ pub struct Following {
 
 impl std::fmt::Debug for Following {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Following").field("cursor", &self.cursor).finish_non_exhaustive()
+        f.debug_struct("Following")
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,7 +139,9 @@ impl Following {
             return self.head.changed().await.ok();
         }
         match self.feed.catalog().changes(self.cursor, BATCH).await {
-            Ok(changes) => self.batch.extend(changes.into_iter().filter(|change| change.revision <= head)),
+            Ok(changes) => self
+                .batch
+                .extend(changes.into_iter().filter(|change| change.revision <= head)),
             Err(error) => {
                 tracing::warn!(%error, "a stream of events waits for the store");
                 tokio::time::sleep(PAUSE).await;
@@ -166,19 +173,22 @@ impl Following {
         match change.id.kind {
             Kind::User => *self.caller.id == *key,
             Kind::Session => self.caller.session.as_deref() == Some(key),
-            Kind::ApiKey => matches!(&self.caller.principal, Principal::Key(own) if *own.id == *key),
+            Kind::ApiKey => {
+                matches!(&self.caller.principal, Principal::Key(own) if *own.id == *key)
+            }
             _ => false,
         }
     }
 
     fn wanted(&self, change: &Change) -> bool {
-        self.follow.means(change)
-            && visible(&self.feed.snapshots().load(), &self.caller, change)
+        self.follow.means(change) && visible(&self.feed.snapshots().load(), &self.caller, change)
     }
 
     fn expires_in(&self) -> Duration {
         const FOREVER: Duration = Duration::from_hours(366 * 24);
-        let Some(end) = self.caller.expires_at else { return FOREVER };
+        let Some(end) = self.caller.expires_at else {
+            return FOREVER;
+        };
         Duration::try_from(end.duration_since(self.feed.clock().now())).unwrap_or(Duration::ZERO)
     }
 }

@@ -70,14 +70,26 @@ impl Post<'_> {
     /// The beginning of the window.
     fn since(&self) -> Timestamp {
         let window = i64::try_from(self.rule.window_seconds).unwrap_or(i64::MAX);
-        self.now.checked_sub(SignedDuration::from_secs(window)).unwrap_or(Timestamp::MIN)
+        self.now
+            .checked_sub(SignedDuration::from_secs(window))
+            .unwrap_or(Timestamp::MIN)
     }
 }
 
 impl Watcher {
     /// Watches the flags of `feed`, counting in `ledger` and disabling through `flags`.
-    pub fn new(feed: Arc<Feed>, flags: Arc<Flags>, ledger: Arc<dyn Ledger>, meters: Arc<Meters>) -> Self {
-        Self { feed, flags, ledger, meters }
+    pub fn new(
+        feed: Arc<Feed>,
+        flags: Arc<Flags>,
+        ledger: Arc<dyn Ledger>,
+        meters: Arc<Meters>,
+    ) -> Self {
+        Self {
+            feed,
+            flags,
+            ledger,
+            meters,
+        }
     }
 
     /// Starts the task that looks every `interval`. A look that takes longer than that is given up and begun anew.
@@ -88,7 +100,10 @@ impl Watcher {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
                 let look = self.look(self.feed.clock().now());
-                let Some(done) = stop.run_until_cancelled(tokio::time::timeout(interval * 2, look)).await else {
+                let Some(done) = stop
+                    .run_until_cancelled(tokio::time::timeout(interval * 2, look))
+                    .await
+                else {
                     return;
                 };
                 if done.is_err() {
@@ -104,11 +119,20 @@ impl Watcher {
         let mut look = Look::default();
         self.meters.clear_guard_evidence();
         for environment in snapshot.environments() {
-            let mut guards: Vec<_> = environment.guards.values().filter(|guard| guard.enabled).collect();
+            let mut guards: Vec<_> = environment
+                .guards
+                .values()
+                .filter(|guard| guard.enabled)
+                .collect();
             guards.sort_by(|a, b| a.key.cmp(&b.key));
             for guard in guards {
                 let Rule::AbsoluteCount(rule) = &guard.rule;
-                let post = Post { environment: &environment.key, guard, rule, now };
+                let post = Post {
+                    environment: &environment.key,
+                    guard,
+                    rule,
+                    now,
+                };
                 match self.judge(&post, &mut look.trips).await {
                     Ok(()) => look.judged += 1,
                     Err(error) => {
@@ -131,8 +155,15 @@ impl Watcher {
 
     async fn judge(&self, post: &Post<'_>, trips: &mut Vec<Trip>) -> Result<(), Refusal> {
         let counts = self.count(post, post.since(), None).await?;
-        for count in counts.iter().filter(|count| post.guard.watches(&count.flag)) {
-            self.meters.guard_evidence(&count.flag, &post.guard.key, evidence_log(post.rule, count));
+        for count in counts
+            .iter()
+            .filter(|count| post.guard.watches(&count.flag))
+        {
+            self.meters.guard_evidence(
+                &count.flag,
+                &post.guard.key,
+                evidence_log(post.rule, count),
+            );
             if post.rule.judge(count.total()).is_trip() {
                 trips.extend(self.trip(post, &count.flag).await?);
             }
@@ -144,11 +175,20 @@ impl Watcher {
     /// Takes the flag back, unless it is off already, gone, or was turned on since most of the events.
     async fn trip(&self, post: &Post<'_>, flag: &str) -> Result<Option<Trip>, Refusal> {
         for _ in 0..ATTEMPTS {
-            let Some(seen) = self.enabled_at(post, flag) else { return Ok(None) };
-            let since = self.turned_on(post, flag).await?.map_or(post.since(), |on| on.max(post.since()));
+            let Some(seen) = self.enabled_at(post, flag) else {
+                return Ok(None);
+            };
+            let since = self
+                .turned_on(post, flag)
+                .await?
+                .map_or(post.since(), |on| on.max(post.since()));
             let counts = self.count(post, since, Some(flag)).await?;
-            let Some(count) = counts.iter().find(|count| count.flag == flag) else { return Ok(None) };
-            let Verdict::Trip(verdict) = post.rule.judge(count.total()) else { return Ok(None) };
+            let Some(count) = counts.iter().find(|count| count.flag == flag) else {
+                return Ok(None);
+            };
+            let Verdict::Trip(verdict) = post.rule.judge(count.total()) else {
+                return Ok(None);
+            };
             let evidence = evidence(post, since, count, &verdict.summary);
             let reason = format!("guard `{}`: {}", post.guard.key, verdict.summary);
             match self.disable(post, (flag, seen), &reason, &evidence).await {
@@ -162,7 +202,11 @@ impl Watcher {
                 Err(refusal) => return Err(refusal),
             }
         }
-        tracing::warn!(flag, guard = post.guard.key, "the flag changes all the time; trying again at the next look");
+        tracing::warn!(
+            flag,
+            guard = post.guard.key,
+            "the flag changes all the time; trying again at the next look"
+        );
         Ok(None)
     }
 
@@ -174,7 +218,11 @@ impl Watcher {
         evidence: &Value,
     ) -> Result<bool, Refusal> {
         let guard = post.guard;
-        let name = if guard.name.is_empty() { &guard.key } else { &guard.name };
+        let name = if guard.name.is_empty() {
+            &guard.key
+        } else {
+            &guard.name
+        };
         let actor = Actor {
             kind: "guard".into(),
             id: guard.key.as_str().into(),
@@ -186,10 +234,29 @@ impl Watcher {
         let switched = Feed::finish(async move {
             let (environment, key, reason) = (environment.as_ref(), key.as_str(), reason.as_str());
             let seen = Some(seen);
-            flags.switch(Switch { environment, key, enabled: false, actor, reason, detail, seen }).await
+            flags
+                .switch(Switch {
+                    environment,
+                    key,
+                    enabled: false,
+                    actor,
+                    reason,
+                    detail,
+                    seen,
+                })
+                .await
         });
-        let failed = || Refusal::new(Class::Internal, "internal", "disabling the flag failed inside the server");
-        switched.await.ok_or_else(failed)?.map(|(_, changed)| changed)
+        let failed = || {
+            Refusal::new(
+                Class::Internal,
+                "internal",
+                "disabling the flag failed inside the server",
+            )
+        };
+        switched
+            .await
+            .ok_or_else(failed)?
+            .map(|(_, changed)| changed)
     }
 
     fn tripped(&self, post: &Post<'_>, flag: &str, evidence: Value) -> Trip {
@@ -244,12 +311,17 @@ impl Watcher {
         since: Timestamp,
         flag: Option<&str>,
     ) -> Result<Vec<EventCount>, Refusal> {
-        Ok(self.ledger.count_events(post.environment, &post.rule.event_type, since, flag).await?)
+        Ok(self
+            .ledger
+            .count_events(post.environment, &post.rule.event_type, since, flag)
+            .await?)
     }
 }
 
 fn on(body: Option<&Value>) -> bool {
-    body.and_then(|body| body.get("enabled")).and_then(Value::as_bool) == Some(true)
+    body.and_then(|body| body.get("enabled"))
+        .and_then(Value::as_bool)
+        == Some(true)
 }
 
 fn evidence(post: &Post<'_>, since: Timestamp, count: &EventCount, summary: &str) -> Value {
@@ -266,7 +338,10 @@ fn evidence(post: &Post<'_>, since: Timestamp, count: &EventCount, summary: &str
 }
 
 /// Zero just where the guard does not act yet, above where it does.
-#[expect(clippy::cast_precision_loss, reason = "a logarithm needs no more than 52 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a logarithm needs no more than 52 bits"
+)]
 fn evidence_log(rule: &AbsoluteCount, count: &EventCount) -> f64 {
     (count.total().max(1) as f64 / rule.more_than.max(1) as f64).ln()
 }

@@ -38,27 +38,47 @@ impl Metrics {
     ///
     /// An event is `{flag_key, variant, event_type, value?, unit?, time?, event_id?}`; a list is `[…]` or
     /// `{"events": […]}` of at most 1000.
-    pub async fn record(&self, caller: &Caller, environment: &str, body: &Value) -> Result<Recorded, Refusal> {
+    pub async fn record(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        body: &Value,
+    ) -> Result<Recorded, Refusal> {
         let snapshot = self.feed.snapshots().get();
         let environment = snapshot.require_environment(environment)?;
         caller.require(&snapshot, environment, Permission::MetricRecord)?;
         let now = self.clock().now();
-        let retention = SignedDuration::try_from(self.settings.retention).unwrap_or(SignedDuration::MAX);
-        let (events, single) = intake::read(body, &Against { environment, now, retention })?;
+        let retention =
+            SignedDuration::try_from(self.settings.retention).unwrap_or(SignedDuration::MAX);
+        let (events, single) = intake::read(
+            body,
+            &Against {
+                environment,
+                now,
+                retention,
+            },
+        )?;
         let key: Arc<str> = environment.definition.key.as_str().into();
         let recorded_by = Arc::clone(&caller.id);
         let events: Vec<RecordedEvent> = events
             .into_iter()
             .map(|event| self.stored(event, &key, &recorded_by, now))
             .collect();
-        let types: Vec<Arc<str>> = events.iter().map(|event| Arc::clone(&event.event_type)).collect();
+        let types: Vec<Arc<str>> = events
+            .iter()
+            .map(|event| Arc::clone(&event.event_type))
+            .collect();
         let fresh = self.store(events).await?;
         let meters = self.recorder.meters();
         for (event_type, fresh) in types.iter().zip(&fresh) {
             meters.ingested(event_type, if *fresh { "accepted" } else { "duplicate" }, 1);
         }
         let accepted = fresh.iter().filter(|fresh| **fresh).count();
-        Ok(Recorded { accepted, duplicates: fresh.len() - accepted, single })
+        Ok(Recorded {
+            accepted,
+            duplicates: fresh.len() - accepted,
+            single,
+        })
     }
 
     fn stored(
@@ -101,7 +121,11 @@ impl Metrics {
         if fresh.len() == expected {
             return Ok(fresh);
         }
-        Err(Refusal::new(Class::Internal, "internal", "the ledger lost count of the events; see the server's log"))
+        Err(Refusal::new(
+            Class::Internal,
+            "internal",
+            "the ledger lost count of the events; see the server's log",
+        ))
     }
 }
 
@@ -115,7 +139,11 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn enter(meters: &'a Meters, events: usize) -> Self {
         let size = i64::try_from(events).unwrap_or(i64::MAX);
-        Self { meters, before: meters.queue(size), size }
+        Self {
+            meters,
+            before: meters.queue(size),
+            size,
+        }
     }
 }
 
