@@ -63,6 +63,8 @@ pub struct Target {
     pub text: Arc<str>,
     /// Taken apart.
     pub url: UpstreamUrl,
+    /// Host and port: connections to the same are shared.
+    pub origin: Arc<str>,
     /// The `Host` it is sent.
     pub host_header: HeaderValue,
     down: AtomicBool,
@@ -178,8 +180,9 @@ impl Upstream {
         let targets = urls.iter().map(|text| {
             let url = UpstreamUrl::parse(text, open).ok()?;
             let host_header = HeaderValue::from_str(&url.authority).ok()?;
+            let origin = url.authority.as_str().into();
             let down = AtomicBool::new(false);
-            Some(Arc::new(Target { text: text.as_str().into(), url, host_header, down }))
+            Some(Arc::new(Target { text: text.as_str().into(), url, origin, host_header, down }))
         });
         Some(Self {
             variant: variant.map(|name| name.as_str().into()),

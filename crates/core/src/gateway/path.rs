@@ -177,7 +177,8 @@ mod tests {
         #[test]
         fn a_clean_path_stays_as_it_is(path in "/([a-z./%]|%2[eEfF]|\\.\\.){0,20}") {
             if let Ok(once) = clean(&path) {
-                prop_assert_eq!(clean(&once).as_deref(), Ok(once.as_ref()));
+                let twice = clean(&once);
+                prop_assert_eq!(twice.as_deref(), Ok(once.as_ref()));
             }
         }
 

@@ -1,0 +1,99 @@
+//! What happens to each request of a client's connection: check it, then proxy it or hand it to the fallback.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use flagbase_core::{caller::Peer, gateway::clean};
+use http::{HeaderValue, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower::Service;
+
+use crate::{
+    body::Answer,
+    callers::Callers,
+    gateway::Gateway,
+    hygiene,
+    inspect::Traffic,
+    problem::Problem,
+    proxy::{self, Inbound},
+};
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) peer: SocketAddr,
+    pub(crate) address: String,
+    pub(crate) address_header: HeaderValue,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+impl Client {
+    pub(crate) fn new(peer: SocketAddr) -> Self {
+        let address = peer.ip().to_canonical().to_string();
+        let address_header = crate::headers::value(&address);
+        Self { peer, address, address_header, traffic: Arc::default() }
+    }
+}
+
+/// What answers requests that are not for the gateway.
+pub trait Fallback<B>:
+    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<B, S> Fallback<B> for S where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Answers one request.
+pub(crate) async fn answer<C, F, B>(
+    gateway: Arc<Gateway<C>>,
+    client: Arc<Client>,
+    mut fallback: F,
+    request: Request<Incoming>,
+) -> Response<Answer<B>>
+where
+    C: Callers,
+    F: Fallback<B>,
+    B: Body<Data = Bytes>,
+{
+    let (parts, body) = request.into_parts();
+    let inbound = match sort(&gateway, &parts) {
+        Ok(Some((path, host))) => Inbound { path, host, parts, body },
+        Ok(None) => {
+            let mut request = Request::from_parts(parts, body);
+            request.extensions_mut().insert(Peer(client.peer));
+            let busy = client.traffic.busy();
+            // A service with several callers, such as a router, is ready at all times.
+            let Ok(response) = fallback.call(request).await;
+            return response.map(|body| Answer::fallback(body, busy));
+        }
+        Err(problem) => return problem.into_response().map(Answer::own),
+    };
+    match proxy::forward(&gateway, &client, inbound).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response().map(Answer::own),
+    }
+}
+
+/// The path below the gateway and the host of a request that is for the gateway.
+fn sort<C: Callers>(
+    gateway: &Gateway<C>,
+    parts: &http::request::Parts,
+) -> Result<Option<(String, String)>, Problem> {
+    let host = hygiene::host(parts)?;
+    let path = parts.uri.path();
+    let cleaned = match clean(path) {
+        Ok(cleaned) => cleaned,
+        // The API has paths of its own making, such as flag keys with encoded slashes.
+        Err(_) if gateway.below(&host, path).is_none() => return Ok(None),
+        Err(fault) => return Err(Problem::bad_request("bad_path", fault.to_string())),
+    };
+    Ok(gateway.below(&host, &cleaned).map(|below| (below.to_owned(), host.clone().into_owned())))
+}

@@ -1,0 +1,157 @@
+//! The gateway as a whole: what it reads, whom it asks, where it sends.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use flagbase_core::{
+    feed::Feed, gateway::GatewayConfig, metrics::Recorder, snapshot::Snapshots, tasks::Tasks,
+};
+use http::HeaderValue;
+
+use crate::{
+    callers::Callers,
+    health,
+    pool::{Pool, Settings},
+};
+
+/// How long a client or an upstream may pause within a body, unless its route says otherwise.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long a client may pause while it sends a body.
+pub(crate) const UPLOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The built-in proxy: decides in process and forwards.
+pub struct Gateway<C> {
+    pub(crate) config: GatewayConfig,
+    pub(crate) environment: Arc<str>,
+    pub(crate) environment_header: HeaderValue,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) callers: Arc<C>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) tasks: Tasks,
+    ids: RequestIds,
+}
+
+/// What a gateway works with.
+pub struct Parts<C> {
+    /// What the operator decided.
+    pub config: GatewayConfig,
+    /// Where routes and flags come from.
+    pub feed: Arc<Feed>,
+    /// Who knows callers.
+    pub callers: Arc<C>,
+    /// Where requests are counted.
+    pub recorder: Arc<Recorder>,
+    /// Who owns connections and background work.
+    pub tasks: Tasks,
+}
+
+impl<C: Callers> Gateway<C> {
+    /// A gateway, with its background work started: health checks and the upkeep of connections.
+    pub fn start(parts: Parts<C>) -> Arc<Self> {
+        let Parts { config, feed, callers, recorder, tasks } = parts;
+        let settings = Settings {
+            addresses: config.addresses(),
+            idle_timeout: config.idle_timeout,
+            most_idle: config.max_idle_per_host,
+        };
+        let pool = Pool::new(settings, tasks.clone());
+        let environment: Arc<str> = config.environment.as_str().into();
+        let ids = RequestIds::new(feed.random().hex(6));
+        let environment_header = crate::headers::value(&environment);
+        let gateway = Arc::new(Self {
+            config,
+            environment,
+            environment_header,
+            feed,
+            callers,
+            recorder,
+            pool,
+            tasks,
+            ids,
+        });
+        gateway.tasks.spawn("gateway-pool", Arc::clone(&gateway.pool).sweep());
+        let watch = health::Watch {
+            feed: Arc::clone(&gateway.feed),
+            pool: Arc::clone(&gateway.pool),
+            environment: Arc::clone(&gateway.environment),
+            tasks: gateway.tasks.clone(),
+        };
+        gateway.tasks.spawn("gateway-health", watch.run());
+        gateway
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        self.feed.snapshots()
+    }
+
+    /// A new `X-Request-Id`.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        self.ids.next()
+    }
+
+    /// The part of `path` that routes are matched against; `None` when the request is not for the gateway.
+    pub(crate) fn below<'p>(&self, host: &str, path: &'p str) -> Option<&'p str> {
+        if !self.config.hosts.is_empty() && self.config.hosts.iter().any(|own| own == host) {
+            return Some(path);
+        }
+        match path.strip_prefix("/gateway") {
+            Some("") => return Some("/"),
+            Some(rest) if rest.starts_with('/') => return Some(rest),
+            _ => {}
+        }
+        let own = |prefix: &String| {
+            let prefix = prefix.trim_end_matches('/');
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.config.paths.iter().any(own).then_some(path)
+    }
+}
+
+/// Makes request ids: unique, not secret. Random once per process, counted from there.
+#[derive(Debug)]
+struct RequestIds {
+    prefix: String,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new(prefix: String) -> Self {
+        Self { prefix, next: AtomicU64::new(1) }
+    }
+
+    fn next(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut id = Vec::with_capacity(self.prefix.len() + 17);
+        id.extend_from_slice(self.prefix.as_bytes());
+        id.push(b'-');
+        let digits = (16 - number.leading_zeros() / 4).max(1);
+        for place in (0..digits).rev() {
+            let digit = usize::try_from(number >> (4 * place) & 0xf).unwrap_or(0);
+            id.extend(DIGITS.get(digit));
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or(HeaderValue::from_static("none"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_count_up_in_hex() {
+        let ids = RequestIds::new("abc".to_owned());
+        let seen: Vec<_> = (0..17).map(|_| ids.next()).collect();
+        assert_eq!((&seen[0], &seen[14], &seen[15], &seen[16]), (
+            &"abc-1".parse().unwrap(), &"abc-f".parse().unwrap(), &"abc-10".parse().unwrap(), &"abc-11".parse().unwrap()
+        ));
+    }
+}

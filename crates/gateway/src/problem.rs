@@ -1,0 +1,126 @@
+//! What the gateway answers by itself: RFC 9457 problems that also carry the seed's `error` member.
+
+use bytes::Bytes;
+use flagbase_core::refusal::{Class, Refusal};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+/// The media type of problems.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A request that the gateway answers by itself, and why.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    code: &'static str,
+    detail: String,
+    allow: Option<String>,
+    retry_after: Option<u64>,
+    close: bool,
+}
+
+impl Problem {
+    /// A problem called `code`, told as `detail`.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), allow: None, retry_after: None, close: false }
+    }
+
+    /// The request cannot be understood.
+    pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The method is not taken here.
+    pub(crate) fn wrong_method(allow: String, detail: impl Into<String>) -> Self {
+        let allow = Some(allow);
+        Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
+    }
+
+    /// The same, and the connection ends with it, because its framing cannot be trusted any more.
+    pub(crate) fn close(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    /// The answer to the client.
+    pub(crate) fn into_response(self) -> Response<Bytes> {
+        let body = json!({
+            "type": format!("https://flagbase.dev/problems/{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "error": self.detail,
+        });
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, PROBLEM);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            headers.insert(header::ALLOW, allow);
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, wait.max(1).into());
+        }
+        if self.close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.class {
+            Class::Malformed => StatusCode::BAD_REQUEST,
+            Class::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Class::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Class::Forbidden => StatusCode::FORBIDDEN,
+            Class::NotFound => StatusCode::NOT_FOUND,
+            Class::Conflict => StatusCode::CONFLICT,
+            Class::Stale => StatusCode::PRECONDITION_FAILED,
+            Class::Limited => StatusCode::TOO_MANY_REQUESTS,
+            Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let retry_after = refusal.retry_after.map(|wait| wait.as_secs());
+        Self { retry_after, ..Self::new(status, refusal.code, refusal.message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn body(response: &Response<Bytes>) -> Value {
+        serde_json::from_slice(response.body()).unwrap()
+    }
+
+    #[test]
+    fn a_problem_carries_the_first_apis_error_member_beside_the_standard_ones() {
+        let problem = Problem::new(StatusCode::NOT_FOUND, "route_not_found", "no route registered for this path");
+        let response = problem.into_response();
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = body(&response);
+        assert_eq!(body["error"], "no route registered for this path");
+        assert_eq!((&body["status"], &body["code"]), (&404.into(), &"route_not_found".into()));
+    }
+
+    #[test]
+    fn what_clients_act_upon_is_in_the_headers() {
+        let response = Problem::wrong_method("GET, POST".to_owned(), "no").close().into_response();
+        assert_eq!((&response.headers()["allow"], &response.headers()["connection"]), (&"GET, POST".parse().unwrap(), &"close".parse().unwrap()));
+        let refusal = Refusal::new(Class::Unauthenticated, "unauthenticated", "who?");
+        let response = Problem::from(refusal).into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
+        let wait = std::time::Duration::from_secs(7);
+        let refusal = Refusal::new(Class::Limited, "limited", "slow down").retry_after(wait);
+        assert_eq!(Problem::from(refusal).into_response().headers()["retry-after"], "7");
+    }
+}

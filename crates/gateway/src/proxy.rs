@@ -1,0 +1,217 @@
+//! One request through the gateway: who asks, what is decided, and the upstream's answer.
+
+mod attempt;
+mod outgoing;
+mod websocket;
+
+use std::{net::IpAddr, sync::Arc, sync::LazyLock};
+
+use bytes::Bytes;
+use flagbase_core::{
+    caller::Caller,
+    gateway::{Admission, Choice, CompiledRoute, Decision, Head, decide},
+    metrics::RequestObservation,
+};
+use http::{HeaderValue, Response, StatusCode, Version, header, request::Parts};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::{
+    body::{Answer, RequestBody, UpstreamBody},
+    callers::Callers,
+    front::Client,
+    gateway::{BODY_PATIENCE, Gateway, UPLOAD_PATIENCE},
+    headers::{self, Forwarding, names},
+    problem::Problem,
+};
+
+use attempt::{Answered, Errand};
+use outgoing::Outgoing;
+
+/// A request for the gateway.
+pub(crate) struct Inbound {
+    /// Clean, below the gateway's mount.
+    pub(crate) path: String,
+    /// Lower case, without port.
+    pub(crate) host: String,
+    pub(crate) parts: Parts,
+    pub(crate) body: Incoming,
+}
+
+static NONE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+
+/// Forwards a request, or says why not.
+pub(crate) async fn forward<C: Callers, B>(
+    gateway: &Arc<Gateway<C>>,
+    client: &Arc<Client>,
+    inbound: Inbound,
+) -> Result<Response<Answer<B>>, Problem> {
+    let started = Instant::now();
+    if inbound.parts.headers.contains_key(header::VIA) && headers::loops(&inbound.parts.headers) {
+        let detail = "the request has come through this gateway again and again; check where its route leads";
+        return Err(Problem::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
+    }
+    let caller = caller(gateway, &inbound.parts).await?;
+    let (choice, upstream) = match decision(gateway, client, &inbound, &caller)? {
+        Decision::Forward(choice, upstream) => (choice, upstream),
+        Decision::Off(choice) => {
+            let response = off(&choice.route);
+            record(gateway, &choice, response.status(), started);
+            return Ok(response.map(Answer::own));
+        }
+        Decision::Refused(route, why) => return Err(refused(&route, &caller, why)),
+        Decision::WrongMethod(allowed) => {
+            let detail = format!("no route of this path takes `{}`", inbound.parts.method);
+            return Err(Problem::wrong_method(allowed.join(", "), detail));
+        }
+        Decision::NoRoute => {
+            let detail = "no route registered for this path";
+            return Err(Problem::new(StatusCode::NOT_FOUND, "route_not_found", detail));
+        }
+    };
+    let sent = send(gateway, client, (&choice, upstream, &caller), inbound, started).await;
+    let status = sent.as_ref().map_or_else(|problem| problem.status, Response::status);
+    record(gateway, &choice, status, started);
+    sent
+}
+
+async fn caller<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> Result<Arc<Caller>, Problem> {
+    let unreadable = || {
+        let detail = "the token is not readable; send `Authorization: Bearer <token>`";
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    };
+    let Some(token) = headers::token(&parts.headers).map_err(|()| unreadable())? else {
+        return Ok(Caller::nobody());
+    };
+    match gateway.callers.cached(token) {
+        Some(caller) => Ok(caller),
+        None => Ok(gateway.callers.authenticate(token).await?),
+    }
+}
+
+fn decision<C: Callers>(
+    gateway: &Gateway<C>,
+    client: &Client,
+    inbound: &Inbound,
+    caller: &Caller,
+) -> Result<Decision, Problem> {
+    let snapshot = gateway.snapshots().load();
+    let environment = snapshot.require_environment(&gateway.environment)?;
+    let told = client_ip(gateway, client, inbound);
+    let head = Head {
+        method: &inbound.parts.method,
+        host: &inbound.host,
+        path: &inbound.path,
+        headers: &inbound.parts.headers,
+        client_ip: told.as_deref().unwrap_or(&client.address),
+    };
+    Ok(decide(environment, &head, caller))
+}
+
+/// The client's address as trusted proxies tell it; `None` when the peer is the client.
+fn client_ip<C: Callers>(gateway: &Gateway<C>, client: &Client, inbound: &Inbound) -> Option<String> {
+    let trusts = |address: IpAddr| gateway.config.trusts(address);
+    if !trusts(client.peer.ip()) {
+        return None;
+    }
+    Some(headers::client_address(&inbound.parts.headers, client.peer.ip(), trusts).to_string())
+}
+
+/// The route's own answer while its flag is off.
+fn off(route: &CompiledRoute) -> Response<Bytes> {
+    let Some((body, kind)) = &route.answer.body else {
+        let detail = "route disabled by feature flag";
+        return Problem::new(route.answer.status, "route_off", detail).into_response();
+    };
+    let mut response = Response::new(body.clone());
+    *response.status_mut() = route.answer.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+    response
+}
+
+fn refused(route: &CompiledRoute, caller: &Caller, why: Admission) -> Problem {
+    match why {
+        Admission::Unauthenticated => {
+            let detail = "this route needs a valid token; send `Authorization: Bearer <token>`";
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+        }
+        Admission::Forbidden => {
+            let detail = format!("route `{}` does not admit role `{}`", route.id, caller.role);
+            Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        }
+    }
+}
+
+fn record<C: Callers>(gateway: &Gateway<C>, choice: &Choice, status: StatusCode, started: Instant) {
+    let flag = choice.route.flag.as_ref().unwrap_or(&NONE);
+    let variant = choice.variant.as_ref().unwrap_or(&NONE);
+    if let Some(reason) = choice.reason.filter(|_| choice.variant.is_some()) {
+        gateway.recorder.exposed(&gateway.environment, flag, variant, reason);
+    }
+    gateway.recorder.request(&RequestObservation {
+        environment: &gateway.environment,
+        route: &choice.route.id,
+        flag,
+        variant,
+        status: status.as_u16(),
+        latency: started.elapsed(),
+    });
+}
+
+/// Sends the request to its upstream and turns what comes back into the client's answer.
+async fn send<C: Callers, B>(
+    gateway: &Arc<Gateway<C>>,
+    client: &Arc<Client>,
+    (choice, upstream, caller): (&Choice, usize, &Caller),
+    inbound: Inbound,
+    started: Instant,
+) -> Result<Response<Answer<B>>, Problem> {
+    let Inbound { path, mut parts, body, .. } = inbound;
+    let busy = client.traffic.busy();
+    let upgrade = websocket::requested(&parts, &body);
+    let request_id = request_id(gateway, &parts);
+    let forwarding = Forwarding {
+        trusted: gateway.config.trusts(client.peer.ip()),
+        peer: &client.address_header,
+        host: parts.headers.get(header::HOST).cloned().or_else(|| from_target(&parts)),
+        forward_token: choice.route.route.forward_token,
+        request_id: request_id.clone(),
+    };
+    headers::forward(&mut parts.headers, forwarding);
+    headers::vouch(&mut parts.headers, &gateway.environment_header, caller, choice);
+    let route = &choice.route;
+    let deadline = started + route.request_timeout(gateway.config.request_timeout);
+    let upstream = route.upstreams().get(upstream);
+    let outgoing = Outgoing { route, path: &path };
+    let mut errand = Errand { gateway, outgoing, upstream, deadline, tried: Default::default() };
+    let body_patience = route.route.timeouts.idle.unwrap_or(BODY_PATIENCE);
+    let (answered, tunnel) = if upgrade {
+        websocket::open(&mut errand, client, parts).await?
+    } else {
+        let upload_patience = route.route.timeouts.idle.unwrap_or(UPLOAD_PATIENCE);
+        let body = RequestBody::new(body, upload_patience);
+        (errand.run(parts, body).await?, false)
+    };
+    let Answered { response, link } = answered;
+    let (mut head, incoming) = response.into_parts();
+    if !tunnel {
+        headers::clean_answer(&mut head.headers);
+    }
+    head.headers.entry(names::REQUEST_ID).or_insert(request_id);
+    head.version = Version::HTTP_11;
+    let body = match link {
+        Some(link) => UpstreamBody::over(incoming, link, body_patience),
+        None => UpstreamBody::driven(incoming, body_patience),
+    };
+    Ok(Response::from_parts(head, Answer::upstream(body, busy)))
+}
+
+/// HTTP/2 requests name their host in the target.
+fn from_target(parts: &Parts) -> Option<HeaderValue> {
+    parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+}
+
+fn request_id<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> HeaderValue {
+    let kept = parts.headers.get(names::REQUEST_ID).filter(|id| headers::is_request_id(id));
+    kept.cloned().unwrap_or_else(|| gateway.request_id())
+}

@@ -1,0 +1,97 @@
+//! WebSockets: a tunnel, but only once the upstream has agreed to one.
+
+use std::sync::Arc;
+
+use http::{Method, Request, StatusCode, Version, header, request::Parts};
+use http_body::Body as _;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout_at;
+
+use super::{
+    attempt::{Answered, Errand, unreachable_problem},
+    outgoing::ask_for_websocket,
+};
+use crate::{
+    body::RequestBody, callers::Callers, front::Client, headers, pool::LinkFault, problem::Problem,
+};
+
+/// Whether a request asks for a WebSocket. Anything less than a whole handshake is forwarded as an ordinary request.
+pub(super) fn requested(parts: &Parts, body: &Incoming) -> bool {
+    parts.method == Method::GET
+        && parts.version == Version::HTTP_11
+        && body.is_end_stream()
+        && names(parts, &header::UPGRADE, b"websocket")
+        && names(parts, &header::CONNECTION, b"upgrade")
+        && parts.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+}
+
+fn names(parts: &Parts, header: &header::HeaderName, word: &[u8]) -> bool {
+    let values = parts.headers.get_all(header).iter();
+    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|token| {
+        token.trim_ascii().eq_ignore_ascii_case(word)
+    })
+}
+
+/// Asks the upstream for a WebSocket. When it agrees, bytes flow both ways after the client has been told; returns its
+/// answer and whether it agreed.
+pub(super) async fn open<C: Callers>(
+    errand: &mut Errand<'_, C>,
+    client: &Arc<Client>,
+    mut parts: Parts,
+) -> Result<(Answered, bool), Problem> {
+    let target = errand.pick()?;
+    let on_client = parts.extensions.remove::<OnUpgrade>();
+    let query = parts.uri.query().map(str::to_owned);
+    errand.outgoing.aim(&mut parts, query.as_deref(), &target)?;
+    ask_for_websocket(&mut parts);
+    let mut sender = errand
+        .gateway
+        .pool
+        .upgradable(&target, errand.connect_patience())
+        .await
+        .map_err(|fault| unreachable_problem(&target, &fault))?;
+    let request = Request::from_parts(parts, RequestBody::empty());
+    let answer = timeout_at(errand.deadline, sender.send_request(request)).await;
+    let mut response = match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(errand.judge_upgrade(LinkFault::of(error), &target)),
+        Err(_) => return Err(errand.judge_upgrade(LinkFault::Slow, &target)),
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok((Answered { response, link: None }, false));
+    }
+    let agreed = response.headers().get(header::UPGRADE).is_some_and(|value| {
+        value.as_bytes().eq_ignore_ascii_case(b"websocket")
+    });
+    let (Some(on_client), true) = (on_client, agreed) else {
+        let detail = "the backend switched to a protocol that nobody asked for";
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", detail));
+    };
+    let on_upstream = hyper::upgrade::on(&mut response);
+    let kept = response.headers_mut();
+    headers::clean_answer(kept);
+    kept.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+    kept.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    tunnel(errand, client, on_client, on_upstream);
+    Ok((Answered { response, link: None }, true))
+}
+
+fn tunnel<C: Callers>(errand: &Errand<'_, C>, client: &Arc<Client>, on_client: OnUpgrade, on_upstream: OnUpgrade) {
+    client.traffic.become_tunnel();
+    let stopping = errand.gateway.tasks.stopping();
+    errand.gateway.tasks.spawn("gateway-websocket", async move {
+        let both = async {
+            let (client, upstream) = tokio::try_join!(on_client, on_upstream)?;
+            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+            let copied = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+            if let Err(error) = copied {
+                tracing::debug!(%error, "websocket broke off");
+            }
+            Ok::<_, hyper::Error>(())
+        };
+        if let Some(Err(error)) = stopping.run_until_cancelled(both).await {
+            tracing::debug!(%error, "websocket was not opened");
+        }
+    });
+}
