@@ -1,4 +1,10 @@
 //! A process that writes is killed, again and again: whatever it had acknowledged is there.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "all of it is a test, its helpers and its child process included"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -197,7 +203,8 @@ impl Found {
         match words[..] {
             ["flag", key, revision] => {
                 let revision: Revision = revision.parse().unwrap();
-                let change = &self.changes[revision as usize - 1];
+                let place = usize::try_from(revision).unwrap() - 1;
+                let change = &self.changes[place];
                 assert_eq!((change.revision, &*change.id.key), (revision, key));
                 let document = self.store.get(&change.id).await.unwrap().unwrap();
                 assert!(document.revision >= revision, "{acknowledged}");

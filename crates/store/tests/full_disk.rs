@@ -3,6 +3,10 @@
 //! A limit on the size of files plays the full disk: it needs no privileges and meets SQLite in the same
 //! place, the write call. (`SQLITE_FULL` itself is tested in the writer's unit tests.)
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of it is a test, its helpers included"
+)]
 
 use std::{
     error::Error as _,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
+    clippy::missing_panics_doc,
     reason = "a test ends at the first thing that is not as it should be"
 )]
 

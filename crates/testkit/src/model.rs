@@ -37,8 +37,8 @@ pub async fn agree(stores: &Stores, seed: u64) {
     for step in 0_u32..100 {
         let drafts: Vec<_> = (0..=random.below(3)).map(|_| draft(&random)).collect();
         let written = commit_as(drafts, u128::from(step) * 10);
-        let expected = outcome(model.commit(written.clone()).await);
-        let answer = outcome(stores.catalog.commit(written).await);
+        let expected = outcome(&model.commit(written.clone()).await);
+        let answer = outcome(&stores.catalog.commit(written).await);
         assert_eq!(answer, expected, "seed {seed}, step {step}");
 
         let events: Vec<_> = (0..random.below(4)).map(|_| event(&random)).collect();
@@ -53,7 +53,7 @@ pub async fn agree(stores: &Stores, seed: u64) {
     compare_ledgers(stores, &model).await;
 }
 
-fn outcome<T: std::fmt::Debug>(answer: Result<T, CatalogError>) -> String {
+fn outcome<T: std::fmt::Debug>(answer: &Result<T, CatalogError>) -> String {
     format!("{answer:?}")
 }
 
@@ -79,13 +79,7 @@ fn draft(random: &SeededRandom) -> Draft {
 }
 
 fn event(random: &SeededRandom) -> RecordedEvent {
-    let pick = |words: [&str; 2]| {
-        words
-            .into_iter()
-            .nth(random.below(2) as usize)
-            .unwrap()
-            .into()
-    };
+    let pick = |[one, other]: [&str; 2]| if random.below(2) == 0 { one } else { other }.into();
     RecordedEvent {
         environment: pick(["default", "staging"]),
         event_id: format!("e{}", random.below(80)),
@@ -93,9 +87,9 @@ fn event(random: &SeededRandom) -> RecordedEvent {
         variant: pick(["on", "off"]),
         event_type: pick(["error", "conversion"]),
         // Halves add up to the same sum in any order.
-        value: (random.below(3) > 0).then(|| random.below(64) as f64 / 2.0 - 8.0),
+        value: (random.below(3) > 0).then(|| f64::from(random.small(64)) / 2.0 - 8.0),
         unit: (random.below(2) > 0).then(|| format!("u{}", random.below(6))),
-        at: NOW + SignedDuration::from_secs(random.below(7200) as i64),
+        at: NOW + SignedDuration::from_secs(random.small(7200).into()),
         received_at: NOW,
         recorded_by: "u1".into(),
     }

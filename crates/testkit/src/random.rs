@@ -31,6 +31,11 @@ impl SeededRandom {
     pub fn below(&self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
+
+    /// The same for a small number.
+    pub fn small(&self, bound: u16) -> u16 {
+        u16::try_from(self.below(bound.into())).unwrap_or_default()
+    }
 }
 
 impl Default for SeededRandom {

@@ -50,8 +50,11 @@ impl Reply {
     ///
     /// # Panics
     /// Otherwise, showing the body.
-    #[must_use]
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "often the status is all that matters"
+    )]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
@@ -73,7 +76,7 @@ impl TestServer {
     pub async fn start_with(program: impl AsRef<Path>, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = program.as_ref().to_owned();
-        let environment = environment
+        let environment: Vec<_> = environment
             .iter()
             .map(|(k, v)| ((*k).into(), (*v).into()))
             .collect();
@@ -297,7 +300,7 @@ fn log_path(directory: &TempDir) -> PathBuf {
 fn launch(
     program: &Path,
     directory: &TempDir,
-    environment: &Vec<(String, String)>,
+    environment: &[(String, String)],
     port: u16,
 ) -> Child {
     let log = File::options()
@@ -318,7 +321,7 @@ fn launch(
 fn command(
     program: &Path,
     directory: &TempDir,
-    environment: &Vec<(String, String)>,
+    environment: &[(String, String)],
     port: u16,
 ) -> Command {
     let mut command = Command::new(program);

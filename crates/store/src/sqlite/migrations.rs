@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
 use super::{Access, SqliteConfig, backup, connect, error::StoreError, lock::Lock};
 
-/// Written into the header of every database of ours ("FLaG").
+/// Written into the header of every database of ours (`FLaG`).
 const APPLICATION_ID: u32 = 0x464C_6147;
 
 /// One step: its number is its place in the list, from 1.

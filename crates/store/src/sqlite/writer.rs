@@ -52,16 +52,14 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let work = Loop {
+            connection,
+            jobs,
+            doubt: None,
+        };
         let thread = std::thread::Builder::new()
             .name("flagbase-write".to_owned())
-            .spawn(move || {
-                Loop {
-                    connection,
-                    jobs,
-                    doubt: None,
-                }
-                .run()
-            })?;
+            .spawn(|| work.run())?;
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),

@@ -64,7 +64,9 @@ impl Ledger for Memory {
 
     async fn add(&self, rollups: Vec<Rollup>) -> Result<(), LedgerError> {
         let measured = &mut self.state.lock().measured;
-        rollups.iter().for_each(|rollup| measured.add(rollup));
+        for rollup in &rollups {
+            measured.add(rollup);
+        }
         Ok(())
     }
 

@@ -47,7 +47,7 @@ fn a_new_database_gets_every_step_and_needs_no_backup() {
     connect::create(&config.path).unwrap();
     let saved = migrate(&config, &steps(&[SECOND]), &FixedClock::default()).unwrap();
     assert_eq!(saved, None);
-    assert_eq!(stored_version(&config.path), MIGRATIONS.len() as u32 + 1);
+    assert_eq!(stored_version(&config.path) as usize, MIGRATIONS.len() + 1);
     assert!(has_column(&config.path));
     assert!(!config.backup_dir.exists());
 }

@@ -109,7 +109,7 @@ async fn what_queued_up_is_committed_together() {
     let release = bench.hold().await;
     let mut writers = JoinSet::new();
     let ran = Arc::new(AtomicUsize::new(0));
-    for n in 1..=GROUP as i64 + 1 {
+    for n in (1_i64..).take(GROUP + 1) {
         let (writer, ran) = (Arc::clone(&bench.writer), Arc::clone(&ran));
         let work = move |connection: &Connection| match ran.fetch_add(1, Ordering::SeqCst) {
             0 => orphan(connection, n),
@@ -217,8 +217,8 @@ async fn a_full_disk_refuses_writes_until_there_is_space_again() {
     bench.write(fill(1)).await.unwrap();
     bench.write(limit(40)).await.unwrap();
 
-    let full = bench.write(fill(2)).await.unwrap_err();
-    let source = std::error::Error::source(&full).unwrap().to_string();
+    let refused = bench.write(fill(2)).await.unwrap_err();
+    let source = std::error::Error::source(&refused).unwrap().to_string();
     assert!(source.contains("the disk is full"), "{source}");
     assert!(bench.write(fill(3)).await.is_err());
     assert_eq!(bench.stored(), [1], "reading goes on");
