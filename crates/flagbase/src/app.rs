@@ -10,7 +10,6 @@ pub(crate) mod setup;
 mod signals;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flagbase_core::identity::Invited;
@@ -35,7 +34,7 @@ pub(crate) struct App {
     listener: TcpListener,
     address: SocketAddr,
     store: Sqlite,
-    front: Arc<Front>,
+    front: Front,
     /// Connections and streams: they end first, so that what they cause is still recorded.
     requests: Tasks,
     /// Everything else that runs: it ends after them.
@@ -59,7 +58,7 @@ impl App {
         let (requests, background) = (Tasks::new(), Tasks::new());
         let parts = parts::assemble(&config, &store, &requests, &background).await?;
         let setup = setup::prepare(&parts.identity, &config, environment).await?;
-        let front = Arc::new(Front { api: parts.api, request_timeout: config.server.request_timeout });
+        let front = front::door(parts.gateway, parts.api, &config.server);
         Ok(Self { config, form, listener, address, store, front, requests, background, setup })
     }
 
@@ -67,16 +66,18 @@ impl App {
     /// closes the database. A second signal ends the process at once.
     pub(crate) async fn run(self, mut signals: Signals) -> Outcome {
         let Self { config, form, listener, address, store, front, requests, background, setup } = self;
-        let head_within = config.server.header_timeout;
-        requests.spawn("accept", listener::accept(listener, front, head_within, requests.clone()));
+        let drain = config.server.shutdown_timeout;
+        let serving = front.run(listener, requests.stopping(), drain);
+        tokio::pin!(serving);
         banner::show(form, &config, address, setup.as_ref());
         drop(setup);
-        signals.next().await;
+        tokio::select! {
+            _ = serving.as_mut() => return Err(Failure::plain("the server stopped accepting requests by itself")),
+            () = signals.next() => {}
+        }
         tracing::info!("stopping: finishing requests under way");
         let stopping = async {
-            if !requests.shutdown(config.server.shutdown_timeout).await {
-                tracing::warn!("some requests did not end in time and were cut off");
-            }
+            tokio::join!(serving, requests.shutdown(drain + FLUSH_WITHIN));
             if !background.shutdown(FLUSH_WITHIN).await {
                 tracing::warn!("some background work did not end in time");
             }

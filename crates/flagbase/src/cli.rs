@@ -109,10 +109,10 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: Cli, environment: &Environment) -> Outcome {
     let global = cli.global;
     match cli.command {
-        Command::Start(args) => start::run(args, &global, environment),
-        Command::Version(args) => version::run(args),
+        Command::Start(args) => start::run(&args, &global, environment),
+        Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(args, &global, environment),
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(&args),
         other => small_runtime()?.block_on(run_async(other, &global, environment)),
     }
 }

@@ -89,7 +89,7 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         let code = self.code();
         match self.config {
-            Some(error) => output::report(*error),
+            Some(error) => output::report(&error),
             None => output::error(&self.message, &self.details, self.hint.as_deref()),
         }
         code

@@ -105,7 +105,7 @@ pub(crate) fn error(message: &str, details: &[String], hint: Option<&str>) {
 }
 
 /// Shows every problem of a configuration with its place.
-pub(crate) fn report(error: ConfigError) {
+pub(crate) fn report(error: &ConfigError) {
     let terminal = io::stderr().is_terminal();
     let theme = if terminal { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::none() };
     let handler = miette::GraphicalReportHandler::new_themed(theme)

@@ -1,4 +1,5 @@
 //! The configuration through the real binary: print, validate, and refusing to start on a bad one.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::path::Path;
 

@@ -1,38 +1,35 @@
-//! The front door: which part of the product answers a request.
+//! The front door: the gateway takes what is for it, the API answers everything else.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::response::IntoResponse as _;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
-use hyper::{Request, Response, StatusCode};
-use tower::ServiceExt as _;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use flagbase_core::identity::Identity;
+use flagbase_gateway::{Gateway, Limits, Server};
 
-/// Everything that answers requests.
-pub(crate) struct Front {
-    pub(crate) api: Router,
-    /// The longest the API may take to begin its answer.
-    pub(crate) request_timeout: Duration,
+use crate::config;
+
+/// What listens.
+pub(super) type Front = Server<Identity, Router>;
+
+/// The gateway before the API, with the limits that are configured.
+pub(super) fn door(gateway: Arc<Gateway<Identity>>, api: Router, server: &config::Server) -> Front {
+    let fallback = api.layer(middleware::from_fn_with_state(server.request_timeout, within));
+    let limits = Limits { header_timeout: server.header_timeout, ..Limits::default() };
+    Server { gateway, fallback, limits }
 }
 
-impl Front {
-    /// Answers one request of the client at `peer`.
-    pub(crate) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = self.api.clone().oneshot(request.map(Body::new));
-        match tokio::time::timeout(self.request_timeout, answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => too_slow(),
-        }
-    }
+/// Gives up a request that takes too long to be answered. Streams that have begun go on.
+async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| too_slow())
 }
 
-fn too_slow() -> Response<Body> {
+fn too_slow() -> Response {
     let detail = "the server could not answer in time; try again in a moment";
     let problem = serde_json::json!({
         "type": "about:blank", "title": "Service Unavailable", "status": 503, "code": "timeout",

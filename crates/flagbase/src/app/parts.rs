@@ -23,6 +23,7 @@ use flagbase_core::relay::Relay;
 use flagbase_core::segments::Segments;
 use flagbase_core::tasks::Tasks;
 use flagbase_events::InProcessBus;
+use flagbase_gateway::{self as gateway, Gateway};
 use flagbase_store::Sqlite;
 
 use super::settings;
@@ -40,6 +41,7 @@ const KEEP_UP_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Parts {
     pub(super) identity: Arc<Identity>,
     pub(super) api: Router,
+    pub(super) gateway: Arc<Gateway<Identity>>,
 }
 
 /// What every use case is made from.
@@ -76,7 +78,14 @@ pub(super) async fn assemble(
     };
     services.environments.ensure_default(kind).await?;
     start(config, &base, &services, background);
-    Ok(Parts { identity: Arc::clone(&services.identity), api: flagbase_api::router(services) })
+    let gateway = Gateway::start(gateway::Parts {
+        config: settings::gateway(config)?,
+        feed: Arc::clone(&base.feed),
+        callers: Arc::clone(&services.identity),
+        recorder: Arc::clone(&services.recorder),
+        tasks: requests.clone(),
+    });
+    Ok(Parts { identity: Arc::clone(&services.identity), api: flagbase_api::router(services), gateway })
 }
 
 impl Base {

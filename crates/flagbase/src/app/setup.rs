@@ -13,11 +13,11 @@ pub(crate) async fn prepare(
     config: &Config,
     environment: &Environment,
 ) -> Outcome<Option<Invited>> {
-    if identity.needs_setup().await? {
-        if let Some(credentials) = given(environment)? {
-            let admin = identity.create_admin(credentials).await?;
-            tracing::info!(email = %admin.email, "the administrator named by the environment was made");
-        }
+    if identity.needs_setup().await?
+        && let Some(credentials) = given(environment)?
+    {
+        let admin = identity.create_admin(credentials).await?;
+        tracing::info!(email = %admin.email, "the administrator named by the environment was made");
     }
     if !identity.needs_setup().await? {
         forget(config);

@@ -21,28 +21,24 @@ pub(crate) fn text(question: &str, flag: &str) -> Outcome<String> {
 
 /// A password that exists: from a file, from standard input (`-`), or asked for once.
 pub(crate) fn password(file: Option<&Path>) -> Outcome<Secret> {
-    match file {
-        Some(file) => from_file(file),
-        None => {
-            needs_person("--password-file FILE (or - for standard input)")?;
-            let prompt = inquire::Password::new("Password:").without_confirmation();
-            prompt.prompt().map(Secret::new).map_err(cancelled)
-        }
+    if let Some(file) = file {
+        return from_file(file);
     }
+    needs_person("--password-file FILE (or - for standard input)")?;
+    let prompt = inquire::Password::new("Password:").without_confirmation();
+    prompt.prompt().map(Secret::new).map_err(cancelled)
 }
 
 /// A password to be set: as [`password`], but typed twice.
 pub(crate) fn new_password(file: Option<&Path>) -> Outcome<Secret> {
-    match file {
-        Some(file) => from_file(file),
-        None => {
-            needs_person("--password-file FILE (or - for standard input)")?;
-            let prompt = inquire::Password::new("New password:")
-                .with_validator(long_enough)
-                .with_custom_confirmation_message("Again:");
-            prompt.prompt().map(Secret::new).map_err(cancelled)
-        }
+    if let Some(file) = file {
+        return from_file(file);
     }
+    needs_person("--password-file FILE (or - for standard input)")?;
+    let prompt = inquire::Password::new("New password:")
+        .with_validator(long_enough)
+        .with_custom_confirmation_message("Again:");
+    prompt.prompt().map(Secret::new).map_err(cancelled)
 }
 
 /// Asks before something that cannot be undone easily; `yes` answers beforehand.

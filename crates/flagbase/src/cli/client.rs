@@ -1,5 +1,6 @@
 //! Talking to a server: one call in, a JSON document or a clear failure out.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,12 +18,12 @@ use crate::progress;
 const DEFAULT_SERVER: &str = "http://localhost:8080";
 
 /// The longest a server may take to answer a command.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Arguments of every command that talks to a server.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientArgs {
-    /// The server to talk to [default: the one last logged in to, else http://localhost:8080]
+    /// The server to talk to; when left out the one last logged in to, else port 8080 of this machine
     #[arg(long, global = true, value_name = "URL", env = "FLAGBASE_SERVER", hide_env_values = true)]
     pub(crate) server: Option<String>,
     /// The environment to work in [default: the server's default]
@@ -112,12 +113,12 @@ impl Call {
         Self { body: Some(body), content_type, ..Self::new(Method::PATCH, path) }
     }
 
-    pub(crate) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn query(mut self, name: &'static str, value: impl Display) -> Self {
         self.query.push((name, value.to_string()));
         self
     }
 
-    pub(crate) fn query_some(self, name: &'static str, value: Option<impl ToString>) -> Self {
+    pub(crate) fn query_some(self, name: &'static str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.query(name, value),
             None => self,

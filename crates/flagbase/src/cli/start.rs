@@ -13,7 +13,7 @@ pub(crate) struct StartArgs {
     server: ServerArgs,
 }
 
-pub(crate) fn run(args: StartArgs, global: &Global, environment: &Environment) -> Outcome {
+pub(crate) fn run(args: &StartArgs, global: &Global, environment: &Environment) -> Outcome {
     let config = settings::load(&args.server, global, environment)?.config;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

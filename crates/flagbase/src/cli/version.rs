@@ -15,7 +15,7 @@ pub(crate) struct VersionArgs {
     short: bool,
 }
 
-pub(crate) fn run(args: VersionArgs) -> Outcome {
+pub(crate) fn run(args: &VersionArgs) -> Outcome {
     if args.short {
         return output::line(VERSION);
     }

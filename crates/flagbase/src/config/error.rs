@@ -1,5 +1,7 @@
 //! What is wrong with a configuration, said so that it can be put right at once.
 
+use std::sync::Arc;
+
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
 /// All problems found, so that a person need not start the program once per mistake.
@@ -19,7 +21,7 @@ pub(crate) struct Problem {
     #[help]
     help: Option<String>,
     #[source_code]
-    source_code: Option<NamedSource<String>>,
+    source_code: Option<Arc<NamedSource<String>>>,
     #[label("here")]
     span: Option<SourceSpan>,
 }
@@ -37,7 +39,7 @@ impl Problem {
     /// Points at a key in the text of a file, of which no values are shown when `blank`.
     pub(crate) fn at(mut self, name: &str, text: &str, span: SourceSpan, blank: bool) -> Self {
         let text = if blank { without_values(text) } else { text.to_owned() };
-        self.source_code = Some(NamedSource::new(name, text));
+        self.source_code = Some(Arc::new(NamedSource::new(name, text)));
         self.span = Some(span);
         self
     }
@@ -58,14 +60,14 @@ impl Problem {
 
 /// Replaces values by stars of the same length, so that spans stay true.
 fn without_values(text: &str) -> String {
-    text.split_inclusive('\n')
-        .map(|line| {
-            let (key, value) = line.split_once(':').unwrap_or(("", line));
-            let colon = if line.contains(':') { ":" } else { "" };
-            let star = |b: u8| if b.is_ascii_whitespace() { char::from(b) } else { '*' };
-            format!("{key}{colon}{}", value.bytes().map(star).collect::<String>())
-        })
-        .collect()
+    let star = |byte: u8| if byte.is_ascii_whitespace() { char::from(byte) } else { '*' };
+    let mut shown = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (key, value) = line.split_at(line.find(':').map_or(0, |colon| colon + 1));
+        shown.push_str(key);
+        shown.extend(value.bytes().map(star));
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Loaded {
     pub(crate) fn shown(&self, key: &keys::Key) -> serde_json::Value {
         let value = self.figment.find_value(&key.path).ok();
         match value.as_ref().map(serde_json::to_value) {
-            Some(Ok(serde_json::Value::Null)) | Some(Err(_)) | None => serde_json::Value::Null,
+            Some(Ok(serde_json::Value::Null) | Err(_)) | None => serde_json::Value::Null,
             Some(Ok(_)) if key.is_secret() => Secret::REDACTED.into(),
             Some(Ok(value)) => value,
         }

@@ -78,11 +78,11 @@ pub(super) async fn port(config: &Config) -> Finding {
     let Some(address) = addresses.next() else {
         return Finding::bad("port", format!("`{host}` has no address; check `server.host`"));
     };
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Finding::good("port", format!("{address} is free")),
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(address) else {
+        return Finding::good("port", format!("{address} is free"));
     };
-    if is_healthy(address.ip().is_unspecified().then_some("127.0.0.1").unwrap_or(host), port).await {
+    let reachable = if address.ip().is_unspecified() { "127.0.0.1" } else { host };
+    if is_healthy(reachable, port).await {
         return Finding::good("port", format!("a healthy server answers at {address}"));
     }
     Finding::bad("port", format!("{address} cannot be used ({error}); choose another with --port, or stop what uses it"))

@@ -37,7 +37,7 @@ pub(crate) struct DefinitionArgs {
     /// Who gets what when no rule matches, by weight; repeat for each variant
     #[arg(long = "weight", value_name = "VARIANT=WEIGHT")]
     weights: Vec<String>,
-    /// What rollouts stick to, such as user_id
+    /// What rollouts stick to, such as `user_id`
     #[arg(long, value_name = "ATTRIBUTE")]
     bucket_by: Option<String>,
     /// A tag; repeat for each
