@@ -11,6 +11,7 @@ use axum::{
     http::{StatusCode, header, request::Parts},
 };
 use flagbase_core::identity::{Credentials, Identity, Origin, Register};
+use flagbase_core::metrics::Recorder;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::views::{LoginView, MeView, RegisteredView};
 use crate::{
     body::Body,
+    metrics::not_let_in,
     problem::{Problem, ProblemBody, Reply},
     request::{Client, Known},
 };
@@ -44,8 +46,14 @@ impl<S: Sync> FromRequestParts<S> for Arriving {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Client(address) = Client::from_request_parts(parts, state).await?;
-        let client = parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        Ok(Self(Origin { address, client: client.unwrap_or_default().into_owned() }))
+        let client = parts
+            .headers
+            .get(header::USER_AGENT)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        Ok(Self(Origin {
+            address,
+            client: client.unwrap_or_default().into_owned(),
+        }))
     }
 }
 
@@ -99,8 +107,15 @@ async fn register(
     Arriving(origin): Arriving,
     Body(body): Body<RegisterBody>,
 ) -> Reply<(StatusCode, Json<RegisteredView>)> {
-    let credentials = Credentials { email: body.email, password: body.password };
-    let ask = Register { credentials, role: body.role, invitation: body.invitation };
+    let credentials = Credentials {
+        email: body.email,
+        password: body.password,
+    };
+    let ask = Register {
+        credentials,
+        role: body.role,
+        invitation: body.invitation,
+    };
     let user = identity.register(ask, &origin).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
@@ -113,11 +128,17 @@ async fn register(
 )]
 async fn login(
     Extension(identity): Extension<Arc<Identity>>,
+    Extension(recorder): Extension<Arc<Recorder>>,
     Arriving(origin): Arriving,
     Body(body): Body<LoginBody>,
 ) -> Reply<Json<LoginView>> {
-    let credentials = Credentials { email: body.email, password: body.password };
-    Ok(Json(identity.login(credentials, &origin).await?.into()))
+    let credentials = Credentials {
+        email: body.email,
+        password: body.password,
+    };
+    let login = identity.login(credentials, &origin).await;
+    let login = login.inspect_err(|refusal| not_let_in(Some(&recorder), refusal))?;
+    Ok(Json(login.into()))
 }
 
 /// Who the caller is and what he may do, by environment.
@@ -135,7 +156,10 @@ async fn me(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known)
     post, path = "/auth/logout", tag = "identity",
     responses((status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn logout(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Reply<StatusCode> {
+async fn logout(
+    Extension(identity): Extension<Arc<Identity>>,
+    Known(caller): Known,
+) -> Reply<StatusCode> {
     identity.logout(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -151,7 +175,9 @@ async fn password(
     Known(caller): Known,
     Body(body): Body<PasswordBody>,
 ) -> Reply<StatusCode> {
-    identity.change_password(&caller, body.current, body.new).await?;
+    identity
+        .change_password(&caller, body.current, body.new)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

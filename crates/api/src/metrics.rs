@@ -10,7 +10,7 @@ use axum::{
 };
 use flagbase_core::{
     ledger::RecordedEvent,
-    metrics::{CONTENT_TYPE, Metrics, RangeAsked},
+    metrics::{CONTENT_TYPE, Metrics, RangeAsked, Recorder},
     refusal::{Class, Refusal},
 };
 use serde_json::{Value, json};
@@ -184,6 +184,13 @@ fn view(event: &RecordedEvent) -> Value {
         "received_at": event.received_at,
         "recorded_by": event.recorded_by,
     })
+}
+
+/// Counts somebody who was not let in.
+pub(crate) fn not_let_in(recorder: Option<&Arc<Recorder>>, refusal: &Refusal) {
+    if let (Some(recorder), Class::Unauthenticated | Class::Limited) = (recorder, refusal.class) {
+        recorder.meters().auth_failure(refusal.code);
+    }
 }
 
 /// Everything measured, for Prometheus.

@@ -479,7 +479,15 @@ async fn prometheus_needs_no_token_and_sees_what_was_evaluated() {
     let token = product.login("alice", "developer").await;
     product.flag(&token, "checkout").await;
     product.get(&token, "/api/v1/flags/checkout/evaluate").await;
+    product.get("forged", "/api/v1/flags").await;
+    let wrong = json!({"email": "alice@example.com", "password": "a wrong one"});
+    product.post("", "/auth/login", wrong).await;
     let answer = product.get("", "/metrics").await;
+    for code in ["unauthenticated", "invalid_credentials"] {
+        let line = format!("flagbase_auth_failures_total{{reason=\"{code}\"}} 1");
+        assert!(answer.text.contains(&line), "{line} is not in {}", answer.text);
+    }
+    assert!(answer.text.contains("flagbase_flag_evaluation_duration_seconds_count 1"));
     assert!(
         answer.headers["content-type"]
             .to_str()

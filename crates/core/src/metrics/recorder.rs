@@ -69,8 +69,12 @@ pub struct Recorder {
     exposures: Cells<ExposureCell, 3>,
     meters: Arc<Meters>,
     clock: Arc<dyn Clock>,
+    evaluations: AtomicUsize,
     pub(super) writing: Writing,
 }
+
+/// One evaluation in so many is timed: two looks at the clock cost as much as an evaluation.
+const SAMPLE: usize = 64;
 
 impl std::fmt::Debug for dyn Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,6 +88,7 @@ impl Recorder {
         Self {
             requests: Cells::new(bounds.requests),
             exposures: Cells::new(bounds.exposures),
+            evaluations: AtomicUsize::new(0),
             writing: Writing::new(clock.now()),
             meters,
             clock,
@@ -170,9 +175,15 @@ impl Recorder {
         found.unwrap_or_else(|| Arc::new(ExposureCell::new(environment, &other, &other)))
     }
 
-    /// Says how long an evaluation took; a sample of them is enough.
-    pub fn evaluation_took(&self, duration: Duration) {
-        self.meters.evaluation_took(duration);
+    /// Runs `evaluate`, and measures how long it takes once in [`SAMPLE`] times.
+    pub fn timed<T>(&self, evaluate: impl FnOnce() -> T) -> T {
+        if self.evaluations.fetch_add(1, Relaxed) % SAMPLE != 0 {
+            return evaluate();
+        }
+        let begun = std::time::Instant::now();
+        let evaluation = evaluate();
+        self.meters.evaluation_took(begun.elapsed());
+        evaluation
     }
 
     fn no_room<T>(&self, found: Option<T>) -> Option<T> {
