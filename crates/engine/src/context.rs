@@ -64,3 +64,28 @@ impl<'a> Context<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Attributes;
+
+    #[test]
+    fn what_was_set_last_is_there_and_nothing_else() {
+        let names: Vec<String> = (0..40).map(|number| format!("a{number}")).collect();
+        let attributes = Attributes::new(names.iter().map(String::as_str));
+        let far = attributes.slot("a39").expect("it was declared");
+        let mut context = Context::new();
+        context.set(Slot::ROLE, Value::Str("user"));
+        context.set(Slot::ROLE, Value::Str("developer"));
+        context.set(far, Value::Number(1.5));
+        assert_eq!(context.get(Slot::ROLE), Some(Value::Str("developer")));
+        assert_eq!(context.get(far), Some(Value::Number(1.5)));
+        assert_eq!(context.get(Slot::NONE), None);
+        let set = attributes
+            .names()
+            .filter_map(|name| context.get(attributes.slot(name)?))
+            .count();
+        assert_eq!(set, 2);
+    }
+}

@@ -127,3 +127,24 @@ impl Operator {
             )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_is_found_by_the_name_it_has() {
+        for (operator, name) in Operator::ALL {
+            assert_eq!(operator.as_str(), name);
+            assert_eq!(Operator::from_name(name), Some(operator));
+        }
+        assert_eq!(Operator::from_name("EQUALS"), None);
+    }
+
+    #[test]
+    fn what_is_negated_says_so_in_its_name() {
+        for (operator, name) in Operator::ALL {
+            assert_eq!(operator.is_negated(), name.starts_with("not_"), "{name}");
+        }
+    }
+}

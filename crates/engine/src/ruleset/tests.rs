@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{Attributes, Context, Fault, Flag, Reason, Ruleset, Segment, Slot};
 
+mod random;
+
 fn flag(body: &Value) -> Flag {
     Flag::from_json(body).unwrap()
 }
