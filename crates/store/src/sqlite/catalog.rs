@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Sqlite, changelog,
-    columns::{folded, json, revision, time},
+    columns::{folded, json, kind, revision, time},
     fault::Fault,
 };
 
@@ -145,16 +145,17 @@ fn scan(connection: &Connection, batches: &mpsc::Sender<Vec<Document>>) -> Resul
     Ok(head)
 }
 
+// By position, not by name: this runs 100 000 times in a scan.
 fn document(row: &Row<'_>) -> Result<Document, Fault> {
     Ok(Document {
         id: DocumentId {
-            kind: changelog::kind(row)?,
-            environment: row.get("environment")?,
-            key: row.get("key")?,
+            kind: kind(row, 0)?,
+            environment: row.get(1)?,
+            key: row.get(2)?,
         },
-        revision: revision(row, "revision")?,
-        body: json(row, "body")?,
-        created_at: time(row, "created_at")?,
-        updated_at: time(row, "updated_at")?,
+        revision: revision(row, 3)?,
+        body: json(row, 4)?,
+        created_at: time(row, 5)?,
+        updated_at: time(row, 6)?,
     })
 }

@@ -1,16 +1,14 @@
 //! Appends to the change log, and to the documents it is about.
 
-use std::sync::Arc;
-
 use flagbase_core::catalog::{
-    Actor, CatalogError, Change, Commit, DocumentId, Draft, Expect, Kind, Revision, Write,
+    Actor, CatalogError, Change, Commit, DocumentId, Draft, Expect, Revision, Write,
 };
 use rusqlite::{Connection, Row, named_params, params};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    columns::{folded, json, maybe_json, nanos, revision, signed, text, time},
+    columns::{folded, json, kind, maybe_json, nanos, revision, signed, text, time},
     fault::Fault,
     writer::Stop,
 };
@@ -208,7 +206,7 @@ fn change(row: &Row<'_>) -> Result<Change, Fault> {
         },
         reason: row.get("reason")?,
         id: DocumentId {
-            kind: kind(row)?,
+            kind: kind(row, "kind")?,
             environment: row.get("environment")?,
             key: row.get("key")?,
         },
@@ -217,10 +215,4 @@ fn change(row: &Row<'_>) -> Result<Change, Fault> {
         after: maybe_json(row, "after")?,
         detail: maybe_json(row, "detail")?.unwrap_or(Value::Null),
     })
-}
-
-/// The kind in the column of that name.
-pub(crate) fn kind(row: &Row<'_>) -> Result<Kind, Fault> {
-    let word: Arc<str> = row.get("kind")?;
-    word.parse().map_err(Fault::Corrupt)
 }

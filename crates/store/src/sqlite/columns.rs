@@ -1,6 +1,6 @@
 //! Between columns and the ports' values.
 
-use flagbase_core::catalog::Revision;
+use flagbase_core::catalog::{Kind, Revision};
 use jiff::Timestamp;
 use rusqlite::{Row, RowIndex};
 use serde::{Serialize, de::DeserializeOwned};
@@ -69,7 +69,16 @@ pub(crate) fn revision(row: &Row<'_>, index: impl RowIndex) -> Result<Revision, 
     count(row, index)
 }
 
-/// What a search for `term` looks for in a text that [`folded`] made.
+/// The kind in a text column.
+pub(crate) fn kind(row: &Row<'_>, index: impl RowIndex) -> Result<Kind, Fault> {
+    let word = row
+        .get_ref(index)?
+        .as_str()
+        .map_err(rusqlite::Error::from)?;
+    word.parse().map_err(Fault::Corrupt)
+}
+
+/// A text as it is compared where case does not matter.
 pub(crate) fn folded(text: &str) -> String {
     text.to_lowercase()
 }
