@@ -39,12 +39,12 @@ fn flag_of(key: usize, requires: &[usize], asks: Option<usize>, implied: bool) -
     } else {
         ["on", "false"]
     };
-    let required = requires.iter().map(|other| json!({ "flag": format!("f{other}"), "variant": if other % 2 == 0 { "true" } else { "on" } }));
+    let others = requires.iter().map(|other| json!({ "flag": format!("f{other}"), "variant": if other % 2 == 0 { "true" } else { "on" } }));
     let rules = asks.map(|other| json!({ "operator": "in_segment", "value": format!("s{other}"), "variant": names[0] }));
     let body = json!({
         "key": format!("f{key}"), "enabled": true, "default_variant": "false",
         "variants": [{ "name": names[0], "value": true }, { "name": names[1], "value": false }],
-        "prerequisites": required.collect::<Vec<_>>(), "rules": rules.into_iter().collect::<Vec<_>>()
+        "prerequisites": others.collect::<Vec<_>>(), "rules": rules.into_iter().collect::<Vec<_>>()
     });
     Flag::from_json(&body).ok()
 }
