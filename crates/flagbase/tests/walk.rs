@@ -92,7 +92,7 @@ async fn an_override_is_for_one_session_only_and_ends_with_it() {
     server.post("/api/v1/flags", &developer, &flag).await.expect_status(201);
     let route = json!({
         "path": "/shop", "match": "prefix", "flag_key": "shop",
-        "variants": {"true": {"urls": [new.url()]}, "false": {"urls": [old.url()]}}
+        "variants": {"true": [new.url()], "false": [old.url()]}
     });
     let made = server.post("/api/v1/gateway/routes", &developer, &route).await;
     assert_eq!(made.status, 201, "{}", made.text);

@@ -270,6 +270,15 @@ impl TestServer {
         drop(self.register(email, Some(role)).await.expect_status(201));
         self.login(email).await
     }
+
+    /// Makes the first administrator with the setup token that the start wrote, with [`PASSWORD`]; returns the token.
+    pub async fn administrator(&self) -> String {
+        let token = fs::read_to_string(self.directory().join("data/setup-token")).unwrap();
+        let body = json!({ "token": token.trim(), "email": "admin@example.com", "password": PASSWORD });
+        let reply = self.send(Method::POST, "/setup", None, Some(&body)).await;
+        drop(reply.expect_status(201));
+        self.login("admin@example.com").await
+    }
 }
 
 impl Drop for TestServer {
