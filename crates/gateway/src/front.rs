@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use flagbase_core::{caller::Peer, gateway::clean};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::Service;
@@ -13,6 +13,7 @@ use crate::{
     body::Answer,
     callers::Callers,
     gateway::Gateway,
+    headers::client_address,
     hygiene,
     inspect::Traffic,
     problem::Problem,
@@ -68,7 +69,8 @@ where
         Ok(Some((path, host))) => Inbound { path, host, parts, body },
         Ok(None) => {
             let mut request = Request::from_parts(parts, body);
-            request.extensions_mut().insert(Peer(client.peer));
+            let peer = told(&gateway, &client, request.headers());
+            request.extensions_mut().insert(Peer(peer));
             let busy = client.traffic.busy();
             // A service with several callers, such as a router, is ready at all times.
             let Ok(response) = fallback.call(request).await;
@@ -80,6 +82,13 @@ where
         Ok(response) => response,
         Err(problem) => problem.into_response().map(Answer::own),
     }
+}
+
+/// The client as trusted proxies tell it; else everybody behind one proxy would share one limit.
+fn told<C: Callers>(gateway: &Gateway<C>, client: &Client, headers: &HeaderMap) -> SocketAddr {
+    let trusts = |address| gateway.config.trusts(address);
+    let address = client_address(headers, client.peer.ip(), trusts);
+    SocketAddr::new(address, client.peer.port())
 }
 
 /// The path below the gateway and the host of a request that is for the gateway.
