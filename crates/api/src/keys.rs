@@ -21,7 +21,9 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(revoke))
 }
 
 /// An API key, without its secret.
@@ -93,9 +95,14 @@ fn default_environment() -> String {
     get, path = "/api/v1/keys", tag = "keys",
     responses((status = 200, body = Vec<KeyView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn list(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Reply<Json<Vec<KeyView>>> {
+async fn list(
+    Extension(identity): Extension<Arc<Identity>>,
+    Known(caller): Known,
+) -> Reply<Json<Vec<KeyView>>> {
     let keys = identity.keys(&caller)?;
-    Ok(Json(keys.iter().map(|key| KeyView::from(key.as_ref())).collect()))
+    Ok(Json(
+        keys.iter().map(|key| KeyView::from(key.as_ref())).collect(),
+    ))
 }
 
 /// Makes an API key. Its token is shown once.
@@ -117,7 +124,10 @@ async fn create(
         expires_in: body.expires_in,
     };
     let made = identity.create_key(&caller, ask, &reason).await?;
-    let view = NewKeyView { key: KeyView::from(made.key.as_ref()), token: made.token };
+    let view = NewKeyView {
+        key: KeyView::from(made.key.as_ref()),
+        token: made.token,
+    };
     Ok((StatusCode::CREATED, Tagged(made.revision, Json(view))))
 }
 

@@ -16,11 +16,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
-    request::{Known, Seen, Tagged, Why},
+    request::{Editing, Known, Tagged},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get, put, delete))
 }
 
 /// A named set of permissions.
@@ -43,7 +45,13 @@ struct RoleView {
 impl From<StoredRole> for RoleView {
     fn from(StoredRole { role, revision }: StoredRole) -> Self {
         let built_in = Role::built_in().iter().any(|known| known.key == role.key);
-        Self { key: role.key, name: role.name, permissions: role.permissions, built_in, revision }
+        Self {
+            key: role.key,
+            name: role.name,
+            permissions: role.permissions,
+            built_in,
+            revision,
+        }
     }
 }
 
@@ -75,7 +83,10 @@ fn shown(role: StoredRole) -> Tagged<Json<RoleView>> {
     get, path = "/api/v1/roles", tag = "roles",
     responses((status = 200, body = Vec<RoleView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn list(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Reply<Json<Vec<RoleView>>> {
+async fn list(
+    Extension(identity): Extension<Arc<Identity>>,
+    Known(caller): Known,
+) -> Reply<Json<Vec<RoleView>>> {
     let roles = identity.roles(&caller).await?;
     Ok(Json(roles.into_iter().map(RoleView::from).collect()))
 }
@@ -102,17 +113,30 @@ async fn get(
 )]
 async fn put(
     Extension(identity): Extension<Arc<Identity>>,
-    Known(caller): Known,
-    Seen(seen): Seen,
-    Why(reason): Why,
+    Editing {
+        caller,
+        seen,
+        reason,
+        ..
+    }: Editing,
     Path(key): Path<String>,
     Body(body): Body<RoleBody>,
 ) -> Reply<impl IntoResponse> {
     if body.key.is_some_and(|given| given != key) {
-        return Err(Refusal::fault("/key", format!("is not `{key}` as in the path; a role keeps its key")).into());
+        return Err(Refusal::fault(
+            "/key",
+            format!("is not `{key}` as in the path; a role keeps its key"),
+        )
+        .into());
     }
-    let role = Role { key, name: body.name, permissions: body.permissions };
-    Ok(shown(identity.put_role(&caller, role, seen, &reason).await?))
+    let role = Role {
+        key,
+        name: body.name,
+        permissions: body.permissions,
+    };
+    Ok(shown(
+        identity.put_role(&caller, role, seen, &reason).await?,
+    ))
 }
 
 /// Removes a role; whoever holds it may do nothing by it any more. A changed built-in role becomes what it was.
@@ -124,9 +148,12 @@ async fn put(
 )]
 async fn delete(
     Extension(identity): Extension<Arc<Identity>>,
-    Known(caller): Known,
-    Seen(seen): Seen,
-    Why(reason): Why,
+    Editing {
+        caller,
+        seen,
+        reason,
+        ..
+    }: Editing,
     Path(key): Path<String>,
 ) -> Reply<StatusCode> {
     identity.delete_role(&caller, &key, seen, &reason).await?;

@@ -11,7 +11,10 @@ pub fn lifetime(text: &str, pointer: &str) -> Result<SignedDuration, Refusal> {
         Some(seconds @ 60..=MOST) => Ok(SignedDuration::from_secs(seconds)),
         _ => Err(Refusal::fault(
             pointer,
-            format!("`{}` is no lifetime; use something like `30m`, `720h` or `90d`", cut(text)),
+            format!(
+                "`{}` is no lifetime; use something like `30m`, `720h` or `90d`",
+                cut(text)
+            ),
         )),
     }
 }
@@ -44,14 +47,36 @@ mod tests {
 
     #[test]
     fn the_forms_people_write_are_read() {
-        for (text, seconds) in [("720h", 2_592_000), ("90d", 7_776_000), ("1h30m", 5400), ("60s", 60)] {
-            assert_eq!(lifetime(text, "/expires_in").unwrap().as_secs(), seconds, "{text}");
+        for (text, seconds) in [
+            ("720h", 2_592_000),
+            ("90d", 7_776_000),
+            ("1h30m", 5400),
+            ("60s", 60),
+        ] {
+            assert_eq!(
+                lifetime(text, "/expires_in").unwrap().as_secs(),
+                seconds,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn nonsense_nothing_and_for_ever_are_refused_with_their_place() {
-        for text in ["", "0s", "59s", "-5m", "h", "5", "5 h", "1.5h", "99999d", "99999999999999999999h", "5µ", "9223372036854775807d"] {
+        for text in [
+            "",
+            "0s",
+            "59s",
+            "-5m",
+            "h",
+            "5",
+            "5 h",
+            "1.5h",
+            "99999d",
+            "99999999999999999999h",
+            "5µ",
+            "9223372036854775807d",
+        ] {
             let refusal = lifetime(text, "/expires_in").unwrap_err();
             assert_eq!(refusal.faults[0].pointer, "/expires_in", "{text}");
         }

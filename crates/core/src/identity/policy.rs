@@ -32,14 +32,20 @@ pub(super) fn normal(email: &str) -> Arc<str> {
 }
 
 fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
     let local_fits = (1..=LONGEST_LOCAL_PART).contains(&local.len())
-        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom));
+        && local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.bytes().all(is_atom));
     let domain_fits = domain.split('.').all(|label| {
         (1..=LONGEST_LABEL).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
     text.len() <= LONGEST_EMAIL && local_fits && domain_fits
 }
@@ -59,7 +65,10 @@ pub(super) fn password(password: &str, email: &str, pointer: &str, faults: &mut 
             &format!("is {length} characters long; use {SHORTEST_PASSWORD} to {LONGEST_PASSWORD}, any characters"),
         ));
     } else if COMMON.lines().any(|common| common == lower) {
-        faults.push(fault(pointer, "is one of the most common passwords; use another, such as a few random words"));
+        faults.push(fault(
+            pointer,
+            "is one of the most common passwords; use another, such as a few random words",
+        ));
     } else if lower == email || lower == local {
         faults.push(fault(pointer, "is the address itself; use another"));
     }
@@ -73,7 +82,10 @@ pub(super) fn may_be_password(password: &str) -> bool {
 /// The groups, each once; pushes a fault when one is no name.
 pub(super) fn groups(names: &[String], pointer: &str, faults: &mut Vec<Fault>) -> Vec<Arc<str>> {
     if names.len() > MOST_GROUPS {
-        faults.push(fault(pointer, &format!("has {} groups; {MOST_GROUPS} is the most", names.len())));
+        faults.push(fault(
+            pointer,
+            &format!("has {} groups; {MOST_GROUPS} is the most", names.len()),
+        ));
     }
     let mut groups: Vec<Arc<str>> = Vec::new();
     for (at, name) in names.iter().take(MOST_GROUPS).enumerate() {
@@ -97,7 +109,10 @@ fn is_group(name: &str) -> bool {
 
 /// A fault at `pointer`.
 pub(super) fn fault(pointer: &str, message: &str) -> Fault {
-    Fault { pointer: pointer.to_owned(), message: message.to_owned() }
+    Fault {
+        pointer: pointer.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +127,12 @@ mod tests {
 
     #[test]
     fn addresses_people_have_are_taken_in_lower_case() {
-        for text in ["alice@example.com", "Alice.B+tag@Example.co.uk", "a@localhost", "o'neil@x-y.org"] {
+        for text in [
+            "alice@example.com",
+            "Alice.B+tag@Example.co.uk",
+            "a@localhost",
+            "o'neil@x-y.org",
+        ] {
             let mut faults = Vec::new();
             assert_eq!(*email(text, "/email", &mut faults), *text.to_lowercase());
             assert!(faults.is_empty(), "{text}");
@@ -124,8 +144,23 @@ mod tests {
         let long = format!("{}@example.com", "a".repeat(65));
         let longer = format!("a@{}.com", "b.".repeat(140));
         for text in [
-            "", "@", "alice", "alice@", "@example.com", "a b@example.com", "a@b@c", ".a@example.com", "a..b@example.com",
-            "a@-x.com", "a@x..com", "a@example.com\n", "ä@example.com", "a@[127.0.0.1]", "\"a\"@example.com", &long, &longer,
+            "",
+            "@",
+            "alice",
+            "alice@",
+            "@example.com",
+            "a b@example.com",
+            "a@b@c",
+            ".a@example.com",
+            "a..b@example.com",
+            "a@-x.com",
+            "a@x..com",
+            "a@example.com\n",
+            "ä@example.com",
+            "a@[127.0.0.1]",
+            "\"a\"@example.com",
+            &long,
+            &longer,
         ] {
             let mut faults = Vec::new();
             email(text, "/email", &mut faults);
@@ -137,7 +172,15 @@ mod tests {
     fn length_is_all_that_a_password_needs_besides_being_uncommon() {
         assert!(!wrong_password("xkqzwvjp"));
         assert!(!wrong_password(&"ä".repeat(256)));
-        for text in ["", "short", &"a".repeat(257), "password1", "PassWord123", "12345678", "alice@example.com"] {
+        for text in [
+            "",
+            "short",
+            &"a".repeat(257),
+            "password1",
+            "PassWord123",
+            "12345678",
+            "alice@example.com",
+        ] {
             assert!(wrong_password(text), "{text}");
         }
     }
@@ -146,7 +189,10 @@ mod tests {
     fn the_list_of_common_passwords_is_in_the_form_it_is_compared_in() {
         assert!(COMMON.lines().count() >= 150);
         for line in COMMON.lines() {
-            assert!(line.len() >= SHORTEST_PASSWORD, "`{line}` is refused for its length already");
+            assert!(
+                line.len() >= SHORTEST_PASSWORD,
+                "`{line}` is refused for its length already"
+            );
             assert_eq!(line, line.trim().to_lowercase());
         }
     }

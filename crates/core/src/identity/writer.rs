@@ -37,15 +37,29 @@ impl Writer {
     }
 
     /// Makes the account.
-    pub(super) async fn create(&self, write: UserWrite, id: Arc<str>, notice: Notice) -> Result<(), Refusal> {
+    pub(super) async fn create(
+        &self,
+        write: UserWrite,
+        id: Arc<str>,
+        notice: Notice,
+    ) -> Result<(), Refusal> {
         let this = self.clone();
-        finish(async move { this.write(write, this.commit(Kind::User, &id, notice)).await }).await
+        finish(async move {
+            this.write(write, this.commit(Kind::User, &id, notice))
+                .await
+        })
+        .await
     }
 
     /// Stores `user`, read at `user.version`; `end_sessions` ends them all.
     ///
     /// Fails when that would leave nobody to administer. Two such changes cannot pass each other: they take turns.
-    pub(super) async fn update(&self, user: User, end_sessions: bool, notice: Notice) -> Result<(), Refusal> {
+    pub(super) async fn update(
+        &self,
+        user: User,
+        end_sessions: bool,
+        notice: Notice,
+    ) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
             let _turn = this.feed.edit().await;
@@ -53,13 +67,19 @@ impl Writer {
                 this.keep_an_admin(&user.id).await?;
             }
             let commit = this.commit(Kind::User, &user.id, notice);
-            this.write(UserWrite::Update { user, end_sessions }, commit).await
+            this.write(UserWrite::Update { user, end_sessions }, commit)
+                .await
         })
         .await
     }
 
     /// Removes a user read at `version`.
-    pub(super) async fn delete(&self, id: Arc<str>, version: u64, notice: Notice) -> Result<(), Refusal> {
+    pub(super) async fn delete(
+        &self,
+        id: Arc<str>,
+        version: u64,
+        notice: Notice,
+    ) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
             let _turn = this.feed.edit().await;
@@ -75,7 +95,14 @@ impl Writer {
         let this = self.clone();
         finish(async move {
             let commit = this.feed.draft(Actor::system(), "", Vec::new());
-            this.write(UserWrite::Update { user, end_sessions: false }, commit).await
+            this.write(
+                UserWrite::Update {
+                    user,
+                    end_sessions: false,
+                },
+                commit,
+            )
+            .await
         })
         .await
     }
@@ -90,17 +117,29 @@ impl Writer {
     /// Ends a session at `now`; ending it twice is fine.
     ///
     /// Takes its turn with whoever else changes sessions (overrides), so that none of them writes it back alive.
-    pub(super) async fn end_session(&self, id: Arc<str>, now: Timestamp, actor: Actor) -> Result<(), Refusal> {
+    pub(super) async fn end_session(
+        &self,
+        id: Arc<str>,
+        now: Timestamp,
+        actor: Actor,
+    ) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
             let _turn = this.feed.edit().await;
-            let Some((mut session, _)) = this.accounts.session(&id).await? else { return Ok(()) };
+            let Some((mut session, _)) = this.accounts.session(&id).await? else {
+                return Ok(());
+            };
             if session.revoked_at.is_some() {
                 return Ok(());
             }
             session.revoked_at = Some(now);
             let detail = json!({"user_id": session.user_id});
-            let notice = Notice { actor, reason: String::new(), verb: "revoked", detail };
+            let notice = Notice {
+                actor,
+                reason: String::new(),
+                verb: "revoked",
+                detail,
+            };
             let commit = this.commit(Kind::Session, &id, notice);
             let changes = this.accounts.write_session(session, commit).await?;
             this.feed.applied(changes).await?;
@@ -115,14 +154,22 @@ impl Writer {
         if !before.as_ref().is_some_and(is_admin) {
             return Ok(());
         }
-        let mut page = UserPage { limit: PAGE, ..UserPage::default() };
+        let mut page = UserPage {
+            limit: PAGE,
+            ..UserPage::default()
+        };
         loop {
             let users = self.accounts.users(page.clone()).await?;
-            if users.iter().any(|other| is_admin(other) && *other.id != *user) {
+            if users
+                .iter()
+                .any(|other| is_admin(other) && *other.id != *user)
+            {
                 return Ok(());
             }
             match users.last() {
-                Some(last) if users.len() >= PAGE as usize => page.after = Some(last.email.to_string()),
+                Some(last) if users.len() >= PAGE as usize => {
+                    page.after = Some(last.email.to_string());
+                }
                 _ => break,
             }
         }
@@ -168,6 +215,10 @@ pub(super) async fn finish<T: Send + 'static>(
     write: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
     Feed::finish(write).await.unwrap_or_else(|| {
-        Err(Refusal::new(Class::Internal, "internal", "the change was interrupted; see the server's log"))
+        Err(Refusal::new(
+            Class::Internal,
+            "internal",
+            "the change was interrupted; see the server's log",
+        ))
     })
 }

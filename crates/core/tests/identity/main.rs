@@ -1,4 +1,9 @@
 //! Identity through its use cases, on the fakes: each fault of the first Flagbase that concerned it is a test here.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 mod administering;
 mod house;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flagbase_core::{
-    accounts::{Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef, UserWrite},
+    accounts::{
+        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef,
+        UserWrite,
+    },
     catalog::{Change, Commit},
 };
 use flagbase_testkit::Memory;
@@ -41,7 +44,11 @@ impl Accounts for Slow {
         found
     }
 
-    async fn write_user(&self, write: UserWrite, notice: Commit) -> Result<Vec<Change>, AccountsError> {
+    async fn write_user(
+        &self,
+        write: UserWrite,
+        notice: Commit,
+    ) -> Result<Vec<Change>, AccountsError> {
         self.inner.write_user(write, notice).await
     }
 
@@ -57,7 +64,11 @@ impl Accounts for Slow {
         self.inner.has_admin().await
     }
 
-    async fn write_session(&self, session: Session, notice: Commit) -> Result<Vec<Change>, AccountsError> {
+    async fn write_session(
+        &self,
+        session: Session,
+        notice: Commit,
+    ) -> Result<Vec<Change>, AccountsError> {
         self.inner.write_session(session, notice).await
     }
 
