@@ -138,7 +138,7 @@ impl<S: Sync> FromRequestParts<S> for Which {
 
 /// Follows the change log as server-sent events.
 ///
-/// Each has the revision as `id`, the type as `event` and a CloudEvent as `data`. A stream that is resumed with
+/// Each has the revision as `id`, the type as `event` and a `CloudEvent` as `data`. A stream that is resumed with
 /// `Last-Event-ID` or `?after=` goes on just after it, with no gap and nothing twice; one that is not begins now.
 /// `?type=` takes the wildcards of NATS: `flagbase.flag.*`, `flagbase.>`. The stream ends when the token does.
 #[utoipa::path(

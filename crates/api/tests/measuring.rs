@@ -1,4 +1,8 @@
 //! Measurements, guards and events over HTTP, on the fakes.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -232,7 +236,8 @@ impl Frames {
                     (name.to_owned(), value.trim().to_owned())
                 };
                 let fields = frame.lines().map(field).collect();
-                self.text = rest.to_owned();
+                let after = rest.to_owned();
+                self.text = after;
                 return Some(fields);
             }
             let chunk = self.body.next().await?.unwrap();
@@ -351,36 +356,36 @@ async fn a_stream_ends_at_logout_and_at_shutdown() {
 #[tokio::test]
 async fn nonsense_and_the_wrong_people_get_the_right_status() {
     let product = product().await;
-    let token = product.login("alice", "developer").await;
+    let developer = product.login("alice", "developer").await;
     let user = product.login("bob", "user").await;
-    product.flag(&token, "checkout").await;
+    product.flag(&developer, "checkout").await;
     for (token, path, status, code) in [
         ("", "/api/v1/events", 401, "unauthenticated"),
         (user.as_str(), "/api/v1/events", 403, "forbidden"),
         (user.as_str(), "/api/v1/changes", 403, "forbidden"),
         (user.as_str(), "/api/v1/metrics/flags", 403, "forbidden"),
-        (&token, "/api/v1/events?type=a..b", 400, "bad_query"),
-        (&token, "/api/v1/events?after=x", 400, "bad_query"),
+        (&developer, "/api/v1/events?type=a..b", 400, "bad_query"),
+        (&developer, "/api/v1/events?after=x", 400, "bad_query"),
         (
-            &token,
+            &developer,
             "/api/v1/events?environment=nowhere",
             404,
             "environment_not_found",
         ),
         (
-            &token,
+            &developer,
             "/api/v1/flags/checkout/metrics?from=noon",
             400,
             "bad_query",
         ),
         (
-            &token,
+            &developer,
             "/api/v1/flags/chekout/metrics",
             404,
             "flag_not_found",
         ),
-        (&token, "/api/v1/metrics/events", 400, "bad_query"),
-        (&token, "/api/v1/guards/none", 404, "guard_not_found"),
+        (&developer, "/api/v1/metrics/events", 400, "bad_query"),
+        (&developer, "/api/v1/guards/none", 404, "guard_not_found"),
     ] {
         let answer = product.get(token, path).await;
         assert_eq!(
@@ -398,11 +403,11 @@ async fn nonsense_and_the_wrong_people_get_the_right_status() {
         StatusCode::FORBIDDEN
     );
     let batch = json!({"events": [event.clone(), {"flag_key": "checkout", "variant": "x", "event_type": "error"}]});
-    let refused = product.post(&token, "/api/v1/metrics", batch).await;
+    let refused = product.post(&developer, "/api/v1/metrics", batch).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(refused.json["errors"][0]["pointer"], "/events/1/variant");
     let taken = product
-        .post(&token, "/api/v1/metrics", json!([event]))
+        .post(&developer, "/api/v1/metrics", json!([event]))
         .await;
     assert_eq!(
         (taken.status, taken.json),
@@ -485,9 +490,17 @@ async fn prometheus_needs_no_token_and_sees_what_was_evaluated() {
     let answer = product.get("", "/metrics").await;
     for code in ["unauthenticated", "invalid_credentials"] {
         let line = format!("flagbase_auth_failures_total{{reason=\"{code}\"}} 1");
-        assert!(answer.text.contains(&line), "{line} is not in {}", answer.text);
+        assert!(
+            answer.text.contains(&line),
+            "{line} is not in {}",
+            answer.text
+        );
     }
-    assert!(answer.text.contains("flagbase_flag_evaluation_duration_seconds_count 1"));
+    assert!(
+        answer
+            .text
+            .contains("flagbase_flag_evaluation_duration_seconds_count 1")
+    );
     assert!(
         answer.headers["content-type"]
             .to_str()

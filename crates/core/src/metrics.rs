@@ -129,7 +129,7 @@ impl Metrics {
         match self.ledger.prune(before).await {
             Ok(rows) => tracing::debug!(rows, "forgot measurements from before {before}"),
             Err(error) => {
-                tracing::warn!(%error, "could not forget old measurements; trying again later")
+                tracing::warn!(%error, "could not forget old measurements; trying again later");
             }
         }
     }

@@ -1,4 +1,8 @@
 //! The watcher on the fakes: the rule exactly, once, and never in anybody's way.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::sync::{
     Arc,

@@ -1,4 +1,8 @@
 //! Measurements on the fakes: nothing is lost, nothing is counted twice, and only those record who may.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::{
     sync::{
@@ -340,9 +344,9 @@ async fn many_threads_lose_nothing_while_it_is_written() {
             .await
             .unwrap();
     }
-    threads
-        .into_iter()
-        .for_each(|thread| thread.unwrap().join().unwrap());
+    for thread in threads {
+        thread.unwrap().join().unwrap();
+    }
     product
         .recorder
         .flush(product.ledger.as_ref())

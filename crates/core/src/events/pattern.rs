@@ -129,4 +129,29 @@ mod tests {
             assert_eq!(pattern.parse::<Pattern>(), Err(error), "{pattern}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_subject_matches_itself_and_itself_with_any_token_left_open(
+            tokens in proptest::collection::vec("[a-z0-9_-]{1,8}", 1..6), open in 0_usize..6,
+        ) {
+            let subject = tokens.join(".");
+            proptest::prop_assert!(matches(&subject, &subject));
+            let mut wider = tokens.clone();
+            let at = open % wider.len();
+            wider[at] = "*".to_owned();
+            proptest::prop_assert!(matches(&wider.join("."), &subject));
+            wider.truncate(at);
+            wider.push(">".to_owned());
+            proptest::prop_assert!(matches(&wider.join("."), &subject));
+            let longer = format!("{subject}.more");
+            proptest::prop_assert!(!matches(&subject, &longer));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_fail_badly(text in ".{0,40}") {
+            let parsed = text.parse::<Pattern>();
+            proptest::prop_assert!(parsed.is_err() || !text.is_empty());
+        }
+    }
 }

@@ -351,4 +351,30 @@ mod tests {
         assert_eq!(counts, REASONS.map(|reason| (reason.as_str(), 1)));
         assert_eq!(cell.take(), exposures(8));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whenever_it_is_taken_the_parts_add_up_to_the_whole(
+            steps in proptest::collection::vec((100_u16..600, 0_u64..5_000_000, proptest::bool::weighted(0.3)), 0..200),
+        ) {
+            let cell = cell();
+            let mut taken = Totals::default();
+            let mut greatest: u64 = 0;
+            for (status, micros, take) in &steps {
+                cell.observe(*status, Duration::from_micros(*micros));
+                greatest = greatest.max(*micros);
+                if *take {
+                    cell.take().for_each(|(_, totals)| taken.add(&totals));
+                }
+            }
+            cell.untaken().for_each(|(_, totals)| taken.add(&totals));
+            let sum: u64 = steps.iter().map(|(_, micros, _)| micros).sum();
+            proptest::prop_assert_eq!(taken.count, steps.len() as u64);
+            proptest::prop_assert!((taken.sum - Duration::from_micros(sum).as_secs_f64() * 1e3).abs() < 1e-3);
+            let greatest = Duration::from_micros(greatest).as_secs_f64() * 1e3;
+            proptest::prop_assert!((taken.max - greatest).abs() < 1e-6);
+            let (_, buckets) = cell.latencies();
+            proptest::prop_assert_eq!(buckets.iter().sum::<u64>(), taken.count);
+        }
+    }
 }

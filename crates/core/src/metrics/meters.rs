@@ -211,6 +211,10 @@ impl Meters {
             "Time a write of rollups took",
             self.flush.clone(),
         );
+        self.register_guards(r);
+    }
+
+    fn register_guards(&self, r: &mut Registry) {
         r.register(
             "guard_evaluations",
             "Looks of guards",

@@ -177,7 +177,11 @@ impl Recorder {
 
     /// Runs `evaluate`, and measures how long it takes once in [`SAMPLE`] times.
     pub fn timed<T>(&self, evaluate: impl FnOnce() -> T) -> T {
-        if self.evaluations.fetch_add(1, Relaxed) % SAMPLE != 0 {
+        if !self
+            .evaluations
+            .fetch_add(1, Relaxed)
+            .is_multiple_of(SAMPLE)
+        {
             return evaluate();
         }
         let begun = std::time::Instant::now();

@@ -151,9 +151,9 @@ impl Recorder {
                 });
             };
             if take {
-                cell.take().for_each(&mut add)
+                cell.take().for_each(&mut add);
             } else {
-                cell.untaken().for_each(&mut add)
+                cell.untaken().for_each(&mut add);
             }
         });
         let (nothing, exposure): (Arc<str>, Arc<str>) = ("".into(), EXPOSURE.into());
