@@ -16,7 +16,11 @@ pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Opti
     let data = place::absolute(&config.server.data_dir);
     let database = place::absolute(&config.database.path);
     match form {
-        Form::Text => output::say(&text(&url, &[("Data", &data), ("Database", &database)], setup)),
+        Form::Text => output::say(&text(
+            &url,
+            &[("Data", &data), ("Database", &database)],
+            setup,
+        )),
         Form::Json => {
             let data_dir = data.display();
             let database = database.display();
@@ -32,7 +36,11 @@ pub(crate) fn url(config: &Config, address: SocketAddr) -> String {
     if !public.is_empty() {
         return public.to_owned();
     }
-    if address.ip().is_unspecified() { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
+    if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
 }
 
 fn text(url: &str, places: &[(&str, &std::path::PathBuf)], setup: Option<&Invited>) -> String {
@@ -44,10 +52,17 @@ fn text(url: &str, places: &[(&str, &std::path::PathBuf)], setup: Option<&Invite
     let _ = writeln!(text, "  {:<12} {url}/docs", "API");
     if let Some(setup) = setup {
         let _ = writeln!(text, "  {:<12} {}", "Setup token", setup.token);
-        let _ = writeln!(text, "  {:<12} (once, until {:.0}; also in setup-token in the data directory)", "", setup.expires_at);
+        let _ = writeln!(
+            text,
+            "  {:<12} (once, until {:.0}; also in setup-token in the data directory)",
+            "", setup.expires_at
+        );
         text.push_str("\nThere is no administrator yet. Make one with\n\n");
         text.push_str("  flagbase admin create you@example.com\n\n");
-        let _ = writeln!(text, "or send the setup token, an email address and a password to {url}/setup.");
+        let _ = writeln!(
+            text,
+            "or send the setup token, an email address and a password to {url}/setup."
+        );
     }
     text.push_str("\nPress Ctrl-C to stop.\n");
     text
@@ -67,7 +82,13 @@ mod tests {
         };
         let path = std::path::PathBuf::from("/srv/data");
         let text = text("http://localhost:8080", &[("Data", &path)], Some(&invited));
-        for part in ["http://localhost:8080", "/srv/data", "t0ken", "1970-01-01T00:00:00Z", "flagbase admin create"] {
+        for part in [
+            "http://localhost:8080",
+            "/srv/data",
+            "t0ken",
+            "1970-01-01T00:00:00Z",
+            "flagbase admin create",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

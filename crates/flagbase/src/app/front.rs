@@ -19,14 +19,26 @@ pub(super) type Front = Server<Identity, Router>;
 
 /// The gateway before the API, with the limits that are configured.
 pub(super) fn door(gateway: Arc<Gateway<Identity>>, api: Router, server: &config::Server) -> Front {
-    let fallback = api.layer(middleware::from_fn_with_state(server.request_timeout, within));
-    let limits = Limits { header_timeout: server.header_timeout, ..Limits::default() };
-    Server { gateway, fallback, limits }
+    let fallback = api.layer(middleware::from_fn_with_state(
+        server.request_timeout,
+        within,
+    ));
+    let limits = Limits {
+        header_timeout: server.header_timeout,
+        ..Limits::default()
+    };
+    Server {
+        gateway,
+        fallback,
+        limits,
+    }
 }
 
 /// Gives up a request that takes too long to be answered. Streams that have begun go on.
 async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| too_slow())
+    tokio::time::timeout(limit, next.run(request))
+        .await
+        .unwrap_or_else(|_| too_slow())
 }
 
 fn too_slow() -> Response {
@@ -35,6 +47,14 @@ fn too_slow() -> Response {
         "type": "about:blank", "title": "Service Unavailable", "status": 503, "code": "timeout",
         "detail": detail, "error": detail,
     });
-    let headers = [(CONTENT_TYPE, "application/problem+json"), (RETRY_AFTER, "1")];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, problem.to_string()).into_response()
+    let headers = [
+        (CONTENT_TYPE, "application/problem+json"),
+        (RETRY_AFTER, "1"),
+    ];
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        headers,
+        problem.to_string(),
+    )
+        .into_response()
 }

@@ -1,6 +1,7 @@
 //! Talking to a server: one call in, a JSON document or a clear failure out.
 
-use std::fmt::Display;
+mod call;
+
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +14,7 @@ use crate::config::{Environment, Secret};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Format, Printer, View};
 use crate::progress;
+pub(crate) use call::Call;
 
 /// Where a server on this machine listens when nothing is configured.
 const DEFAULT_SERVER: &str = "http://localhost:8080";
@@ -24,10 +26,23 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientArgs {
     /// The server to talk to; when left out the one last logged in to, else port 8080 of this machine
-    #[arg(long, global = true, value_name = "URL", env = "FLAGBASE_SERVER", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "FLAGBASE_SERVER",
+        hide_env_values = true
+    )]
     pub(crate) server: Option<String>,
     /// The environment to work in [default: the server's default]
-    #[arg(short, long, global = true, value_name = "KEY", env = "FLAGBASE_ENVIRONMENT", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "FLAGBASE_ENVIRONMENT",
+        hide_env_values = true
+    )]
     pub(crate) environment: Option<String>,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value = "table")]
@@ -56,18 +71,6 @@ pub(crate) struct Client {
     pub(crate) yes: bool,
 }
 
-/// One request.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    method: Method,
-    path: Vec<String>,
-    query: Vec<(&'static str, String)>,
-    body: Option<Value>,
-    content_type: &'static str,
-    if_match: Option<String>,
-    scoped: bool,
-}
-
 /// What a server answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -78,66 +81,6 @@ pub(crate) struct Answer {
     next: Option<String>,
 }
 
-impl Call {
-    fn new(method: Method, path: &[&str]) -> Self {
-        Self {
-            method,
-            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
-            query: Vec::new(),
-            body: None,
-            content_type: "application/json",
-            if_match: None,
-            scoped: false,
-        }
-    }
-
-    pub(crate) fn get(path: &[&str]) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    pub(crate) fn delete(path: &[&str]) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    pub(crate) fn post(path: &[&str], body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::POST, path) }
-    }
-
-    pub(crate) fn put(path: &[&str], body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::PUT, path) }
-    }
-
-    /// A JSON merge patch.
-    pub(crate) fn patch(path: &[&str], body: Value) -> Self {
-        let content_type = "application/merge-patch+json";
-        Self { body: Some(body), content_type, ..Self::new(Method::PATCH, path) }
-    }
-
-    pub(crate) fn query(mut self, name: &'static str, value: impl Display) -> Self {
-        self.query.push((name, value.to_string()));
-        self
-    }
-
-    pub(crate) fn query_some(self, name: &'static str, value: Option<impl Display>) -> Self {
-        match value {
-            Some(value) => self.query(name, value),
-            None => self,
-        }
-    }
-
-    /// Acts in the chosen environment.
-    pub(crate) fn scoped(mut self) -> Self {
-        self.scoped = true;
-        self
-    }
-
-    /// Fails with a conflict when somebody changed it since.
-    pub(crate) fn if_match(mut self, etag: Option<String>) -> Self {
-        self.if_match = etag;
-        self
-    }
-}
-
 impl Client {
     /// The server and the session these arguments, the environment and remembered sessions lead to.
     pub(crate) fn new(args: &ClientArgs, environment: &Environment) -> Outcome<Self> {
@@ -145,7 +88,10 @@ impl Client {
         let server = args.server.clone().or_else(|| credentials.current.clone());
         let base = parse_server(server.as_deref().unwrap_or(DEFAULT_SERVER))?;
         let remembered = credentials.servers.get(base.as_str().trim_end_matches('/'));
-        let token = match (environment.get("FLAGBASE_TOKEN"), environment.get("FLAGBASE_TOKEN_FILE")) {
+        let token = match (
+            environment.get("FLAGBASE_TOKEN"),
+            environment.get("FLAGBASE_TOKEN_FILE"),
+        ) {
             (Some(token), _) => Some(Secret::new(token)),
             (None, Some(file)) => Some(super::ask::from_file(file.as_ref())?),
             (None, None) => remembered.map(|login| Secret::new(login.token.clone())),
@@ -161,7 +107,10 @@ impl Client {
             token,
             environment: args.environment.clone(),
             reason: args.reason.clone(),
-            printer: Printer { format: args.output, quiet: args.quiet },
+            printer: Printer {
+                format: args.output,
+                quiet: args.quiet,
+            },
             yes: args.yes,
         })
     }
@@ -201,12 +150,23 @@ impl Client {
                 Value::Array(page) => items.extend(page),
                 other => return Ok(other),
             }
-            let Some(next) = answer.next.filter(|_| items.len() < limit) else { break };
+            let Some(next) = answer.next.filter(|_| items.len() < limit) else {
+                break;
+            };
             let url = self.base.join(&next).map_err(|_| {
-                Failure::plain(format!("the server named a next page that is no address: `{next}`"))
+                Failure::plain(format!(
+                    "the server named a next page that is no address: `{next}`"
+                ))
             })?;
             let request = self.authorised(self.http.get(url));
-            answer = self.read(request.send().await.map_err(|error| self.unreachable(&error))?).await?;
+            answer = self
+                .read(
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| self.unreachable(&error))?,
+                )
+                .await?;
         }
         items.truncate(limit);
         Ok(Value::Array(items))
@@ -214,15 +174,24 @@ impl Client {
 
     /// Opens a stream of server-sent events after `last`, when given.
     pub(crate) async fn open(&self, call: &Call, last: Option<&str>) -> Outcome<reqwest::Response> {
-        let mut request = self.request(call)?.header(header::ACCEPT, "text/event-stream");
+        let mut request = self
+            .request(call)?
+            .header(header::ACCEPT, "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.read(response).await.err().unwrap_or_else(|| Failure::plain("the stream was refused")))
+        Err(self
+            .read(response)
+            .await
+            .err()
+            .unwrap_or_else(|| Failure::plain("the stream was refused")))
     }
 
     /// Prints a document.
@@ -233,7 +202,11 @@ impl Client {
     /// Prints what a change answered with, and says what was done.
     pub(crate) fn changed(&self, message: &str, data: &Value, view: &View) -> Outcome {
         self.printer.done(message);
-        if self.printer.format == Format::Table { Ok(()) } else { self.print(data, view) }
+        if self.printer.format == Format::Table {
+            Ok(())
+        } else {
+            self.print(data, view)
+        }
     }
 
     fn request(&self, call: &Call) -> Outcome<reqwest::RequestBuilder> {
@@ -250,7 +223,9 @@ impl Client {
         }
         let mut request = self.http.request(call.method.clone(), url);
         if let Some(body) = &call.body {
-            request = request.header(header::CONTENT_TYPE, call.content_type).body(body.to_string());
+            request = request
+                .header(header::CONTENT_TYPE, call.content_type)
+                .body(body.to_string());
         }
         if let Some(etag) = &call.if_match {
             request = request.header(header::IF_MATCH, etag);
@@ -271,13 +246,27 @@ impl Client {
     async fn read(&self, response: reqwest::Response) -> Outcome<Answer> {
         let status = response.status();
         let headers = response.headers().clone();
-        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
         if !status.is_success() {
             return Err(self.refused(status, &body));
         }
-        let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        Ok(Answer { body, etag, next: next_page(&headers) })
+        let etag = headers
+            .get(header::ETAG)
+            .and_then(|etag| etag.to_str().ok())
+            .map(str::to_owned);
+        Ok(Answer {
+            body,
+            etag,
+            next: next_page(&headers),
+        })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -296,10 +285,23 @@ impl Client {
 
     /// Translates a problem document (RFC 9457) into a failure with its exit code.
     fn refused(&self, status: StatusCode, body: &Value) -> Failure {
-        let member = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let message = member("detail").or_else(|| member("error")).or_else(|| member("title"));
-        let message = message.map_or_else(|| format!("{} answered {status}", self.server()), str::to_owned);
-        let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let member = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        let message = member("detail")
+            .or_else(|| member("error"))
+            .or_else(|| member("title"));
+        let message = message.map_or_else(
+            || format!("{} answered {status}", self.server()),
+            str::to_owned,
+        );
+        let errors = body
+            .get("errors")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         // A single one is what the message says already.
         let errors = if errors.len() == 1 { &[] } else { errors };
         let details = errors.iter().map(|error| {
@@ -312,9 +314,15 @@ impl Client {
             StatusCode::UNAUTHORIZED if self.token.is_none() => {
                 failure.hint("log in with `flagbase login EMAIL`, or set FLAGBASE_TOKEN")
             }
-            StatusCode::UNAUTHORIZED => failure.hint("the session has ended: log in again with `flagbase login EMAIL`"),
-            StatusCode::FORBIDDEN => failure.hint("`flagbase whoami` shows what you are allowed to do"),
-            StatusCode::PRECONDITION_FAILED => failure.hint("somebody changed it in between: look at it and try again"),
+            StatusCode::UNAUTHORIZED => {
+                failure.hint("the session has ended: log in again with `flagbase login EMAIL`")
+            }
+            StatusCode::FORBIDDEN => {
+                failure.hint("`flagbase whoami` shows what you are allowed to do")
+            }
+            StatusCode::PRECONDITION_FAILED => {
+                failure.hint("somebody changed it in between: look at it and try again")
+            }
             StatusCode::NOT_FOUND if body.is_string() || body.is_null() => {
                 failure.hint(format!("is {} a flagbase server?", self.server()))
             }
@@ -325,7 +333,11 @@ impl Client {
 
 /// Checks that a server's address is one.
 pub(crate) fn parse_server(text: &str) -> Outcome<Url> {
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
     Url::parse(&with_scheme)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -347,14 +359,18 @@ fn exit_for(status: StatusCode) -> Exit {
 /// The address in `Link: <…>; rel="next"`.
 fn next_page(headers: &HeaderMap) -> Option<String> {
     let link = headers.get(header::LINK)?.to_str().ok()?;
-    let entry = link.split(',').find(|entry| entry.contains("rel=\"next\""))?;
+    let entry = link
+        .split(',')
+        .find(|entry| entry.contains("rel=\"next\""))?;
     let (_, rest) = entry.split_once('<')?;
     rest.split_once('>').map(|(address, _)| address.to_owned())
 }
 
 /// Header values cannot hold line breaks.
 fn header_text(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

@@ -40,9 +40,14 @@ impl Credentials {
     pub(crate) fn load(path: &Path) -> Outcome<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
             Err(error) => {
-                return Err(Failure::plain(format!("`{}` cannot be read: {error}", path.display())));
+                return Err(Failure::plain(format!(
+                    "`{}` cannot be read: {error}",
+                    path.display()
+                )));
             }
         };
         serde_json::from_str(&text).map_err(|error| {
@@ -74,13 +79,21 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("flagbase/credentials.json");
         let mut credentials = Credentials::load(&path).unwrap();
-        let login = Login { token: "t".into(), email: "alice@example.com".into() };
-        credentials.servers.insert("http://a.example.com".into(), login);
+        let login = Login {
+            token: "t".into(),
+            email: "alice@example.com".into(),
+        };
+        credentials
+            .servers
+            .insert("http://a.example.com".into(), login);
         credentials.current = Some("http://a.example.com".into());
         credentials.save(&path).unwrap();
         assert!(!private_file::is_exposed(&path).unwrap());
         let again = Credentials::load(&path).unwrap();
-        assert_eq!(again.servers["http://a.example.com"].email, "alice@example.com");
+        assert_eq!(
+            again.servers["http://a.example.com"].email,
+            "alice@example.com"
+        );
     }
 
     #[test]

@@ -52,8 +52,12 @@ struct DefinitionArgs {
     attributes: Vec<String>,
 }
 
-const VIEW: View =
-    View(&[("key", "/key"), ("name", "/name"), ("kind", "/kind"), ("attributes", "/attributes")]);
+const VIEW: View = View(&[
+    ("key", "/key"),
+    ("name", "/name"),
+    ("kind", "/kind"),
+    ("attributes", "/attributes"),
+]);
 
 const ENVIRONMENTS: [&str; 3] = ["api", "v1", "environments"];
 
@@ -70,13 +74,21 @@ pub(crate) async fn run(args: EnvironmentArgs, environment: &Environment) -> Out
             let defaults = json!({"key": args.key, "name": args.key, "kind": "development"});
             let body = args.over(defaults);
             let saved = client.call(Call::post(&ENVIRONMENTS, body)).await?;
-            client.changed(&format!("created environment `{}`", args.key), &saved, &VIEW)
+            client.changed(
+                &format!("created environment `{}`", args.key),
+                &saved,
+                &VIEW,
+            )
         }
         EnvironmentCommand::Update(args) => {
             let current = client.send(Call::get(&at(&args.key))).await?;
             let call = Call::put(&at(&args.key), args.over(current.body)).if_match(current.etag);
             let saved = client.call(call).await?;
-            client.changed(&format!("updated environment `{}`", args.key), &saved, &VIEW)
+            client.changed(
+                &format!("updated environment `{}`", args.key),
+                &saved,
+                &VIEW,
+            )
         }
         EnvironmentCommand::Delete { key } => {
             ask::confirm(&format!("Delete environment `{key}`?"), client.yes)?;
@@ -97,7 +109,8 @@ impl DefinitionArgs {
         document::set_some(&mut environment, "name", self.name.clone());
         document::set_some(&mut environment, "kind", self.kind.clone());
         if !self.attributes.is_empty() {
-            let attributes: Vec<Value> = self.attributes.iter().map(|text| attribute(text)).collect();
+            let attributes: Vec<Value> =
+                self.attributes.iter().map(|text| attribute(text)).collect();
             document::set(&mut environment, "attributes", attributes);
         }
         environment

@@ -167,36 +167,52 @@ fn under<'a>(key: &'a str, name: &'a str) -> [&'a str; 5] {
 async fn create(client: &Client, key: &str, definition: &DefinitionArgs) -> Outcome {
     let flag = definition.new_flag(key)?;
     let created = client.call(Call::post(&FLAGS, flag).scoped()).await?;
-    let on = if created.get("enabled") == Some(&Value::Bool(true)) { "on" } else { "off" };
-    client.changed(&format!("created flag `{key}`, which is {on}"), &created, &ONE)
+    let on = if created.get("enabled") == Some(&Value::Bool(true)) {
+        "on"
+    } else {
+        "off"
+    };
+    client.changed(
+        &format!("created flag `{key}`, which is {on}"),
+        &created,
+        &ONE,
+    )
 }
 
 /// Reads before it writes, so that a change by somebody else in between is a conflict and not lost.
 async fn update(client: &Client, key: &str, definition: &DefinitionArgs) -> Outcome {
-    let current = client.send(Call::get(&at(key)).scoped()).await?;
     let call = match definition.replacement(key)? {
         Some(flag) => Call::put(&at(key), flag),
         None => Call::patch(&at(key), definition.patch()?),
     };
+    let current = client.send(Call::get(&at(key)).scoped()).await?;
     let updated = client.call(call.scoped().if_match(current.etag)).await?;
     client.changed(&format!("updated flag `{key}`"), &updated, &ONE)
 }
 
 async fn switch(client: &Client, key: &str, verb: &'static str) -> Outcome {
-    let flag = client.call(Call::post(&under(key, verb), json!({})).scoped()).await?;
+    let flag = client
+        .call(Call::post(&under(key, verb), json!({})).scoped())
+        .await?;
     client.changed(&format!("{verb}d flag `{key}`"), &flag, &ONE)
 }
 
 async fn delete(client: &Client, key: &str) -> Outcome {
     let current = client.send(Call::get(&at(key)).scoped()).await?;
     ask::confirm(&format!("Delete flag `{key}`?"), client.yes)?;
-    client.call(Call::delete(&at(key)).scoped().if_match(current.etag)).await?;
-    client.printer.done(&format!("deleted flag `{key}`; `flagbase flag revert` can bring it back"));
+    client
+        .call(Call::delete(&at(key)).scoped().if_match(current.etag))
+        .await?;
+    client.printer.done(&format!(
+        "deleted flag `{key}`; `flagbase flag revert` can bring it back"
+    ));
     Ok(())
 }
 
 async fn metrics(client: &Client, key: &str) -> Outcome {
-    let measured = client.call(Call::get(&under(key, "metrics")).scoped()).await?;
+    let measured = client
+        .call(Call::get(&under(key, "metrics")).scoped())
+        .await?;
     let view = View(&[
         ("variant", "/variant"),
         ("exposures", "/exposures"),

@@ -89,13 +89,20 @@ const ROUTES: [&str; 4] = ["api", "v1", "gateway", "routes"];
 pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     match args.command {
-        RouteCommand::List => {
-            client.print(&client.list(Call::get(&ROUTES).scoped(), None).await?, &VIEW)
-        }
-        RouteCommand::Get { id } => {
-            client.print(&client.call(Call::get(&at(&id)).scoped()).await?, &View::ALL)
-        }
-        RouteCommand::Add { pattern, backend_url, flag, file } => {
+        RouteCommand::List => client.print(
+            &client.list(Call::get(&ROUTES).scoped(), None).await?,
+            &VIEW,
+        ),
+        RouteCommand::Get { id } => client.print(
+            &client.call(Call::get(&at(&id)).scoped()).await?,
+            &View::ALL,
+        ),
+        RouteCommand::Add {
+            pattern,
+            backend_url,
+            flag,
+            file,
+        } => {
             let route = match file {
                 Some(file) => document::read(&file)?,
                 None => simple(pattern, backend_url, flag),
@@ -111,7 +118,12 @@ pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
             client.printer.done(&format!("removed route `{id}`"));
             Ok(())
         }
-        RouteCommand::Test { path, method, host, headers } => {
+        RouteCommand::Test {
+            path,
+            method,
+            host,
+            headers,
+        } => {
             let mut request = json!({"method": method, "path": path});
             document::set_some(&mut request, "host", host);
             if !headers.is_empty() {
@@ -151,7 +163,9 @@ async fn update(client: &Client, id: &str, file: Option<PathBuf>, set: &[String]
             document::set(&mut route, &name, value);
         }
     }
-    let saved = client.call(Call::put(&at(id), route).scoped().if_match(current.etag)).await?;
+    let saved = client
+        .call(Call::put(&at(id), route).scoped().if_match(current.etag))
+        .await?;
     client.changed(&format!("updated route `{id}`"), &saved, &VIEW)
 }
 
@@ -176,12 +190,22 @@ mod tests {
 
     #[test]
     fn the_short_form_sends_only_what_was_given() {
-        let route = simple(Some("/shop".into()), Some("http://127.0.0.1:9".into()), None);
-        assert_eq!(route, json!({"pattern": "/shop", "backend_url": "http://127.0.0.1:9"}));
+        let route = simple(
+            Some("/shop".into()),
+            Some("http://127.0.0.1:9".into()),
+            None,
+        );
+        assert_eq!(
+            route,
+            json!({"pattern": "/shop", "backend_url": "http://127.0.0.1:9"})
+        );
     }
 
     #[test]
     fn header_values_stay_text() {
-        assert_eq!(texts(json!({"x-a": 1, "x-b": "two"})), json!({"x-a": "1", "x-b": "two"}));
+        assert_eq!(
+            texts(json!({"x-a": 1, "x-b": "two"})),
+            json!({"x-a": "1", "x-b": "two"})
+        );
     }
 }

@@ -39,7 +39,11 @@ impl SecretStrength {
         }
         let distinct = text.bytes().collect::<BTreeSet<_>>().len();
         let guessable = text.contains(SEED_SECRET) || distinct < 10;
-        if text.len() < SECRET_BYTES || guessable { Self::Weak } else { Self::Good }
+        if text.len() < SECRET_BYTES || guessable {
+            Self::Weak
+        } else {
+            Self::Good
+        }
     }
 }
 
@@ -64,7 +68,12 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
             "`iam.jwt_secret` is weak; leave it out and a good one is generated, or use {SECRET_BYTES} random bytes"
         ));
     }
-    if config.server.cors_origins.iter().any(|origin| origin == "*") {
+    if config
+        .server
+        .cors_origins
+        .iter()
+        .any(|origin| origin == "*")
+    {
         warnings.push("`server.cors_origins` lets every website call the API".to_owned());
     }
     warnings
@@ -76,7 +85,9 @@ fn signing_secret(config: &Config) -> Option<Wrong> {
     }
     let what = match SecretStrength::of(config.iam.jwt_secret.as_ref()) {
         SecretStrength::Good => return None,
-        SecretStrength::Absent => "must be set outside local mode; the well-known default never signs",
+        SecretStrength::Absent => {
+            "must be set outside local mode; the well-known default never signs"
+        }
         SecretStrength::Weak => "is too short or too regular to sign with outside local mode",
     };
     Some(Wrong {
@@ -90,21 +101,46 @@ fn server(config: &Config) -> Vec<Wrong> {
     let server = &config.server;
     let mut wrong = Vec::new();
     if server.host.is_empty() || server.host.contains(['/', ' ']) {
-        wrong.push(bad("server.host", &server.host, "is not a host name or address", "use `0.0.0.0` for every interface, or `127.0.0.1`"));
+        wrong.push(bad(
+            "server.host",
+            &server.host,
+            "is not a host name or address",
+            "use `0.0.0.0` for every interface, or `127.0.0.1`",
+        ));
     }
     if !server.public_url.is_empty() && !is_origin_or_url(&server.public_url) {
-        wrong.push(bad("server.public_url", &server.public_url, "is not a web address", "use something like `https://flags.example.com`"));
+        wrong.push(bad(
+            "server.public_url",
+            &server.public_url,
+            "is not a web address",
+            "use something like `https://flags.example.com`",
+        ));
     }
     for origin in server.cors_origins.iter().filter(|origin| *origin != "*") {
         if !is_origin_or_url(origin) || origin.matches('/').count() > 2 {
-            wrong.push(bad("server.cors_origins", origin, "is not an origin", "use scheme and host without a path, such as `https://app.example.com`"));
+            wrong.push(bad(
+                "server.cors_origins",
+                origin,
+                "is not an origin",
+                "use scheme and host without a path, such as `https://app.example.com`",
+            ));
         }
     }
     if server.max_body == 0 {
-        wrong.push(bad("server.max_body", "0", "leaves no room for any request", "use `1MiB`"));
+        wrong.push(bad(
+            "server.max_body",
+            "0",
+            "leaves no room for any request",
+            "use `1MiB`",
+        ));
     }
     if config.database.path.as_os_str().is_empty() {
-        wrong.push(bad("database.path", "", "is empty", "name a file, such as `flagbase.db`"));
+        wrong.push(bad(
+            "database.path",
+            "",
+            "is empty",
+            "name a file, such as `flagbase.db`",
+        ));
     }
     wrong
 }
@@ -114,21 +150,40 @@ fn iam(config: &Config) -> Vec<Wrong> {
     let counts = [
         ("iam.hash_concurrency", iam.hash_concurrency, 64),
         ("iam.hash_queue", iam.hash_queue, 100_000),
-        ("iam.login_attempts", usize::try_from(iam.login_attempts).unwrap_or(usize::MAX), 100_000),
+        (
+            "iam.login_attempts",
+            usize::try_from(iam.login_attempts).unwrap_or(usize::MAX),
+            100_000,
+        ),
     ];
     let mut wrong: Vec<Wrong> = counts
         .into_iter()
         .filter(|(_, count, most)| *count == 0 || count > most)
         .map(|(key, count, most)| {
-            bad(key, &count.to_string(), "is out of range", &format!("use a number from 1 to {most}"))
+            bad(
+                key,
+                &count.to_string(),
+                "is out of range",
+                &format!("use a number from 1 to {most}"),
+            )
         })
         .collect();
     if iam.default_role.is_empty() {
-        wrong.push(bad("iam.default_role", "", "is empty", "name a role, such as `user`"));
+        wrong.push(bad(
+            "iam.default_role",
+            "",
+            "is empty",
+            "name a role, such as `user`",
+        ));
     }
     for role in std::iter::once(&iam.default_role).chain(&iam.self_assignable_roles) {
         if role == "admin" {
-            wrong.push(bad("iam.self_assignable_roles", role, "would make anyone an administrator", "leave `admin` to `flagbase admin create` and to other administrators"));
+            wrong.push(bad(
+                "iam.self_assignable_roles",
+                role,
+                "would make anyone an administrator",
+                "leave `admin` to `flagbase admin create` and to other administrators",
+            ));
         }
     }
     wrong
@@ -139,21 +194,41 @@ fn gateway(config: &Config) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     for path in &gateway.paths {
         if !path.starts_with('/') || path == "/" {
-            wrong.push(bad("gateway.paths", path, "is not a path prefix of its own", "begin with `/` and name at least one segment, such as `/shop`"));
+            wrong.push(bad(
+                "gateway.paths",
+                path,
+                "is not a path prefix of its own",
+                "begin with `/` and name at least one segment, such as `/shop`",
+            ));
         }
     }
     for host in &gateway.hosts {
         if host.is_empty() || host.contains(['/', ':', ' ']) {
-            wrong.push(bad("gateway.hosts", host, "is not a host name", "use a name without scheme, port or path, such as `shop.example.com`"));
+            wrong.push(bad(
+                "gateway.hosts",
+                host,
+                "is not a host name",
+                "use a name without scheme, port or path, such as `shop.example.com`",
+            ));
         }
     }
     for proxy in &gateway.trusted_proxies {
         if !is_network(proxy) {
-            wrong.push(bad("gateway.trusted_proxies", proxy, "is not an address or CIDR range", "use something like `10.0.0.0/8` or `192.0.2.7`"));
+            wrong.push(bad(
+                "gateway.trusted_proxies",
+                proxy,
+                "is not an address or CIDR range",
+                "use something like `10.0.0.0/8` or `192.0.2.7`",
+            ));
         }
     }
     if gateway.retries > 10 {
-        wrong.push(bad("gateway.retries", &gateway.retries.to_string(), "is out of range", "use a number from 0 to 10"));
+        wrong.push(bad(
+            "gateway.retries",
+            &gateway.retries.to_string(),
+            "is out of range",
+            "use a number from 0 to 10",
+        ));
     }
     wrong
 }
@@ -176,23 +251,44 @@ fn durations(config: &Config) -> Vec<Wrong> {
     ];
     all.into_iter()
         .filter(|(_, duration)| *duration == Duration::ZERO)
-        .map(|(key, _)| bad(key, "0s", "must be longer than nothing", "leave it out for the default"))
+        .map(|(key, _)| {
+            bad(
+                key,
+                "0s",
+                "must be longer than nothing",
+                "leave it out for the default",
+            )
+        })
         .collect()
 }
 
 fn log(config: &Config) -> Option<Wrong> {
     let level = &config.log.level;
-    tracing_subscriber::EnvFilter::builder().parse(level).err().map(|_| {
-        bad("log.level", level, "is not a log level", "use error, warn, info, debug or trace")
-    })
+    tracing_subscriber::EnvFilter::builder()
+        .parse(level)
+        .err()
+        .map(|_| {
+            bad(
+                "log.level",
+                level,
+                "is not a log level",
+                "use error, warn, info, debug or trace",
+            )
+        })
 }
 
 fn bad(key: &'static str, value: &str, what: &str, help: &str) -> Wrong {
-    Wrong { key, what: format!("is `{value}`, which {what}"), help: help.to_owned() }
+    Wrong {
+        key,
+        what: format!("is `{value}`, which {what}"),
+        help: help.to_owned(),
+    }
 }
 
 fn is_origin_or_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let host = rest.split(['/', ':']).next().unwrap_or_default();
         !host.is_empty() && !rest.contains([' ', '?', '#', '@'])
@@ -200,8 +296,12 @@ fn is_origin_or_url(text: &str) -> bool {
 }
 
 fn is_network(text: &str) -> bool {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
-    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let (address, bits) = text
+        .split_once('/')
+        .map_or((text, None), |(a, b)| (a, Some(b)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return false;
+    };
     let most = if address.is_ipv4() { 32 } else { 128 };
     bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }

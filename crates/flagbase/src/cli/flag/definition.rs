@@ -73,14 +73,22 @@ impl DefinitionArgs {
 
     /// The whole flag from a file, when one is given.
     pub(crate) fn replacement(&self, key: &str) -> Outcome<Option<Value>> {
-        let Some(file) = &self.file else { return Ok(None) };
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
         let mut flag = document::read(file)?;
         if !flag.is_object() {
-            return Err(Failure::usage(format!("`{}` does not hold one flag", file.display())));
+            return Err(Failure::usage(format!(
+                "`{}` does not hold one flag",
+                file.display()
+            )));
         }
         match flag.get("key").and_then(Value::as_str) {
             Some(other) if other != key => {
-                return Err(Failure::usage(format!("`{}` is flag `{other}`, not `{key}`", file.display())));
+                return Err(Failure::usage(format!(
+                    "`{}` is flag `{other}`, not `{key}`",
+                    file.display()
+                )));
             }
             _ => document::set(&mut flag, "key", key),
         }
@@ -91,7 +99,8 @@ impl DefinitionArgs {
     pub(crate) fn patch(&self) -> Outcome<Value> {
         let changes = self.changes()?;
         if changes.as_object().is_none_or(serde_json::Map::is_empty) {
-            return Err(Failure::usage("nothing to change").hint("give at least one of the options, such as --name or --rule"));
+            return Err(Failure::usage("nothing to change")
+                .hint("give at least one of the options, such as --name or --rule"));
         }
         Ok(changes)
     }
@@ -102,12 +111,20 @@ impl DefinitionArgs {
         document::set_some(&mut flag, "description", self.description.clone());
         document::set_some(&mut flag, "enabled", self.enabled);
         document::set_some(&mut flag, "type", self.kind.clone());
-        document::set_some(&mut flag, "default_value", self.default_value.as_deref().map(|text| self.value(text)));
+        document::set_some(
+            &mut flag,
+            "default_value",
+            self.default_value.as_deref().map(|text| self.value(text)),
+        );
         if !self.variants.is_empty() {
             document::set(&mut flag, "variants", self.variants()?);
         }
         if !self.rules.is_empty() {
-            let rules = self.rules.iter().zip(1..).map(|(rule, at)| document::rule(rule, at));
+            let rules = self
+                .rules
+                .iter()
+                .zip(1..)
+                .map(|(rule, at)| document::rule(rule, at));
             document::set(&mut flag, "rules", rules.collect::<Outcome<Value>>()?);
         }
         document::set_some(&mut flag, "rollout", self.rollout()?);
@@ -121,7 +138,9 @@ impl DefinitionArgs {
         let mut rollout = match (self.rollout, self.weights.as_slice()) {
             (Some(percentage), _) => json!({"percentage": percentage}),
             (None, []) => return Ok(None),
-            (None, weights) => json!({"weights": weights.iter().map(|pair| weight(pair)).collect::<Outcome<Value>>()?}),
+            (None, weights) => {
+                json!({"weights": weights.iter().map(|pair| weight(pair)).collect::<Outcome<Value>>()?})
+            }
         };
         document::set_some(&mut rollout, "bucket_by", self.bucket_by.clone());
         Ok(Some(rollout))
@@ -132,7 +151,8 @@ impl DefinitionArgs {
             .iter()
             .map(|pair| {
                 let (name, text) = pair.split_once('=').ok_or_else(|| {
-                    Failure::usage(format!("`{pair}` is not NAME=VALUE")).hint("write it like `blue=#0000ff`")
+                    Failure::usage(format!("`{pair}` is not NAME=VALUE"))
+                        .hint("write it like `blue=#0000ff`")
                 })?;
                 Ok(json!({"name": name, "value": self.value(text)}))
             })
@@ -141,7 +161,11 @@ impl DefinitionArgs {
 
     /// Text stays text for flags of type string, even when it looks like a number.
     fn value(&self, text: &str) -> Value {
-        if self.kind.as_deref() == Some("string") { Value::from(text) } else { document::value(text) }
+        if self.kind.as_deref() == Some("string") {
+            Value::from(text)
+        } else {
+            document::value(text)
+        }
     }
 
     fn default_of_kind(&self) -> Value {
@@ -153,7 +177,9 @@ impl DefinitionArgs {
 }
 
 fn weight(pair: &str) -> Outcome<Value> {
-    let wrong = || Failure::usage(format!("`{pair}` is not VARIANT=WEIGHT")).hint("write it like `blue=50`");
+    let wrong = || {
+        Failure::usage(format!("`{pair}` is not VARIANT=WEIGHT")).hint("write it like `blue=50`")
+    };
     let (variant, weight) = pair.split_once('=').ok_or_else(wrong)?;
     let weight: Value = weight.parse().map_err(|_| wrong())?;
     Ok(json!({"variant": document::value(variant), "weight": weight}))
@@ -166,7 +192,10 @@ mod tests {
     #[test]
     fn the_shortest_new_flag_is_boolean_and_off() {
         let flag = DefinitionArgs::default().new_flag("checkout").unwrap();
-        assert_eq!(flag, json!({"key": "checkout", "name": "checkout", "enabled": false, "default_value": false}));
+        assert_eq!(
+            flag,
+            json!({"key": "checkout", "name": "checkout", "enabled": false, "default_value": false})
+        );
     }
 
     #[test]
@@ -194,14 +223,20 @@ mod tests {
         };
         let flag = args.new_flag("x").unwrap();
         assert_eq!(flag["variants"][0], json!({"name": "a", "value": "1"}));
-        assert_eq!(flag["rollout"]["weights"][1], json!({"variant": "b", "weight": 50}));
+        assert_eq!(
+            flag["rollout"]["weights"][1],
+            json!({"variant": "b", "weight": 50})
+        );
         assert_eq!(flag["rollout"]["bucket_by"], "email");
         assert_eq!(flag["default_value"], "1");
     }
 
     #[test]
     fn an_update_sends_only_what_was_given() {
-        let args = DefinitionArgs { name: Some("New".into()), ..DefinitionArgs::default() };
+        let args = DefinitionArgs {
+            name: Some("New".into()),
+            ..DefinitionArgs::default()
+        };
         assert_eq!(args.patch().unwrap(), json!({"name": "New"}));
         assert!(DefinitionArgs::default().patch().is_err());
     }
@@ -211,7 +246,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("flag.yaml");
         std::fs::write(&path, "key: other\n").unwrap();
-        let args = DefinitionArgs { file: Some(path), ..DefinitionArgs::default() };
+        let args = DefinitionArgs {
+            file: Some(path),
+            ..DefinitionArgs::default()
+        };
         assert!(args.new_flag("mine").is_err());
         assert_eq!(args.new_flag("other").unwrap()["key"], "other");
     }

@@ -17,7 +17,9 @@ const CHANGES: View = View(&[
 ]);
 
 pub(super) async fn show(client: &Client, key: &str, limit: usize) -> Outcome {
-    let call = Call::get(&under(key, "history")).scoped().query("limit", limit);
+    let call = Call::get(&under(key, "history"))
+        .scoped()
+        .query("limit", limit);
     let mut changes = client.call(call).await?;
     if client.printer.format == Format::Table {
         for change in changes.as_array_mut().into_iter().flatten() {
@@ -30,14 +32,22 @@ pub(super) async fn show(client: &Client, key: &str, limit: usize) -> Outcome {
 
 pub(super) async fn revert(client: &Client, key: &str, revision: u64) -> Outcome {
     let body = json!({"revision": revision});
-    let flag = client.call(Call::post(&under(key, "revert"), body).scoped()).await?;
-    client.changed(&format!("flag `{key}` is again what it was at revision {revision}"), &flag, &ONE)
+    let flag = client
+        .call(Call::post(&under(key, "revert"), body).scoped())
+        .await?;
+    client.changed(
+        &format!("flag `{key}` is again what it was at revision {revision}"),
+        &flag,
+        &ONE,
+    )
 }
 
 /// The members that differ between before and after.
 fn changed(change: &Value) -> Vec<String> {
     let side = |name: &str| change.get(name).and_then(Value::as_object);
-    let (Some(before), Some(after)) = (side("before"), side("after")) else { return Vec::new() };
+    let (Some(before), Some(after)) = (side("before"), side("after")) else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = before
         .keys()
         .chain(after.keys().filter(|name| !before.contains_key(*name)))
