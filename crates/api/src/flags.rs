@@ -9,7 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
-    catalog::{Document, Page},
+    catalog::Document,
+    engine::{self, Slot},
     feed::Feed,
     flags::{Flags, HistoryPage, Preview, Revert, Seen, not_found, view},
     metrics::Recorder,
@@ -26,7 +27,7 @@ use crate::{
     body::Body,
     events::ChangeView,
     problem::{Problem, ProblemBody, Reply},
-    request::{At, Editing, Paging, Tagged, bad_query, check_reason, next_page, query},
+    request::{At, Client, Editing, Paging, Tagged, bad_query, check_reason, query},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
@@ -59,26 +60,12 @@ async fn list(
         caller,
         environment,
     }: At,
-    Paging {
-        after,
-        search,
-        limit,
-    }: Paging,
+    paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let documents = flags
-        .list(
-            &caller,
-            &environment,
-            Page {
-                after,
-                search,
-                limit,
-            },
-        )
-        .await?;
+    let (page, next) = paging.split();
+    let documents = flags.list(&caller, &environment, page).await?;
     let last = documents.last().map(|document| document.id.key.as_ref());
-    let full = documents.len() == limit as usize;
-    let headers = next_page("/api/v1/flags", &environment, last, full);
+    let headers = next.link("/api/v1/flags", &environment, last, documents.len());
     Ok((headers, Json(documents.iter().map(view).collect())))
 }
 
@@ -236,7 +223,11 @@ async fn evaluate(
     let environment = snapshot.require_environment(&environment)?;
     caller.require(&snapshot, environment, Permission::FlagEvaluate)?;
     let headers = request.headers();
-    let context = caller.context(environment, |name| headers.get(name)?.to_str().ok());
+    let address = Client::of(request.extensions()).text();
+    let mut context = caller.context(environment, |name| headers.get(name)?.to_str().ok());
+    if let Some(address) = &address {
+        context.set(Slot::IP, engine::Value::Str(address));
+    }
     let seen = if wants_explanation(request.uri().query())? {
         Flags::explain(environment, &caller, &key, &context)
     } else {
@@ -297,12 +288,17 @@ async fn evaluate_all(
         caller,
         environment,
     }: At,
+    client: Client,
     headers: HeaderMap,
 ) -> Reply<Response> {
     let snapshot = feed.snapshots().load();
     let environment = snapshot.require_environment(&environment)?;
     caller.require(&snapshot, environment, Permission::FlagEvaluate)?;
-    let context = caller.context(environment, |name| headers.get(name)?.to_str().ok());
+    let address = client.text();
+    let mut context = caller.context(environment, |name| headers.get(name)?.to_str().ok());
+    if let Some(address) = &address {
+        context.set(Slot::IP, engine::Value::Str(address));
+    }
     let mut json = format!("{{\"revision\":{},\"flags\":{{", snapshot.revision);
     for (at, flag) in environment.rules.flags().enumerate() {
         let evaluation = caller

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
     caller::{Caller, Peer, Principal},
-    catalog::Revision,
+    catalog::{Page, Revision},
     flags::Asked,
     identity::Identity,
     metrics::Recorder,
@@ -262,6 +262,38 @@ impl<S: Sync> FromRequestParts<S> for Paging {
     }
 }
 
+impl Paging {
+    /// What the use case takes, and what is left for the link to the next page.
+    pub(crate) fn split(self) -> (Page, Next) {
+        let next = Next { limit: self.limit, search: self.search.clone() };
+        (Page { after: self.after, search: self.search, limit: self.limit }, next)
+    }
+}
+
+/// How the page after this one is asked for.
+pub(crate) struct Next {
+    limit: u32,
+    search: Option<String>,
+}
+
+impl Next {
+    /// `Link: <…>; rel="next"` of a listing of `count` items that ended with `last`, when it was cut at its limit.
+    pub(crate) fn link(self, path: &str, scope: &str, last: Option<&str>, count: usize) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let Some(last) = last.filter(|_| count == self.limit as usize) else { return headers };
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("environment", scope).append_pair("limit", &self.limit.to_string());
+        if let Some(search) = &self.search {
+            query.append_pair("search", search);
+        }
+        let link = format!("<{path}?{}>; rel=\"next\"", query.append_pair("after", last).finish());
+        if let Ok(link) = HeaderValue::try_from(link) {
+            headers.insert(header::LINK, link);
+        }
+        headers
+    }
+}
+
 /// A query parameter that makes no sense.
 pub(crate) fn bad_query(name: &str, text: &str, expected: &str) -> Refusal {
     Refusal::new(
@@ -278,12 +310,18 @@ impl<S: Sync> FromRequestParts<S> for Client {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(
-            parts
-                .extensions
-                .get::<Peer>()
-                .map(|Peer(address)| address.ip()),
-        ))
+        Ok(Self::of(&parts.extensions))
+    }
+}
+
+impl Client {
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        Self(extensions.get::<Peer>().map(|Peer(address)| address.ip()))
+    }
+
+    /// As rules see it; nothing when the address is not known.
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.map(|address| address.to_canonical().to_string())
     }
 }
 
@@ -298,21 +336,6 @@ impl<T: IntoResponse> IntoResponse for Tagged<T> {
         }
         response
     }
-}
-
-/// `Link: <…>; rel="next"` of a listing that was cut at its limit.
-pub(crate) fn next_page(path: &str, scope: &str, last: Option<&str>, full: bool) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let (true, Some(last)) = (full, last) {
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("environment", scope)
-            .append_pair("after", last)
-            .finish();
-        if let Ok(link) = HeaderValue::try_from(format!("<{path}?{query}>; rel=\"next\"")) {
-            headers.insert(header::LINK, link);
-        }
-    }
-    headers
 }
 
 /// How long a request body may take to arrive.

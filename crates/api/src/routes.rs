@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use flagbase_core::{
-    catalog::{Document, Page},
+    catalog::Document,
     gateway::{Preview, Question, Routes, view},
 };
 use serde_json::Value;
@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
-    request::{At, Editing, Paging, Tagged, next_page},
+    request::{At, Editing, Paging, Tagged},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
@@ -42,12 +42,12 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 async fn list(
     Extension(routes): Extension<Arc<Routes>>,
     At { caller, environment }: At,
-    Paging { after, search, limit }: Paging,
+    paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let documents = routes.list(&caller, &environment, Page { after, search, limit }).await?;
+    let (page, next) = paging.split();
+    let documents = routes.list(&caller, &environment, page).await?;
     let last = documents.last().map(|document| document.id.key.as_ref());
-    let full = documents.len() == limit as usize;
-    let headers = next_page("/api/v1/gateway/routes", &environment, last, full);
+    let headers = next.link("/api/v1/gateway/routes", &environment, last, documents.len());
     Ok((headers, Json(documents.iter().map(view).collect())))
 }
 

@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use flagbase_core::{
-    catalog::{Document, Page},
+    catalog::Document,
     flags::view,
     segments::Segments,
 };
@@ -19,11 +19,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
-    request::{At, Editing, Paging, Tagged, next_page},
+    request::{At, Editing, Paging, Tagged},
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, put, delete))
 }
 
 fn shown(document: &Document) -> Tagged<Json<Value>> {
@@ -39,13 +41,16 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 )]
 async fn list(
     Extension(segments): Extension<Arc<Segments>>,
-    At { caller, environment }: At,
-    Paging { after, search, limit }: Paging,
+    At {
+        caller,
+        environment,
+    }: At,
+    paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let documents = segments.list(&caller, &environment, Page { after, search, limit }).await?;
+    let (page, next) = paging.split();
+    let documents = segments.list(&caller, &environment, page).await?;
     let last = documents.last().map(|document| document.id.key.as_ref());
-    let full = documents.len() == limit as usize;
-    let headers = next_page("/api/v1/segments", &environment, last, full);
+    let headers = next.link("/api/v1/segments", &environment, last, documents.len());
     Ok((headers, Json(documents.iter().map(view).collect())))
 }
 
@@ -72,7 +77,10 @@ async fn create(
 )]
 async fn get(
     Extension(segments): Extension<Arc<Segments>>,
-    At { caller, environment }: At,
+    At {
+        caller,
+        environment,
+    }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&segments.get(&caller, &environment, &key).await?))
@@ -93,7 +101,11 @@ async fn put(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let (document, new) = segments.put(edit.asked(), &key, body, edit.seen).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, shown(&document)))
 }
 
