@@ -28,21 +28,8 @@ enum RouteCommand {
         /// The route's id
         id: String,
     },
-    /// Add a route, or replace the one with the same pattern
-    Add {
-        /// The path below /gateway, such as `/shop`
-        #[arg(required_unless_present = "file")]
-        pattern: Option<String>,
-        /// Where requests go, such as `http://127.0.0.1:9000`
-        #[arg(required_unless_present = "file")]
-        backend_url: Option<String>,
-        /// Only callers for whom this flag is on get through
-        #[arg(long, value_name = "KEY")]
-        flag: Option<String>,
-        /// Read the whole route from this JSON or YAML file; `-` is standard input
-        #[arg(short, long, value_name = "FILE", conflicts_with_all = ["pattern", "backend_url", "flag"])]
-        file: Option<PathBuf>,
-    },
+    /// Add a route, or replace the one that takes the same requests
+    Add(AddArgs),
     /// Replace a route
     Update {
         /// The route's id
@@ -75,6 +62,43 @@ enum RouteCommand {
     },
 }
 
+#[derive(Debug, Default, Args)]
+struct AddArgs {
+    /// The path below /gateway, such as `/shop`, or `/shop/*` for everything below
+    #[arg(required_unless_present = "file")]
+    pattern: Option<String>,
+    /// Where requests go, such as `http://127.0.0.1:9000`
+    #[arg(required_unless_present_any = ["file", "variants"])]
+    backend_url: Option<String>,
+    /// Only callers for whom this flag is on get through; or it chooses the upstream, see --variant
+    #[arg(long, value_name = "KEY")]
+    flag: Option<String>,
+    /// Where requests of callers with this variant go; repeat for each
+    #[arg(long = "variant", value_name = "VARIANT=URL", requires = "flag")]
+    variants: Vec<String>,
+    /// A method it takes; repeat for each, or leave out for all
+    #[arg(short = 'X', long = "method", value_name = "METHOD")]
+    methods: Vec<String>,
+    /// The host it answers for
+    #[arg(long)]
+    host: Option<String>,
+    /// Cut the route's own path off before forwarding
+    #[arg(long)]
+    strip_prefix: bool,
+    /// Only callers with a valid token get through
+    #[arg(long)]
+    authenticated: bool,
+    /// Only callers with this role get through; repeat for each
+    #[arg(long = "role", value_name = "ROLE", conflicts_with = "authenticated")]
+    roles: Vec<String>,
+    /// Pass the caller's token on to the upstream
+    #[arg(long)]
+    forward_token: bool,
+    /// Read the whole route from this JSON or YAML file; `-` is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["pattern", "backend_url", "flag", "variants", "methods", "host", "strip_prefix", "authenticated", "roles", "forward_token"])]
+    file: Option<PathBuf>,
+}
+
 const VIEW: View = View(&[
     ("id", "/id"),
     ("pattern", "/pattern"),
@@ -97,17 +121,10 @@ pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
             &client.call(Call::get(&at(&id)).scoped()).await?,
             &View::ALL,
         ),
-        RouteCommand::Add {
-            pattern,
-            backend_url,
-            flag,
-            file,
-        } => {
-            let route = match file {
-                Some(file) => document::read(&file)?,
-                None => simple(pattern, backend_url, flag),
-            };
-            let added = client.call(Call::post(&ROUTES, route).scoped()).await?;
+        RouteCommand::Add(args) => {
+            let added = client
+                .call(Call::post(&ROUTES, args.route()?).scoped())
+                .await?;
             let id = added.get("id").and_then(Value::as_str).unwrap_or_default();
             client.changed(&format!("added route `{id}`"), &added, &VIEW)
         }
@@ -141,12 +158,46 @@ fn at(id: &str) -> [&str; 5] {
     [api, version, gateway, routes, id]
 }
 
-fn simple(pattern: Option<String>, backend_url: Option<String>, flag: Option<String>) -> Value {
-    let mut route = json!({});
-    document::set_some(&mut route, "pattern", pattern);
-    document::set_some(&mut route, "backend_url", backend_url);
-    document::set_some(&mut route, "flag_key", flag);
-    route
+impl AddArgs {
+    fn route(&self) -> Outcome<Value> {
+        if let Some(file) = &self.file {
+            return document::read(file);
+        }
+        let mut route = json!({});
+        document::set_some(&mut route, "pattern", self.pattern.clone());
+        document::set_some(&mut route, "backend_url", self.backend_url.clone());
+        document::set_some(&mut route, "flag_key", self.flag.clone());
+        document::set_some(&mut route, "host", self.host.clone());
+        document::set_some(
+            &mut route,
+            "strip_prefix",
+            self.strip_prefix.then_some(true),
+        );
+        document::set_some(
+            &mut route,
+            "forward_token",
+            self.forward_token.then_some(true),
+        );
+        document::set_some(
+            &mut route,
+            "require",
+            self.authenticated.then_some("authenticated"),
+        );
+        if !self.roles.is_empty() {
+            document::set(&mut route, "require", json!({"roles": self.roles}));
+        }
+        if !self.methods.is_empty() {
+            document::set(&mut route, "methods", self.methods.clone());
+        }
+        if !self.variants.is_empty() {
+            document::set(
+                &mut route,
+                "variants",
+                texts(document::pairs(&self.variants)?),
+            );
+        }
+        Ok(route)
+    }
 }
 
 async fn update(client: &Client, id: &str, file: Option<PathBuf>, set: &[String]) -> Outcome {
@@ -190,15 +241,33 @@ mod tests {
 
     #[test]
     fn the_short_form_sends_only_what_was_given() {
-        let route = simple(
-            Some("/shop".into()),
-            Some("http://127.0.0.1:9".into()),
-            None,
-        );
+        let url = "http://127.0.0.1:9".to_owned();
+        let args = AddArgs {
+            pattern: Some("/shop".into()),
+            backend_url: Some(url),
+            ..AddArgs::default()
+        };
         assert_eq!(
-            route,
+            args.route().unwrap(),
             json!({"pattern": "/shop", "backend_url": "http://127.0.0.1:9"})
         );
+    }
+
+    #[test]
+    fn a_flag_chooses_among_upstreams() {
+        let args = AddArgs {
+            pattern: Some("/shop/*".into()),
+            flag: Some("checkout".into()),
+            variants: vec![
+                "true=http://127.0.0.1:9".into(),
+                "false=http://127.0.0.1:8".into(),
+            ],
+            roles: vec!["developer".into()],
+            ..AddArgs::default()
+        };
+        let route = args.route().unwrap();
+        assert_eq!(route["variants"]["false"], "http://127.0.0.1:8");
+        assert_eq!(route["require"], json!({"roles": ["developer"]}));
     }
 
     #[test]
