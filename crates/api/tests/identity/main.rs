@@ -191,7 +191,7 @@ async fn guessing_is_slowed_down_and_says_for_how_long() {
 }
 
 #[tokio::test]
-async fn the_first_administrator_comes_by_the_setup_token_and_runs_the_house() {
+async fn the_first_administrator_comes_by_the_setup_token() {
     let server = server().await;
     assert_eq!(
         server.get("/setup/status", "").await.json,
@@ -212,7 +212,17 @@ async fn the_first_administrator_comes_by_the_setup_token_and_runs_the_house() {
         json!({"needs_setup": false})
     );
     let admin = made.json["token"].as_str().unwrap();
+    assert_eq!(
+        server.get("/api/v1/users", admin).await.status,
+        StatusCode::OK
+    );
+}
 
+#[tokio::test]
+async fn what_an_administrator_does_to_an_account_acts_at_once() {
+    let server = server().await;
+    let admin = server.administrator().await;
+    let admin = admin.as_str();
     let alice = server.join("alice@example.com", "developer").await;
     let users = server.get("/api/v1/users?limit=1", admin).await;
     assert_eq!(users.json[0]["email"], "admin@example.com");

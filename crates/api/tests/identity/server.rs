@@ -174,7 +174,8 @@ impl Server {
     pub(crate) async fn login(&self, email: &str, password: &str) -> String {
         let body = json!({"email": email, "password": password});
         let answer = self.post("/auth/login", "", &body).await;
-        answer.json["token"].as_str().unwrap().to_owned()
+        let token = answer.json.get("token").and_then(Value::as_str);
+        token.unwrap().to_owned()
     }
 
     pub(crate) async fn join(&self, email: &str, role: &str) -> String {

@@ -7,6 +7,7 @@
 
 mod administering;
 mod house;
+mod invitations;
 mod keys;
 mod limits;
 mod memory;

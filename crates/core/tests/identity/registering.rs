@@ -3,12 +3,12 @@
 use flagbase_core::{
     accounts::{Accounts as _, UserRef, UserWrite},
     catalog::{Actor, Kind},
-    identity::{Credentials, Identity, InvitationRequest, Origin, Register, Registration, Secret},
+    identity::{Credentials, Identity, Origin, Register, Secret},
     permissions::Permission,
     refusal::{Class, Precondition},
 };
 
-use crate::house::{PASSWORD, config, credentials, house, house_with, refused, set};
+use crate::house::{PASSWORD, config, house, refused, set};
 
 #[tokio::test]
 async fn a_developer_does_all_of_the_readme_in_development_and_looks_in_production() {
@@ -324,90 +324,6 @@ async fn sessions_are_listed_and_ended_by_their_owner_only() {
         .unwrap();
     assert!(house.identity.authenticate(&phone).await.is_err());
     assert!(house.identity.authenticate(&token).await.is_ok());
-}
-
-#[tokio::test]
-async fn an_invitation_lets_one_in_once_with_its_role() {
-    let house = house_with(|config| config.registration = Registration::Invite).await;
-    let admin = house.admin().await;
-    assert_eq!(
-        refused(house.register("alice@example.com", None).await).code,
-        "invitation_required"
-    );
-    let ask = InvitationRequest {
-        role: "admin".into(),
-        email: Some("Alice@example.com".into()),
-        expires_in: Some("2h".into()),
-    };
-    let invited = house.identity.invite(&admin, ask).await.unwrap();
-
-    let register = |email: &str, role: Option<&str>| {
-        let ask = Register {
-            credentials: credentials(email),
-            role: role.map(str::to_owned),
-            invitation: Some(invited.token.clone()),
-        };
-        let identity = &house.identity;
-        async move { identity.register(ask, &Origin::default()).await }
-    };
-    assert_eq!(
-        refused(register("mallory@example.com", None).await).code,
-        "invalid_invitation"
-    );
-    assert_eq!(
-        refused(register("alice@example.com", Some("developer")).await).code,
-        "role_not_assignable"
-    );
-    assert_eq!(
-        &*register("alice@example.com", None).await.unwrap().role,
-        "admin"
-    );
-    assert_eq!(
-        refused(register("alice@example.com", None).await).code,
-        "invalid_invitation"
-    );
-}
-
-#[tokio::test]
-async fn invitations_expire_and_the_setup_token_is_none() {
-    let house = house_with(|config| config.registration = Registration::Invite).await;
-    let setup = house.identity.setup_token().await.unwrap();
-    let register = |token: &str| Register {
-        credentials: credentials("alice@example.com"),
-        role: None,
-        invitation: Some(token.to_owned()),
-    };
-    let refusal = refused(
-        house
-            .identity
-            .register(register(&setup.token), &Origin::default())
-            .await,
-    );
-    assert_eq!(refusal.code, "invalid_invitation");
-    let admin = house.admin().await;
-    let ask = InvitationRequest {
-        role: "user".into(),
-        email: None,
-        expires_in: Some("1h".into()),
-    };
-    let invited = house.identity.invite(&admin, ask).await.unwrap();
-    house.clock.advance_seconds(3600);
-    let refusal = refused(
-        house
-            .identity
-            .register(register(&invited.token), &Origin::default())
-            .await,
-    );
-    assert_eq!(refusal.code, "invalid_invitation");
-}
-
-#[tokio::test]
-async fn closed_registration_is_closed() {
-    let house = house_with(|config| config.registration = Registration::Closed).await;
-    assert_eq!(
-        refused(house.register("alice@example.com", None).await).code,
-        "registration_closed"
-    );
 }
 
 #[tokio::test]
