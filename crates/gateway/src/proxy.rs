@@ -173,7 +173,7 @@ async fn send<C: Callers, B>(
     let forwarding = Forwarding {
         trusted: gateway.config.trusts(client.peer.ip()),
         peer: &client.address_header,
-        host: parts.headers.get(header::HOST).cloned().or_else(|| from_target(&parts)),
+        host: from_target(&parts).or_else(|| parts.headers.get(header::HOST).cloned()),
         forward_token: choice.route.route.forward_token,
         request_id: request_id.clone(),
     };
@@ -206,7 +206,7 @@ async fn send<C: Callers, B>(
     Ok(Response::from_parts(head, Answer::upstream(body, busy)))
 }
 
-/// HTTP/2 requests name their host in the target.
+/// A host in the target (HTTP/2, absolute form) stands above the header.
 fn from_target(parts: &Parts) -> Option<HeaderValue> {
     parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
 }

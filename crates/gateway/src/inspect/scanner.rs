@@ -30,7 +30,9 @@ enum State {
     Body(u64),
     /// In a chunked body.
     Chunk(Chunk),
-    /// Framing was lost: nothing more is passed on.
+    /// In a head that the parser is going to refuse: it may read on to the end of it.
+    Condemned,
+    /// In a body whose framing was lost: nothing more is passed on.
     Lost,
     /// Not HTTP/1 (any more): everything is passed on.
     Off,
@@ -74,7 +76,6 @@ pub(crate) struct Scanner {
 struct Digits {
     value: Option<u64>,
     ended: bool,
-    broken: bool,
 }
 
 impl Default for Scanner {
@@ -98,7 +99,7 @@ impl Scanner {
         let mut at = 0;
         while at < bytes.len() {
             at = match self.state {
-                State::Off => return bytes.len(),
+                State::Off | State::Condemned => return bytes.len(),
                 State::Lost => return at,
                 State::Body(left) => self.skip_body(left, at, bytes.len()),
                 State::Chunk(Chunk::Data(left)) => self.skip_chunk(left, at, bytes.len()),
@@ -125,7 +126,12 @@ impl Scanner {
     pub(crate) fn in_head(&self) -> bool {
         matches!(
             self.state,
-            State::Line | State::Start | State::StartCr | State::Name | State::Value { .. }
+            State::Line
+                | State::Start
+                | State::StartCr
+                | State::Name
+                | State::Value { .. }
+                | State::Condemned
         )
     }
 
@@ -134,10 +140,10 @@ impl Scanner {
         self.state == State::Between
     }
 
-    /// Whether nothing more can be passed on.
+    /// Whether no further request can come.
     #[cfg(test)]
     pub(crate) fn is_lost(&self) -> bool {
-        self.state == State::Lost
+        matches!(self.state, State::Lost | State::Condemned)
     }
 
     fn skip_body(&mut self, left: u64, at: usize, end: usize) -> usize {
@@ -194,7 +200,7 @@ impl Scanner {
         let at = at + end;
         if bytes.get(at) == Some(&b'\n') {
             // A header line without a colon: the parser refuses it.
-            self.state = State::Lost;
+            self.state = State::Condemned;
             return at + 1;
         }
         self.header(at, bytes)
@@ -220,7 +226,7 @@ impl Scanner {
         if let Some(byte) = bytes.get_mut(at) {
             *byte = 0;
         }
-        self.state = State::Lost;
+        self.state = State::Condemned;
         at + 1
     }
 
@@ -252,24 +258,20 @@ impl Scanner {
             State::StartCr if byte == b'\n' => self.end_head(),
             State::Value { .. } => return self.length_byte(byte, at, bytes),
             State::Chunk(chunk) => self.chunk_byte(chunk, byte),
-            _ => self.state = State::Lost,
+            _ => self.state = State::Condemned,
         }
         at + 1
     }
 
     fn length_byte(&mut self, byte: u8, at: usize, bytes: &mut [u8]) -> usize {
-        if byte != b'\n' {
-            self.digits.take(byte);
-            return at + 1;
+        if !self.digits.take(byte) {
+            return self.refuse(at, bytes);
         }
-        match self.digits {
-            Digits { value: Some(value), broken: false, .. } => {
-                self.length = Some(value);
-                self.state = State::Start;
-                at + 1
-            }
-            _ => self.refuse(at, bytes),
+        if byte == b'\n' {
+            self.length = self.digits.value;
+            self.state = State::Start;
         }
+        at + 1
     }
 
     fn end_head(&mut self) {
@@ -313,16 +315,24 @@ impl Scanner {
 }
 
 impl Digits {
-    fn take(&mut self, byte: u8) {
+    /// Takes one more byte of the value, its end included; false when it cannot belong to a length.
+    fn take(&mut self, byte: u8) -> bool {
         match byte {
             b'0'..=b'9' if !self.ended => {
                 let digit = u64::from(byte - b'0');
-                let next = self.value.unwrap_or(0).checked_mul(10).and_then(|value| value.checked_add(digit));
-                self.broken |= next.is_none();
-                self.value = next;
+                let value = self.value.unwrap_or(0);
+                self.value = value.checked_mul(10).and_then(|value| value.checked_add(digit));
+                self.value.is_some()
             }
-            b' ' | b'\t' | b'\r' => self.ended |= self.value.is_some(),
-            _ => self.broken = true,
+            b' ' | b'\t' => {
+                self.ended |= self.value.is_some();
+                true
+            }
+            b'\r' | b'\n' => {
+                self.ended = true;
+                self.value.is_some()
+            }
+            _ => false,
         }
     }
 }
