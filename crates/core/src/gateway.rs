@@ -19,8 +19,8 @@ mod upstream;
 pub use addresses::{AddressPolicy, Denied};
 pub use compiled::{Answer, CompiledRoute, Target, Upstream};
 pub use config::{GatewayConfig, TrustedProxy};
-pub use decide::{Admission, Choice, Decision, Head, decide};
 use decide::context as decide_context;
+pub use decide::{Admission, Choice, Decision, Head, decide};
 pub use path::{PathFault, clean};
 pub use preview::{Preview, Question};
 pub use route::{

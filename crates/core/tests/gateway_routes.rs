@@ -36,7 +36,8 @@ fn asks<'a>(caller: &'a Caller, environment: &'a str) -> Asked<'a> {
 }
 
 async fn product() -> Product {
-    let feed = Feed::open(Arc::new(Memory::new()), Arc::new(FixedClock::default()), Arc::new(SeededRandom::new(1)));
+    let feed =
+        Feed::open(Arc::new(Memory::new()), Arc::new(FixedClock::default()), Arc::new(SeededRandom::new(1)));
     let feed = Arc::new(feed.await.unwrap());
     Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
     let flags = Flags::new(Arc::clone(&feed));
@@ -62,13 +63,20 @@ async fn the_first_apis_form_gets_an_id_and_replaces_the_route_of_its_pattern() 
     let first = register(&product, seed()).await.unwrap();
     let id = first["id"].as_str().unwrap();
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
-    assert_eq!((&first["pattern"], &first["backend_url"]), (&json!("/checkout"), &json!("http://127.0.0.1:9000")));
+    assert_eq!(
+        (&first["pattern"], &first["backend_url"]),
+        (&json!("/checkout"), &json!("http://127.0.0.1:9000"))
+    );
     let mut again = seed();
     again["backend_url"] = json!("http://127.0.0.1:9001");
     let second = register(&product, again).await.unwrap();
     assert_eq!((second["id"].as_str(), &second["backend_url"]), (Some(id), &json!("http://127.0.0.1:9001")));
     assert!(second["revision"].as_u64() > first["revision"].as_u64());
-    let all = product.routes.list(&caller("developer"), "default", Page { limit: 10, ..Page::default() }).await.unwrap();
+    let all = product
+        .routes
+        .list(&caller("developer"), "default", Page { limit: 10, ..Page::default() })
+        .await
+        .unwrap();
     assert_eq!(all.len(), 1);
 }
 
@@ -85,7 +93,8 @@ async fn two_routes_for_the_same_requests_are_a_conflict() {
     let narrower = json!({"id": "three", "path": "/x", "methods": ["POST"], "backend_url": "http://a"});
     register(&product, narrower).await.unwrap();
     let developer = caller("developer");
-    let put = product.routes.put(asks(&developer, "default"), "three", full("three"), Precondition::None).await;
+    let put =
+        product.routes.put(asks(&developer, "default"), "three", full("three"), Precondition::None).await;
     assert_eq!(put.unwrap_err().class, Class::Conflict);
 }
 
@@ -93,9 +102,18 @@ async fn two_routes_for_the_same_requests_are_a_conflict() {
 async fn a_route_asks_a_flag_that_exists_for_variants_that_it_has() {
     let product = product().await;
     for (change, expected) in [
-        (json!({"flag_key": "chekout"}), "/flag_key: flag `chekout` does not exist in environment `default`; did you mean `checkout`?"),
-        (json!({"flag_key": "other-thing"}), "/flag_key: flag `other-thing` does not exist in environment `default`; create it first"),
-        (json!({"variants": {"maybe": "http://a"}}), "/variants/maybe: flag `checkout` has no variant `maybe`"),
+        (
+            json!({"flag_key": "chekout"}),
+            "/flag_key: flag `chekout` does not exist in environment `default`; did you mean `checkout`?",
+        ),
+        (
+            json!({"flag_key": "other-thing"}),
+            "/flag_key: flag `other-thing` does not exist in environment `default`; create it first",
+        ),
+        (
+            json!({"variants": {"maybe": "http://a"}}),
+            "/variants/maybe: flag `checkout` has no variant `maybe`",
+        ),
         (json!({"backend_url": "http://169.254.169.254/"}), "/backend_url: `169.254.169.254`"),
     ] {
         let mut body = seed();
@@ -104,7 +122,11 @@ async fn a_route_asks_a_flag_that_exists_for_variants_that_it_has() {
         assert_eq!(refusal.class, Class::Invalid);
         assert!(refusal.message.starts_with(expected), "{refusal}");
     }
-    let all = product.routes.list(&caller("developer"), "default", Page { limit: 10, ..Page::default() }).await.unwrap();
+    let all = product
+        .routes
+        .list(&caller("developer"), "default", Page { limit: 10, ..Page::default() })
+        .await
+        .unwrap();
     assert!(all.is_empty(), "a refused route was stored");
 }
 
@@ -130,7 +152,10 @@ async fn only_those_who_may_change_routes_change_them() {
     for (who, class) in [(&user, Class::Forbidden), (&*nobody, Class::Unauthenticated)] {
         let asked = asks(who, "default");
         assert_eq!(refused(product.routes.register(asked, &seed()).await.map(drop)), class);
-        assert_eq!(refused(product.routes.put(asked, "r", seed(), Precondition::None).await.map(drop)), class);
+        assert_eq!(
+            refused(product.routes.put(asked, "r", seed(), Precondition::None).await.map(drop)),
+            class
+        );
         assert_eq!(refused(product.routes.delete(asked, "r", Precondition::None).await), class);
         assert_eq!(refused(product.routes.get(who, "default", "r").await.map(drop)), class);
     }
@@ -142,12 +167,24 @@ async fn only_those_who_may_change_routes_change_them() {
 #[tokio::test]
 async fn developers_only_look_at_routes_in_production() {
     let product = product().await;
-    let production = Environment { key: "live".into(), name: String::new(), kind: EnvironmentKind::Production, attributes: Vec::new() };
+    let production = Environment {
+        key: "live".into(),
+        name: String::new(),
+        kind: EnvironmentKind::Production,
+        attributes: Vec::new(),
+    };
     let environments = Environments::new(Arc::clone(&product.feed));
     let admin = caller("admin");
     environments.put(asks(&admin, "live"), production, Precondition::None).await.unwrap();
     let developer = caller("developer");
-    assert!(product.routes.list(&developer, "live", Page { limit: 10, ..Page::default() }).await.unwrap().is_empty());
+    assert!(
+        product
+            .routes
+            .list(&developer, "live", Page { limit: 10, ..Page::default() })
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let body = json!({"pattern": "/x", "backend_url": "http://a"});
     let refused = product.routes.register(asks(&developer, "live"), &body).await;
     assert_eq!(refused.unwrap_err().class, Class::Forbidden);
@@ -164,14 +201,20 @@ async fn a_stale_edit_changes_nothing() {
     let stale = Precondition::Match(before.revision - 1);
     assert_eq!(product.routes.put(asked, "r", body.clone(), stale).await.unwrap_err().class, Class::Stale);
     assert_eq!(product.routes.delete(asked, "r", stale).await.unwrap_err().class, Class::Stale);
-    assert_eq!(product.routes.put(asked, "r", body.clone(), Precondition::Absent).await.unwrap_err().class, Class::Stale);
+    assert_eq!(
+        product.routes.put(asked, "r", body.clone(), Precondition::Absent).await.unwrap_err().class,
+        Class::Stale
+    );
     assert_eq!(product.routes.get(&developer, "default", "r").await.unwrap(), before);
     let now = Precondition::Match(before.revision);
     assert!(!product.routes.put(asked, "r", body, now).await.unwrap().new);
     product.routes.delete(asked, "r", Precondition::None).await.unwrap();
     let gone = product.routes.get(&developer, "default", "r").await.unwrap_err();
     assert_eq!((gone.class, gone.code), (Class::NotFound, "route_not_found"));
-    assert_eq!(product.routes.delete(asked, "r", Precondition::None).await.unwrap_err().class, Class::NotFound);
+    assert_eq!(
+        product.routes.delete(asked, "r", Precondition::None).await.unwrap_err().class,
+        Class::NotFound
+    );
 }
 
 #[tokio::test]
@@ -179,10 +222,13 @@ async fn a_body_cannot_rename_the_route_its_address_names() {
     let product = product().await;
     let developer = caller("developer");
     let body = json!({"id": "other", "path": "/y", "backend_url": "http://b"});
-    let refusal = product.routes.put(asks(&developer, "default"), "r", body, Precondition::None).await.unwrap_err();
+    let refusal =
+        product.routes.put(asks(&developer, "default"), "r", body, Precondition::None).await.unwrap_err();
     assert!(refusal.message.starts_with("/id: the body says `other`"), "{refusal}");
     let body = json!({"path": "/y", "backend_url": "http://b"});
-    assert!(product.routes.put(asks(&developer, "default"), "r", body, Precondition::None).await.unwrap().new);
+    assert!(
+        product.routes.put(asks(&developer, "default"), "r", body, Precondition::None).await.unwrap().new
+    );
 }
 
 #[tokio::test]
@@ -194,12 +240,21 @@ async fn what_becomes_of_a_request_can_be_asked_beforehand() {
     let developer = caller("developer");
     let ask = |question: Value| {
         let question: Question = serde_json::from_value(question).unwrap();
-        product.routes.test(asks(&developer, "default"), &question).map(|told| serde_json::to_value(told).unwrap())
+        product
+            .routes
+            .test(asks(&developer, "default"), &question)
+            .map(|told| serde_json::to_value(told).unwrap())
     };
     let told = ask(json!({"path": "/gateway/checkout?a=b"})).unwrap();
-    assert_eq!((&told["decision"], &told["route"], &told["variant"]), (&json!("forward"), &json!("r"), &json!("true")));
+    assert_eq!(
+        (&told["decision"], &told["route"], &told["variant"]),
+        (&json!("forward"), &json!("r"), &json!("true"))
+    );
     assert_eq!(told["upstreams"], json!(["http://127.0.0.1:9000"]));
-    assert!(told["explanation"].is_object() && told["why"].as_str().unwrap().contains("TARGETING_MATCH"), "{told}");
+    assert!(
+        told["explanation"].is_object() && told["why"].as_str().unwrap().contains("TARGETING_MATCH"),
+        "{told}"
+    );
     let told = ask(json!({"path": "/checkout", "caller": {"user_id": "u", "role": "user"}})).unwrap();
     assert_eq!((&told["decision"], &told["status"]), (&json!("off"), &json!(404)));
     let told = ask(json!({"path": "/nowhere", "method": "post"})).unwrap();

@@ -33,13 +33,22 @@ impl Client {
     pub(crate) fn new(peer: SocketAddr) -> Self {
         let address = peer.ip().to_canonical().to_string();
         let address_header = crate::headers::value(&address);
-        Self { peer, address, address_header, traffic: Arc::default() }
+        Self {
+            peer,
+            address,
+            address_header,
+            traffic: Arc::default(),
+        }
     }
 }
 
 /// What answers requests that are not for the gateway.
 pub trait Fallback<B>:
-    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
 {
 }
 
@@ -66,7 +75,12 @@ where
 {
     let (parts, body) = request.into_parts();
     let inbound = match sort(&gateway, &parts) {
-        Ok(Some((path, host))) => Inbound { path, host, parts, body },
+        Ok(Some((path, host))) => Inbound {
+            path,
+            host,
+            parts,
+            body,
+        },
         Ok(None) => {
             let mut request = Request::from_parts(parts, body);
             let peer = told(&gateway, &client, request.headers());
@@ -104,5 +118,7 @@ fn sort<C: Callers>(
         Err(_) if gateway.below(&host, path).is_none() => return Ok(None),
         Err(fault) => return Err(Problem::bad_request("bad_path", fault.to_string())),
     };
-    Ok(gateway.below(&host, &cleaned).map(|below| (below.to_owned(), host.clone().into_owned())))
+    Ok(gateway
+        .below(&host, &cleaned)
+        .map(|below| (below.to_owned(), host.clone().into_owned())))
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a client or an upstream may pause within a body, unless its route says otherwise.
-pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_mins(5);
 
 /// How long a client may pause while it sends a body.
 pub(crate) const UPLOAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +56,13 @@ pub struct Parts<C> {
 impl<C: Callers> Gateway<C> {
     /// A gateway, with its background work started: health checks and the upkeep of connections.
     pub fn start(parts: Parts<C>) -> Arc<Self> {
-        let Parts { config, feed, callers, recorder, tasks } = parts;
+        let Parts {
+            config,
+            feed,
+            callers,
+            recorder,
+            tasks,
+        } = parts;
         let settings = Settings {
             addresses: config.addresses(),
             idle_timeout: config.idle_timeout,
@@ -77,7 +83,9 @@ impl<C: Callers> Gateway<C> {
             tasks,
             ids,
         });
-        gateway.tasks.spawn("gateway-pool", Arc::clone(&gateway.pool).sweep());
+        gateway
+            .tasks
+            .spawn("gateway-pool", Arc::clone(&gateway.pool).sweep());
         let watch = health::Watch {
             feed: Arc::clone(&gateway.feed),
             pool: Arc::clone(&gateway.pool),
@@ -109,7 +117,8 @@ impl<C: Callers> Gateway<C> {
         }
         let own = |prefix: &String| {
             let prefix = prefix.trim_end_matches('/');
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.config.paths.iter().any(own).then_some(path)
     }
@@ -124,7 +133,10 @@ struct RequestIds {
 
 impl RequestIds {
     fn new(prefix: String) -> Self {
-        Self { prefix, next: AtomicU64::new(1) }
+        Self {
+            prefix,
+            next: AtomicU64::new(1),
+        }
     }
 
     fn next(&self) -> HeaderValue {
@@ -150,8 +162,14 @@ mod tests {
     fn request_ids_count_up_in_hex() {
         let ids = RequestIds::new("abc".to_owned());
         let seen: Vec<_> = (0..17).map(|_| ids.next()).collect();
-        assert_eq!((&seen[0], &seen[14], &seen[15], &seen[16]), (
-            &"abc-1".parse().unwrap(), &"abc-f".parse().unwrap(), &"abc-10".parse().unwrap(), &"abc-11".parse().unwrap()
-        ));
+        assert_eq!(
+            (&seen[0], &seen[14], &seen[15], &seen[16]),
+            (
+                &"abc-1".parse().unwrap(),
+                &"abc-f".parse().unwrap(),
+                &"abc-10".parse().unwrap(),
+                &"abc-11".parse().unwrap()
+            )
+        );
     }
 }

@@ -69,8 +69,14 @@ const MOST_PASSES: usize = 8;
 
 /// Whether the request has come through here too often.
 pub(crate) fn loops(headers: &HeaderMap) -> bool {
-    let passes = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
-    passes.map(|via| via.matches("flagbase").count()).sum::<usize>() >= MOST_PASSES
+    let passes = headers
+        .get_all(header::VIA)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    passes
+        .map(|via| via.matches("flagbase").count())
+        .sum::<usize>()
+        >= MOST_PASSES
 }
 
 /// Removes from a request all that a client may not send on, and says what we know of the way it came.
@@ -80,7 +86,11 @@ pub(crate) fn forward(headers: &mut HeaderMap, with: Forwarding<'_>) {
     for name in headers.keys() {
         let token = *name == header::AUTHORIZATION || *name == names::API_KEY;
         let claims = !with.trusted && is_forwarding_claim(name);
-        if HOP_BY_HOP.contains(name) || is_ours(name) || claims || (token && !with.forward_token) || *name == header::EXPECT
+        if HOP_BY_HOP.contains(name)
+            || is_ours(name)
+            || claims
+            || (token && !with.forward_token)
+            || *name == header::EXPECT
         {
             unwanted.push(name.clone());
         }
@@ -92,17 +102,19 @@ pub(crate) fn forward(headers: &mut HeaderMap, with: Forwarding<'_>) {
     if wants_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    match headers.get(names::FORWARDED_FOR) {
-        None => headers.insert(names::FORWARDED_FOR, with.peer.clone()),
-        Some(_) => {
-            let chain = joined(headers, &names::FORWARDED_FOR, with.peer);
-            headers.insert(names::FORWARDED_FOR, chain)
-        }
+    let way = if headers.contains_key(names::FORWARDED_FOR) {
+        joined(headers, &names::FORWARDED_FOR, with.peer)
+    } else {
+        with.peer.clone()
     };
+    headers.insert(names::FORWARDED_FOR, way);
     if !headers.contains_key(names::FORWARDED_PROTO) {
         headers.insert(names::FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    if let Some(host) = with.host.filter(|_| !headers.contains_key(names::FORWARDED_HOST)) {
+    if let Some(host) = with
+        .host
+        .filter(|_| !headers.contains_key(names::FORWARDED_HOST))
+    {
         headers.insert(names::FORWARDED_HOST, host);
     }
     headers.append(header::VIA, VIA);
@@ -110,7 +122,12 @@ pub(crate) fn forward(headers: &mut HeaderMap, with: Forwarding<'_>) {
 }
 
 /// Says who is asking and what was decided. Nothing of this can come from a client: [`forward`] ran before.
-pub(crate) fn vouch(headers: &mut HeaderMap, environment: &HeaderValue, caller: &Caller, choice: &Choice) {
+pub(crate) fn vouch(
+    headers: &mut HeaderMap,
+    environment: &HeaderValue,
+    caller: &Caller,
+    choice: &Choice,
+) {
     headers.insert(names::ENVIRONMENT, environment.clone());
     headers.insert(names::ROLE, value(&caller.role));
     if !caller.is_nobody() {
@@ -137,7 +154,12 @@ pub(crate) fn vouch(headers: &mut HeaderMap, environment: &HeaderValue, caller: 
 /// Removes from an answer all that concerns the upstream's connection only.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     let mut unwanted = named_by_connection(headers);
-    unwanted.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
+    unwanted.extend(
+        headers
+            .keys()
+            .filter(|name| HOP_BY_HOP.contains(name))
+            .cloned(),
+    );
     for name in &unwanted {
         headers.remove(name);
     }
@@ -145,11 +167,19 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
 
 /// Removes from trailers what could be taken for something else behind us.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    let framing = [header::CONTENT_LENGTH, header::HOST, header::AUTHORIZATION, header::TRAILER];
+    let framing = [
+        header::CONTENT_LENGTH,
+        header::HOST,
+        header::AUTHORIZATION,
+        header::TRAILER,
+    ];
     let unwanted: Names = trailers
         .keys()
         .filter(|name| {
-            HOP_BY_HOP.contains(name) || is_ours(name) || is_forwarding_claim(name) || framing.contains(name)
+            HOP_BY_HOP.contains(name)
+                || is_ours(name)
+                || is_forwarding_claim(name)
+                || framing.contains(name)
         })
         .cloned()
         .collect();
@@ -167,7 +197,9 @@ fn is_ours(name: &HeaderName) -> bool {
 
 /// Names that claim where a request came from.
 fn is_forwarding_claim(name: &HeaderName) -> bool {
-    *name == header::FORWARDED || name.as_str().starts_with("x-forwarded-") || name.as_str() == "x-real-ip"
+    *name == header::FORWARDED
+        || name.as_str().starts_with("x-forwarded-")
+        || name.as_str() == "x-real-ip"
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Names {
@@ -187,7 +219,10 @@ fn named_by_connection(headers: &HeaderMap) -> Names {
 
 fn wants_trailers(headers: &HeaderMap) -> bool {
     let wanted = |value: &HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     };
     headers.contains_key(header::TE) && headers.get_all(header::TE).iter().any(wanted)
 }
@@ -203,10 +238,17 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderV
 }
 
 /// The address a request came from: the peer's, or what trusted proxies say before it.
-pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
+pub(crate) fn client_address(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    trusts: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
     let mut client = peer;
     let claims = headers.get_all(names::FORWARDED_FOR).iter().rev();
-    for claim in claims.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
+    for claim in claims
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.rsplit(','))
+    {
         if !trusts(client) {
             break;
         }
@@ -227,14 +269,25 @@ fn groups(groups: &[std::sync::Arc<str>]) -> HeaderValue {
     let plain = |group: &str| !group.contains([',', '%']) && HeaderValue::from_str(group).is_ok();
     let shown: Vec<_> = groups
         .iter()
-        .map(|group| if plain(group) { value(group) } else { encoded(group, true) })
+        .map(|group| {
+            if plain(group) {
+                value(group)
+            } else {
+                encoded(group, true)
+            }
+        })
         .collect();
-    let bytes = shown.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b","[..]);
+    let bytes = shown
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect::<Vec<_>>()
+        .join(&b","[..]);
     HeaderValue::from_maybe_shared(Bytes::from(bytes)).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn encoded(text: &str, in_list: bool) -> HeaderValue {
-    let keep = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'%' && !(in_list && byte == b',');
+    let keep =
+        |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'%' && !(in_list && byte == b',');
     let mut bytes = Vec::with_capacity(text.len() * 3);
     for byte in text.bytes() {
         if keep(byte) {

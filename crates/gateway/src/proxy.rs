@@ -14,6 +14,7 @@ use flagbase_core::{
 };
 use http::{HeaderValue, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
@@ -49,7 +50,11 @@ pub(crate) async fn forward<C: Callers, B>(
     let started = Instant::now();
     if inbound.parts.headers.contains_key(header::VIA) && headers::loops(&inbound.parts.headers) {
         let detail = "the request has come through this gateway again and again; check where its route leads";
-        return Err(Problem::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
+        return Err(Problem::new(
+            StatusCode::LOOP_DETECTED,
+            "loop_detected",
+            detail,
+        ));
     }
     let caller = caller(gateway, &inbound.parts).await?;
     let (choice, upstream) = match decision(gateway, client, &inbound, &caller)? {
@@ -66,11 +71,24 @@ pub(crate) async fn forward<C: Callers, B>(
         }
         Decision::NoRoute => {
             let detail = "no route registered for this path";
-            return Err(Problem::new(StatusCode::NOT_FOUND, "route_not_found", detail));
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "route_not_found",
+                detail,
+            ));
         }
     };
-    let sent = send(gateway, client, (&choice, upstream, &caller), inbound, started).await;
-    let status = sent.as_ref().map_or_else(|problem| problem.status, Response::status);
+    let sent = send(
+        gateway,
+        client,
+        (&choice, upstream, &caller),
+        inbound,
+        started,
+    )
+    .await;
+    let status = sent
+        .as_ref()
+        .map_or_else(|problem| problem.status, Response::status);
     record(gateway, &choice, status, started);
     sent
 }
@@ -109,7 +127,11 @@ fn decision<C: Callers>(
 }
 
 /// The client's address as trusted proxies tell it; `None` when the peer is the client.
-fn client_ip<C: Callers>(gateway: &Gateway<C>, client: &Client, inbound: &Inbound) -> Option<String> {
+fn client_ip<C: Callers>(
+    gateway: &Gateway<C>,
+    client: &Client,
+    inbound: &Inbound,
+) -> Option<String> {
     let trusts = |address: IpAddr| gateway.config.trusts(address);
     if !trusts(client.peer.ip()) {
         return None;
@@ -125,7 +147,9 @@ fn off(route: &CompiledRoute) -> Response<Bytes> {
     };
     let mut response = Response::new(body.clone());
     *response.status_mut() = route.answer.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, kind.clone());
     response
 }
 
@@ -146,7 +170,9 @@ fn record<C: Callers>(gateway: &Gateway<C>, choice: &Choice, status: StatusCode,
     let flag = choice.route.flag.as_ref().unwrap_or(&NONE);
     let variant = choice.variant.as_ref().unwrap_or(&NONE);
     if let Some(reason) = choice.reason.filter(|_| choice.variant.is_some()) {
-        gateway.recorder.exposed(&gateway.environment, flag, variant, reason);
+        gateway
+            .recorder
+            .exposed(&gateway.environment, flag, variant, reason);
     }
     gateway.recorder.request(&RequestObservation {
         environment: &gateway.environment,
@@ -166,7 +192,12 @@ async fn send<C: Callers, B>(
     inbound: Inbound,
     started: Instant,
 ) -> Result<Response<Answer<B>>, Problem> {
-    let Inbound { path, mut parts, body, .. } = inbound;
+    let Inbound {
+        path,
+        mut parts,
+        body,
+        ..
+    } = inbound;
     let busy = client.traffic.busy();
     let upgrade = websocket::requested(&parts, &body);
     let request_id = request_id(gateway, &parts);
@@ -178,12 +209,23 @@ async fn send<C: Callers, B>(
         request_id: request_id.clone(),
     };
     headers::forward(&mut parts.headers, forwarding);
-    headers::vouch(&mut parts.headers, &gateway.environment_header, caller, choice);
+    headers::vouch(
+        &mut parts.headers,
+        &gateway.environment_header,
+        caller,
+        choice,
+    );
     let route = &choice.route;
     let deadline = started + route.request_timeout(gateway.config.request_timeout);
     let upstream = route.upstreams().get(upstream);
     let outgoing = Outgoing { route, path: &path };
-    let mut errand = Errand { gateway, outgoing, upstream, deadline, tried: Default::default() };
+    let mut errand = Errand {
+        gateway,
+        outgoing,
+        upstream,
+        deadline,
+        tried: SmallVec::default(),
+    };
     let body_patience = route.route.timeouts.idle.unwrap_or(BODY_PATIENCE);
     let (answered, tunnel) = if upgrade {
         websocket::open(&mut errand, client, parts).await?
@@ -208,10 +250,16 @@ async fn send<C: Callers, B>(
 
 /// A host in the target (HTTP/2, absolute form) stands above the header.
 fn from_target(parts: &Parts) -> Option<HeaderValue> {
-    parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+    parts
+        .uri
+        .authority()
+        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
 }
 
 fn request_id<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> HeaderValue {
-    let kept = parts.headers.get(names::REQUEST_ID).filter(|id| headers::is_request_id(id));
+    let kept = parts
+        .headers
+        .get(names::REQUEST_ID)
+        .filter(|id| headers::is_request_id(id));
     kept.cloned().unwrap_or_else(|| gateway.request_id())
 }

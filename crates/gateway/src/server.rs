@@ -33,7 +33,7 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// Requests one HTTP/2 connection may have open.
 const MOST_STREAMS: u32 = 200;
 /// How long sent bytes may stay unread by a client before its connection is given up.
-const UNREAD: Duration = Duration::from_secs(60);
+const UNREAD: Duration = Duration::from_mins(1);
 
 /// What clients are held to.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,12 @@ pub struct Server<C, F> {
 impl<C: Callers, F> Server<C, F> {
     /// Serves `listener` until `stop`; then accepts nothing more, lets requests under way end within `drain`, and cuts
     /// off the rest. Returns whether all ended by themselves.
-    pub async fn run<B>(self, listener: TcpListener, stop: CancellationToken, drain: Duration) -> bool
+    pub async fn run<B>(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        drain: Duration,
+    ) -> bool
     where
         F: Fallback<B>,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -85,7 +90,9 @@ impl<C: Callers, F> Server<C, F> {
                 let permit = Arc::clone(&room).acquire_owned().await.ok();
                 (permit, listener.accept().await)
             });
-            let Some((permit, accepted)) = accepted.await else { break };
+            let Some((permit, accepted)) = accepted.await else {
+                break;
+            };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -106,9 +113,14 @@ impl<C: Callers, F> Server<C, F> {
         drop(listener);
         connections.close();
         end.drain();
-        let all_ended = tokio::time::timeout(drain, connections.wait()).await.is_ok();
+        let all_ended = tokio::time::timeout(drain, connections.wait())
+            .await
+            .is_ok();
         if !all_ended {
-            tracing::warn!(connections = connections.len(), "cutting off requests that did not end in time");
+            tracing::warn!(
+                connections = connections.len(),
+                "cutting off requests that did not end in time"
+            );
         }
         end.cut();
         connections.wait().await;
@@ -121,13 +133,20 @@ impl<C: Callers, F> Server<C, F> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let patience = Patience { head: self.limits.header_timeout, idle: self.limits.idle_timeout };
+        let patience = Patience {
+            head: self.limits.header_timeout,
+            idle: self.limits.idle_timeout,
+        };
         let io = Inspected::new(stream, Arc::clone(&client.traffic), patience);
         let builder = builder(self.gateway.tasks.clone());
         let service = hyper::service::service_fn(move |request| {
             let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&client));
             let fallback = self.fallback.clone();
-            async move { Ok::<_, std::convert::Infallible>(front::answer(gateway, client, fallback, request).await) }
+            async move {
+                Ok::<_, std::convert::Infallible>(
+                    front::answer(gateway, client, fallback, request).await,
+                )
+            }
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         if let Err(error) = lifetime.watch(connection).await {
@@ -178,7 +197,9 @@ fn prepare(stream: &TcpStream) {
 async fn pause_after(error: &io::Error) {
     let client = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
     );
     if !client {
         tracing::error!(%error, "cannot accept connections");

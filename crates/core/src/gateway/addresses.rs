@@ -28,10 +28,14 @@ pub enum Denied {
     #[error("a multicast address is no upstream")]
     Multicast,
     /// This machine, while that is switched off.
-    #[error("loopback addresses are not allowed as upstreams; set `gateway.allow_loopback_upstreams` to allow them")]
+    #[error(
+        "loopback addresses are not allowed as upstreams; set `gateway.allow_loopback_upstreams` to allow them"
+    )]
     Loopback,
     /// A private network, while that is switched off.
-    #[error("private addresses are not allowed as upstreams; set `gateway.allow_private_upstreams` to allow them")]
+    #[error(
+        "private addresses are not allowed as upstreams; set `gateway.allow_private_upstreams` to allow them"
+    )]
     Private,
 }
 
@@ -71,16 +75,16 @@ impl AddressPolicy {
 
 /// The IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4), which is where the packets end up.
 fn embedded(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
     if let Some(v4) = v6.to_ipv4_mapped() {
         return v4.into();
     }
-    let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into();
-    match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0] if g != 0 => v4(g, h),
-        [0x64, 0xff9b, 0, 0, 0, 0] => v4(g, h),
-        [0x2002, high, low, ..] => v4(high, low),
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low),
         _ => address,
     }
 }

@@ -122,7 +122,9 @@ impl CompiledRoute {
     pub fn takes_headers(&self, headers: &http::HeaderMap) -> bool {
         self.headers.iter().all(|(name, wanted)| match wanted {
             MatchValue::Present(present) => headers.contains_key(name) == *present,
-            MatchValue::Value(value) => headers.get_all(name).iter().any(|got| got.as_bytes() == value.as_bytes()),
+            MatchValue::Value(value) => {
+                headers.get_all(name).iter().any(|got| got.as_bytes() == value.as_bytes())
+            }
         })
     }
 
@@ -254,7 +256,9 @@ mod tests {
 
     #[test]
     fn a_prefix_is_cut_off_by_whole_segments() {
-        let route = compiled(json!({"path": "/shop", "match": "prefix", "strip_prefix": true, "backend_url": "http://a"}));
+        let route = compiled(
+            json!({"path": "/shop", "match": "prefix", "strip_prefix": true, "backend_url": "http://a"}),
+        );
         assert_eq!(route.stripped("/shop/cart"), "/cart");
         assert_eq!(route.stripped("/shop"), "");
         assert_eq!(route.stripped("/shopping"), "/shopping");
@@ -264,7 +268,8 @@ mod tests {
 
     #[test]
     fn roles_are_only_for_those_who_showed_a_token() {
-        let route = compiled(json!({"path": "/", "require": {"roles": ["guest"]}, "backend_url": "http://a"}));
+        let route =
+            compiled(json!({"path": "/", "require": {"roles": ["guest"]}, "backend_url": "http://a"}));
         assert!(!route.admits("guest", false) && route.admits("guest", true) && !route.admits("user", true));
     }
 }

@@ -80,7 +80,9 @@ pub fn decide(environment: &EnvironmentSnapshot, head: &Head<'_>, caller: &Calle
     match environment.rules.flag(key) {
         Some(flag) => by_flag(environment, head, caller, (route, flag)),
         // A flag that is gone is false, as it is for everybody else who asks for it.
-        None => Decision::Off(Choice { route: Arc::clone(route), variant: None, reason: Some(Reason::Error) }),
+        None => {
+            Decision::Off(Choice { route: Arc::clone(route), variant: None, reason: Some(Reason::Error) })
+        }
     }
 }
 
@@ -90,15 +92,12 @@ fn by_flag(
     caller: &Caller,
     (route, flag): (&Arc<CompiledRoute>, &CompiledFlag),
 ) -> Decision {
-    let evaluation = caller.overridden(environment, flag).unwrap_or_else(|| {
-        environment.rules.evaluate(flag, &context(environment, head, caller))
-    });
+    let evaluation = caller
+        .overridden(environment, flag)
+        .unwrap_or_else(|| environment.rules.evaluate(flag, &context(environment, head, caller)));
     let Evaluation { variant, reason, .. } = evaluation;
-    let choice = Choice {
-        route: Arc::clone(route),
-        variant: Some(Arc::clone(&variant.name)),
-        reason: Some(reason),
-    };
+    let choice =
+        Choice { route: Arc::clone(route), variant: Some(Arc::clone(&variant.name)), reason: Some(reason) };
     let upstream = match route.named(&variant.name) {
         Some(named) => Some(named),
         None if variant.value == Json::Bool(false) => None,

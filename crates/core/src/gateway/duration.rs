@@ -24,7 +24,6 @@ pub(super) fn show(duration: Duration) -> String {
     if millis.is_multiple_of(1000) { format!("{}s", duration.as_secs()) } else { format!("{millis}ms") }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&show(*duration))
 }

@@ -27,9 +27,29 @@ const LONGEST_BODY: usize = 64 * 1024;
 /// Members of a route; `pattern` stands for `path` and `match`, and what an answer holds besides is ignored, so that
 /// what was read can be sent back.
 const MEMBERS: [&str; 23] = [
-    "id", "name", "host", "path", "match", "pattern", "methods", "headers", "strip_prefix", "flag_key",
-    "backend_url", "variants", "when_off", "forward_token", "require", "timeouts", "retries",
-    "health_check", "preserve_host", "environment", "revision", "created_at", "updated_at",
+    "id",
+    "name",
+    "host",
+    "path",
+    "match",
+    "pattern",
+    "methods",
+    "headers",
+    "strip_prefix",
+    "flag_key",
+    "backend_url",
+    "variants",
+    "when_off",
+    "forward_token",
+    "require",
+    "timeouts",
+    "retries",
+    "health_check",
+    "preserve_host",
+    "environment",
+    "revision",
+    "created_at",
+    "updated_at",
 ];
 
 /// Reads a route.
@@ -57,7 +77,10 @@ fn read(reader: &mut Reader, members: &Map<String, Value>, policy: AddressPolicy
         .map_or_else(Vec::new, |value| urls(reader, "/backend_url", value, policy));
     let variants = variants(reader, members.get("variants"), policy);
     if backend_url.is_empty() && variants.is_empty() && reader.faults.is_empty() {
-        reader.fault("/backend_url", "a route needs a `backend_url`, or `variants` with upstreams of their own");
+        reader.fault(
+            "/backend_url",
+            "a route needs a `backend_url`, or `variants` with upstreams of their own",
+        );
     }
     let flag_key = reader.text(members, "", "flag_key", 200).filter(|key| !key.is_empty());
     if flag_key.is_none() && !variants.is_empty() {
@@ -123,7 +146,10 @@ fn path(reader: &mut Reader, members: &Map<String, Value>) -> (String, PathMatch
         return (checked_path(reader, "/path", &path, matching), matching);
     }
     let Some(pattern) = reader.text(members, "", "pattern", LONGEST_PATH).filter(|p| !p.is_empty()) else {
-        reader.fault("/pattern", "pattern and backend_url are required; a pattern is `/x`, or `/x/*` for all below");
+        reader.fault(
+            "/pattern",
+            "pattern and backend_url are required; a pattern is `/x`, or `/x/*` for all below",
+        );
         return (String::new(), PathMatch::Exact);
     };
     let (path, matching) = match pattern.strip_suffix("/*") {
@@ -141,14 +167,19 @@ fn checked_path(reader: &mut Reader, pointer: &str, path: &str, matching: PathMa
         _ => path,
     };
     if path == "/gateway" || path.starts_with("/gateway/") {
-        reader.fault(pointer, "paths are written without the `/gateway` in front: `/x` is reached as `/gateway/x`");
+        reader.fault(
+            pointer,
+            "paths are written without the `/gateway` in front: `/x` is reached as `/gateway/x`",
+        );
     }
     if path.contains(['?', '#', '*']) {
         reader.fault(pointer, "a path holds no `?`, `#` or `*`; a pattern may end in `/*`");
     }
     match clean(path) {
         Ok(clean) if clean == path => {}
-        Ok(clean) => reader.fault(pointer, format!("write it as `{clean}`, which is how requests are matched")),
+        Ok(clean) => {
+            reader.fault(pointer, format!("write it as `{clean}`, which is how requests are matched"))
+        }
         Err(fault) => reader.fault(pointer, fault.to_string()),
     }
     path.to_owned()
@@ -160,7 +191,8 @@ fn strip_prefix(reader: &mut Reader, value: Option<&Value>, path: &str) -> Strip
         Some(Value::Bool(true)) => StripPrefix::Path,
         Some(Value::String(prefix)) => {
             let prefix = prefix.trim_end_matches('/');
-            let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let below =
+                path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             if !prefix.starts_with('/') || !(below || path == "/") {
                 reader.fault("/strip_prefix", format!("is true, or a prefix of the route's path `{path}`"));
             }
@@ -204,17 +236,26 @@ fn headers(reader: &mut Reader, value: Option<&Value>) -> Vec<HeaderMatch> {
     let mut found = Vec::new();
     for (at, item) in reader.array("/headers", value, MOST_HEADERS).iter().enumerate() {
         let pointer = format!("/headers/{at}");
-        let Some(members) = reader.object(&pointer, item) else { continue };
+        let Some(members) = reader.object(&pointer, item) else {
+            continue;
+        };
         reader.known(&pointer, members, &["name", "value", "present"]);
         let name = reader.text(members, &pointer, "name", 128).unwrap_or_default().to_ascii_lowercase();
-        if HeaderName::from_bytes(name.as_bytes()).is_err() || name.contains('_') || name.starts_with("x-flagbase-") {
-            reader.fault(format!("{pointer}/name"), "is no header that a client can send through the gateway");
+        if HeaderName::from_bytes(name.as_bytes()).is_err()
+            || name.contains('_')
+            || name.starts_with("x-flagbase-")
+        {
+            reader
+                .fault(format!("{pointer}/name"), "is no header that a client can send through the gateway");
         }
         let value = match (members.get("value"), members.get("present")) {
             (Some(Value::String(value)), None) if value.len() <= 1024 => MatchValue::Value(value.clone()),
             (None, Some(Value::Bool(present))) => MatchValue::Present(*present),
             _ => {
-                reader.fault(&pointer, "needs either `value` (a string of at most 1024 bytes) or `present` (true or false)");
+                reader.fault(
+                    &pointer,
+                    "needs either `value` (a string of at most 1024 bytes) or `present` (true or false)",
+                );
                 continue;
             }
         };
@@ -249,8 +290,12 @@ fn variants(
     value: Option<&Value>,
     policy: AddressPolicy,
 ) -> BTreeMap<String, Vec<String>> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return BTreeMap::new() };
-    let Some(members) = reader.object("/variants", value) else { return BTreeMap::new() };
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return BTreeMap::new();
+    };
+    let Some(members) = reader.object("/variants", value) else {
+        return BTreeMap::new();
+    };
     if members.len() > MOST_VARIANTS {
         reader.fault("/variants", format!("at most {MOST_VARIANTS} variants"));
         return BTreeMap::new();

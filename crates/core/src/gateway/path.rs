@@ -69,7 +69,9 @@ fn decode(path: &[u8]) -> Result<String, PathFault> {
         match high << 4 | low {
             b'/' | b'\\' => return Err(PathFault::Separator),
             0..=0x1f | 0x7f => return Err(PathFault::Control),
-            plain if plain.is_ascii_alphanumeric() || b"-._~".contains(&plain) => decoded.push(plain),
+            plain if plain.is_ascii_alphanumeric() || b"-._~".contains(&plain) => {
+                decoded.push(plain);
+            }
             other => decoded.extend(format!("%{other:02X}").bytes()),
         }
     }

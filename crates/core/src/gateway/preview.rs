@@ -150,7 +150,8 @@ impl Preview {
             },
             Decision::Refused(route, why) => {
                 let unauthenticated = why == Admission::Unauthenticated;
-                let (decision, status) = if unauthenticated { ("unauthenticated", 401) } else { ("forbidden", 403) };
+                let (decision, status) =
+                    if unauthenticated { ("unauthenticated", 401) } else { ("forbidden", 403) };
                 Self {
                     decision,
                     status: Some(status),
@@ -167,7 +168,12 @@ impl Preview {
             Decision::Off(choice) => {
                 let why = told(&choice, "is answered by the gateway itself");
                 let status = choice.route.answer.status.as_u16();
-                Self { decision: "off", status: Some(status), why, ..Self::chosen(environment, head, caller, choice) }
+                Self {
+                    decision: "off",
+                    status: Some(status),
+                    why,
+                    ..Self::chosen(environment, head, caller, choice)
+                }
             }
             Decision::Forward(choice, upstream) => {
                 let upstream = choice.route.upstreams().get(upstream);
@@ -176,7 +182,13 @@ impl Preview {
                 let upstream_path = Some(format!("{base}{}", choice.route.stripped(path)));
                 let upstreams: Vec<_> = targets.iter().map(|target| Arc::clone(&target.text)).collect();
                 let why = told(&choice, &format!("goes to {}", upstreams.join(" or ")));
-                Self { decision: "forward", upstreams, upstream_path, why, ..Self::chosen(environment, head, caller, choice) }
+                Self {
+                    decision: "forward",
+                    upstreams,
+                    upstream_path,
+                    why,
+                    ..Self::chosen(environment, head, caller, choice)
+                }
             }
         }
     }
@@ -184,9 +196,8 @@ impl Preview {
     fn chosen(environment: &EnvironmentSnapshot, head: &Head<'_>, caller: &Caller, choice: Choice) -> Self {
         let flag = choice.route.flag.clone();
         let compiled = flag.as_ref().and_then(|key| environment.rules.flag(key));
-        let explanation = compiled.map(|flag| {
-            environment.rules.explain(flag, &decide_context(environment, head, caller))
-        });
+        let explanation =
+            compiled.map(|flag| environment.rules.explain(flag, &decide_context(environment, head, caller)));
         Self {
             route: Some(Arc::clone(&choice.route.id)),
             pattern: Some(choice.route.route.pattern()),
@@ -206,7 +217,9 @@ fn told(choice: &Choice, end: &str) -> String {
             let reason = choice.reason.map_or("", crate::engine::Reason::as_str);
             format!("{route}; flag `{flag}` gives `{variant}` ({reason}); it {end}")
         }
-        (Some(flag), None) => format!("{route}; flag `{flag}` does not exist, which counts as false; it {end}"),
+        (Some(flag), None) => {
+            format!("{route}; flag `{flag}` does not exist, which counts as false; it {end}")
+        }
         (None, _) => format!("{route}, without a flag; it {end}"),
     }
 }

@@ -38,7 +38,12 @@ impl Routes {
     }
 
     /// Routes of an environment, by id.
-    pub async fn list(&self, caller: &Caller, environment: &str, page: Page) -> Result<Vec<Document>, Refusal> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        page: Page,
+    ) -> Result<Vec<Document>, Refusal> {
         self.permitted(caller, environment, Permission::RouteRead)?;
         Ok(self.feed.catalog().list(Kind::Route, environment, page).await?)
     }
@@ -132,14 +137,12 @@ impl Routes {
     }
 
     async fn find(&self, environment: &str, id: &str) -> Result<Document, Refusal> {
-        match self.current(environment, id).await? {
-            Some(document) => Ok(document),
-            None => {
-                self.feed.snapshots().get().require_environment(environment)?;
-                let message = format!("route not found: `{id}` in environment `{environment}`");
-                Err(Refusal::not_found("route_not_found", message))
-            }
+        if let Some(document) = self.current(environment, id).await? {
+            return Ok(document);
         }
+        self.feed.snapshots().get().require_environment(environment)?;
+        let message = format!("route not found: `{id}` in environment `{environment}`");
+        Err(Refusal::not_found("route_not_found", message))
     }
 
     pub(super) fn permitted(
@@ -176,7 +179,10 @@ fn exists(twin: &Route) -> Refusal {
     Refusal::new(
         Class::Conflict,
         "route_exists",
-        format!("route `{}` takes the same requests already; change it with PUT, or narrow this one", twin.id),
+        format!(
+            "route `{}` takes the same requests already; change it with PUT, or narrow this one",
+            twin.id
+        ),
     )
 }
 
@@ -191,9 +197,10 @@ fn identify(body: &mut Value, id: &str) -> Result<(), Refusal> {
         return Err(Refusal::fault("", "expected an object, the route"));
     };
     match members.get("id").and_then(Value::as_str) {
-        Some(said) if said != id => {
-            Err(Refusal::fault("/id", format!("the body says `{said}`, the address `{id}`; an id cannot be changed")))
-        }
+        Some(said) if said != id => Err(Refusal::fault(
+            "/id",
+            format!("the body says `{said}`, the address `{id}`; an id cannot be changed"),
+        )),
         _ => {
             members.insert("id".to_owned(), id.into());
             Ok(())
@@ -203,13 +210,13 @@ fn identify(body: &mut Value, id: &str) -> Result<(), Refusal> {
 
 /// A route can only ask a flag that exists, for variants that it has.
 fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Vec<Fault>> {
-    let Some(key) = &route.flag_key else { return Ok(()) };
+    let Some(key) = &route.flag_key else {
+        return Ok(());
+    };
     let Some(flag) = environment.rules.flag(key) else {
         let keys = environment.rules.flags().take(10_000).map(|flag| &**flag.key());
-        let hint = nearest(key, keys).map_or_else(
-            || "create it first".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let hint = nearest(key, keys)
+            .map_or_else(|| "create it first".to_owned(), |near| format!("did you mean `{near}`?"));
         let place = &environment.definition.key;
         let message = format!("flag `{key}` does not exist in environment `{place}`; {hint}");
         return Err(vec![Fault::new("/flag_key", message)]);

@@ -125,7 +125,10 @@ mod tests {
         let url = parse("https://shop.example.com").unwrap();
         assert_eq!((url.port, url.authority.as_str(), url.base_path.as_str()), (443, "shop.example.com", ""));
         let url = parse("h2c://[::1]:50051").unwrap();
-        assert_eq!((url.scheme, url.host.as_str(), url.authority.as_str()), (Scheme::H2c, "::1", "[::1]:50051"));
+        assert_eq!(
+            (url.scheme, url.host.as_str(), url.authority.as_str()),
+            (Scheme::H2c, "::1", "[::1]:50051")
+        );
         assert_eq!(parse("h2://grpc.example.com").unwrap().port, 443);
     }
 

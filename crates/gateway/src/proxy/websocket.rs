@@ -1,4 +1,4 @@
-//! WebSockets: a tunnel, but only once the upstream has agreed to one.
+//! Tunnels for `WebSocket` connections, but only once the upstream has agreed to one.
 
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ pub(super) fn requested(parts: &Parts, body: &Incoming) -> bool {
 
 fn names(parts: &Parts, header: &header::HeaderName, word: &[u8]) -> bool {
     let values = parts.headers.get_all(header).iter();
-    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|token| {
-        token.trim_ascii().eq_ignore_ascii_case(word)
-    })
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 /// Asks the upstream for a WebSocket. When it agrees, bytes flow both ways after the client has been told; returns its
@@ -59,25 +59,53 @@ pub(super) async fn open<C: Callers>(
         Err(_) => return Err(errand.judge_upgrade(LinkFault::Slow, &target)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok((Answered { response, link: None }, false));
+        return Ok((
+            Answered {
+                response,
+                link: None,
+            },
+            false,
+        ));
     }
-    let agreed = response.headers().get(header::UPGRADE).is_some_and(|value| {
-        value.as_bytes().eq_ignore_ascii_case(b"websocket")
-    });
+    let agreed = response
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let (Some(on_client), true) = (on_client, agreed) else {
         let detail = "the backend switched to a protocol that nobody asked for";
-        return Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", detail));
+        return Err(Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unavailable",
+            detail,
+        ));
     };
     let on_upstream = hyper::upgrade::on(&mut response);
     let kept = response.headers_mut();
     headers::clean_answer(kept);
-    kept.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-    kept.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    kept.insert(
+        header::CONNECTION,
+        header::HeaderValue::from_static("Upgrade"),
+    );
+    kept.insert(
+        header::UPGRADE,
+        header::HeaderValue::from_static("websocket"),
+    );
     tunnel(errand, client, on_client, on_upstream);
-    Ok((Answered { response, link: None }, true))
+    Ok((
+        Answered {
+            response,
+            link: None,
+        },
+        true,
+    ))
 }
 
-fn tunnel<C: Callers>(errand: &Errand<'_, C>, client: &Arc<Client>, on_client: OnUpgrade, on_upstream: OnUpgrade) {
+fn tunnel<C: Callers>(
+    errand: &Errand<'_, C>,
+    client: &Arc<Client>,
+    on_client: OnUpgrade,
+    on_upstream: OnUpgrade,
+) {
     client.traffic.become_tunnel();
     let stopping = errand.gateway.tasks.stopping();
     errand.gateway.tasks.spawn("gateway-websocket", async move {

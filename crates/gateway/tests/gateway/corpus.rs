@@ -14,13 +14,22 @@ pub(crate) enum Sees {
     /// No whole request.
     Nothing,
     /// One that begins so, holds these texts and not those (lower case).
-    Request(&'static str, &'static [&'static str], &'static [&'static str]),
+    Request(
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+    ),
 }
 
 use Sees::{Nothing, Request};
 
 fn case(name: &'static str, bytes: impl AsRef<[u8]>, status: u16, sees: Sees) -> Case {
-    Case { name, parts: vec![bytes.as_ref().to_vec()], status, sees }
+    Case {
+        name,
+        parts: vec![bytes.as_ref().to_vec()],
+        status,
+        sees,
+    }
 }
 
 /// `line`, a host, these header lines, and `body`.
@@ -41,9 +50,22 @@ const POSTED: Sees = Request("POST /x HTTP/1.1\r\n", &["hello"], &[]);
 
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
-    [framing(), bodies(), hosts(), targets(), paths(), heads(), hops(), spoofs()].into_iter().flatten().collect()
+    [
+        framing(),
+        bodies(),
+        hosts(),
+        targets(),
+        paths(),
+        heads(),
+        hops(),
+        spoofs(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
+#[rustfmt::skip] // one line per case
 fn framing() -> Vec<Case> {
     vec![
         case("plain GET", get(""), 200, SEEN),
@@ -73,6 +95,7 @@ fn framing() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn bodies() -> Vec<Case> {
     let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
     vec![
@@ -90,6 +113,7 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn hosts() -> Vec<Case> {
     let line = "GET /gateway/x HTTP/1.1\r\n";
     vec![
@@ -105,6 +129,7 @@ fn hosts() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn targets() -> Vec<Case> {
     vec![
         case("absolute form", with("GET http://shop.example.com/gateway/x", "", ""), 200,
@@ -122,6 +147,7 @@ fn targets() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn paths() -> Vec<Case> {
     let path = |path: &str| with(&format!("GET {path}"), "", "");
     vec![
@@ -144,6 +170,7 @@ fn paths() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn heads() -> Vec<Case> {
     let many = "X: y\r\n".repeat(150);
     let large = format!("X: {}\r\n", "y".repeat(100_000));
@@ -163,6 +190,7 @@ fn heads() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn hops() -> Vec<Case> {
     let gone = |without: &'static [&'static str]| Request("GET /x HTTP/1.1\r\n", &[], without);
     vec![
@@ -179,6 +207,7 @@ fn hops() -> Vec<Case> {
     ]
 }
 
+#[rustfmt::skip] // one line per case
 fn spoofs() -> Vec<Case> {
     vec![
         case("our identity header", get("X-Flagbase-User: admin\r\nx-flagbase-role: admin\r\n"), 200,

@@ -1,4 +1,4 @@
-//! WebSockets through the gateway.
+//! `WebSocket` connections through the gateway.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
@@ -35,10 +35,17 @@ async fn echo() -> String {
 #[tokio::test]
 async fn messages_of_every_kind_and_size_pass_both_ways() {
     let world = World::before(&echo().await).await;
-    let (mut socket, answer) = client_async("ws://shop.example.com/gateway/ws", world.connect().await).await.unwrap();
+    let (mut socket, answer) =
+        client_async("ws://shop.example.com/gateway/ws", world.connect().await)
+            .await
+            .unwrap();
     assert_eq!(answer.status(), 101);
     let large = vec![7_u8; 300_000];
-    for message in [Message::text("hello"), Message::binary(large), Message::text("content-length: 1\r\ncontent-length: 1\r\n\r\n")] {
+    for message in [
+        Message::text("hello"),
+        Message::binary(large),
+        Message::text("content-length: 1\r\ncontent-length: 1\r\n\r\n"),
+    ] {
         socket.send(message.clone()).await.unwrap();
         assert_eq!(socket.next().await.unwrap().unwrap(), message);
     }
@@ -53,9 +60,18 @@ async fn a_backend_that_refuses_gets_no_tunnel() {
     stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
     let answer = Answer::read(&mut stream).await;
     assert_eq!((answer.status, answer.header("upgrade")), (200, None));
-    assert!(recording.take()[0].to_ascii_lowercase().contains("upgrade: websocket"));
+    assert!(
+        recording.take()[0]
+            .to_ascii_lowercase()
+            .contains("upgrade: websocket")
+    );
     // What follows is an ordinary request again, judged as any other.
-    stream.write_all(b"GET /gateway/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n").await.unwrap();
+    stream
+        .write_all(
+            b"GET /gateway/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        )
+        .await
+        .unwrap();
     assert_eq!(Answer::read(&mut stream).await.status, 400);
 }
 
@@ -64,12 +80,20 @@ async fn bytes_sent_before_the_backend_agreed_reach_nobody_who_did_not() {
     let (recording, url) = Recording::start().await;
     let world = World::before(&url).await;
     let mut stream = world.connect().await;
-    let early = format!("{HANDSHAKE}GET /gateway/smuggled HTTP/1.1\r\nX-Flagbase-User: admin\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let early = format!(
+        "{HANDSHAKE}GET /gateway/smuggled HTTP/1.1\r\nX-Flagbase-User: admin\r\nHost: a\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(early.as_bytes()).await.unwrap();
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     // Refused as a tunnel, the early bytes are a second request, cleaned like any other.
-    assert!(recording.take().iter().all(|request| !request.contains("admin")), "{rest}");
+    assert!(
+        recording
+            .take()
+            .iter()
+            .all(|request| !request.contains("admin")),
+        "{rest}"
+    );
 }
 
 #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]

@@ -66,8 +66,10 @@ fn outcome(environment: &EnvironmentSnapshot, path: &str, caller: &Caller) -> St
 
 #[test]
 fn a_boolean_flag_lets_developers_through_and_nobody_else() {
-    let environment =
-        environment(&[developers_only()], &[json!({"pattern": "/x", "backend_url": "http://new", "flag_key": "shop"})]);
+    let environment = environment(
+        &[developers_only()],
+        &[json!({"pattern": "/x", "backend_url": "http://new", "flag_key": "shop"})],
+    );
     assert_eq!(outcome(&environment, "/x", &user("developer")), "new");
     assert_eq!(outcome(&environment, "/x", &user("user")), "off");
     assert_eq!(outcome(&environment, "/x", &Caller::nobody()), "off");
@@ -102,8 +104,10 @@ fn the_variant_chooses_the_backend_and_the_routes_own_takes_the_rest() {
 
 #[test]
 fn an_override_follows_its_session_only() {
-    let environment =
-        environment(&[developers_only()], &[json!({"pattern": "/x", "backend_url": "http://new", "flag_key": "shop"})]);
+    let environment = environment(
+        &[developers_only()],
+        &[json!({"pattern": "/x", "backend_url": "http://new", "flag_key": "shop"})],
+    );
     let mut tester = user("user");
     tester.overrides = vec![Override {
         environment: "default".into(),
@@ -118,8 +122,10 @@ fn an_override_follows_its_session_only() {
 
 #[test]
 fn a_flag_that_is_gone_is_off() {
-    let mut environment =
-        environment(&[developers_only()], &[json!({"pattern": "/x", "backend_url": "http://new", "flag_key": "shop"})]);
+    let mut environment = environment(
+        &[developers_only()],
+        &[json!({"pattern": "/x", "backend_url": "http://new", "flag_key": "shop"})],
+    );
     environment.rules = environment.rules.remove_flag("shop").unwrap();
     assert_eq!(outcome(&environment, "/x", &user("developer")), "off");
 }
@@ -139,7 +145,8 @@ fn admission_comes_before_the_flag() {
 fn rules_see_the_clients_address_but_never_our_own_headers() {
     let flag = json!({"key": "ip", "enabled": true, "default_value": false,
         "rules": [{"attribute": "ip", "operator": "cidr", "value": "203.0.113.0/24", "variant": true}]});
-    let environment = environment(&[flag], &[json!({"pattern": "/x", "backend_url": "http://near", "flag_key": "ip"})]);
+    let environment =
+        environment(&[flag], &[json!({"pattern": "/x", "backend_url": "http://near", "flag_key": "ip"})]);
     assert_eq!(outcome(&environment, "/x", &Caller::nobody()), "near");
 }
 

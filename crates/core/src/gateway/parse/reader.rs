@@ -36,8 +36,10 @@ impl Reader {
     pub(super) fn known(&mut self, pointer: &str, members: &Map<String, Value>, known: &[&str]) {
         for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
             let short: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-            let hint = crate::gateway::routes::nearest(&short, known.iter().copied())
-                .map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            let hint = crate::gateway::routes::nearest(&short, known.iter().copied()).map_or_else(
+                || format!("known are {}", known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
             let step = short.replace('~', "~0").replace('/', "~1");
             self.fault(format!("{pointer}/{step}"), format!("unknown member `{short}`; {hint}"));
         }
@@ -106,7 +108,10 @@ impl Reader {
         let range = Duration::from_millis(1)..=Duration::from_hours(24);
         let duration = value.as_str().and_then(duration::parse).filter(|duration| range.contains(duration));
         if duration.is_none() {
-            self.fault(format!("{parent}/{name}"), "must be a duration such as `2s` or `500ms`, at most `24h`");
+            self.fault(
+                format!("{parent}/{name}"),
+                "must be a duration such as `2s` or `500ms`, at most `24h`",
+            );
         }
         duration
     }

@@ -40,7 +40,8 @@ fn a_full_route_reads_back_as_it_was_written() {
 
 #[test]
 fn the_first_apis_form_still_works() {
-    let route = read(json!({"pattern": "/hello", "backend_url": "http://localhost:9000", "flag_key": "x"})).unwrap();
+    let route =
+        read(json!({"pattern": "/hello", "backend_url": "http://localhost:9000", "flag_key": "x"})).unwrap();
     assert_eq!((route.path.as_str(), route.matching), ("/hello", PathMatch::Exact));
     assert_eq!(route.to_json()["backend_url"], "http://localhost:9000");
     assert!(route.is_plain() && !route.forward_token && route.require == Require::Anyone);
@@ -108,7 +109,9 @@ fn a_route_without_path_or_upstream_is_told_what_it_needs() {
 #[test]
 fn what_an_answer_holds_besides_can_be_sent_back() {
     let mut body = full();
-    for (name, value) in [("environment", json!("default")), ("revision", json!(7)), ("pattern", json!("/shop/*"))] {
+    for (name, value) in
+        [("environment", json!("default")), ("revision", json!(7)), ("pattern", json!("/shop/*"))]
+    {
         body[name] = value;
     }
     assert_eq!(read(body).unwrap().path, "/shop");
