@@ -99,16 +99,8 @@ mod tests {
 
     #[test]
     fn a_bench_that_does_not_exist_is_answered_with_those_that_do() {
-        let options = Options {
-            name: Some("x".to_owned()),
-            rounds: 1,
-            seconds: 1,
-            check: false,
-        };
+        let options = Options { name: Some("x".to_owned()), rounds: 1, seconds: 1, check: false };
         let text = run(&options).unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "there is no bench `x`; there are engine, gateway, evaluate, footprint"
-        );
+        assert_eq!(text, "there is no bench `x`; there are engine, gateway, evaluate, footprint");
     }
 }

@@ -1,10 +1,6 @@
 //! Development tasks: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a developer's tool talks on the terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks on the terminal")]
 
 mod bench;
 mod process;

@@ -9,9 +9,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = shown(command);
     println!("$ {line}");
-    let status = command
-        .status()
-        .with_context(|| format!("start `{line}`"))?;
+    let status = command.status().with_context(|| format!("start `{line}`"))?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
     }
@@ -21,10 +19,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` silently and returns its standard output; on failure the error carries what it printed.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let line = shown(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("start `{line}`"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("start `{line}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -35,10 +30,7 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -51,10 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let workspace = Workspace::load()?;
-    let outcomes: Vec<Outcome> = steps
-        .into_iter()
-        .map(|step| perform(step, &workspace))
-        .collect();
+    let outcomes: Vec<Outcome> = steps.into_iter().map(|step| perform(step, &workspace)).collect();
     conclude(&outcomes)
 }
 
@@ -75,11 +72,7 @@ fn perform(step: Step, workspace: &Workspace) -> Outcome {
     match &error {
         None => println!("<== {} passed in {:.1} s", step.name(), took.as_secs_f64()),
         Some(error) => {
-            eprintln!(
-                "<== {} FAILED in {:.1} s: {error:#}",
-                step.name(),
-                took.as_secs_f64()
-            );
+            eprintln!("<== {} FAILED in {:.1} s: {error:#}", step.name(), took.as_secs_f64());
         }
     }
     Outcome { step, took, error }
@@ -145,9 +138,7 @@ impl Step {
                     .args(["doc", "--no-deps", "--workspace", "--quiet"])
                     .env("RUSTDOCFLAGS", "-D warnings"),
             ),
-            Self::Test => {
-                process::run(at(workspace).args(["test", "--workspace", "--no-fail-fast"]))
-            }
+            Self::Test => process::run(at(workspace).args(["test", "--workspace", "--no-fail-fast"])),
             Self::Go => go(workspace),
         }
     }
@@ -169,19 +160,9 @@ fn fmt(workspace: &Workspace) -> Result<()> {
 fn deny(workspace: &Workspace) -> Result<()> {
     let program = tool::cargo_deny(workspace)?;
     let deny = |arguments: &[&str]| {
-        process::run(
-            Command::new(&program)
-                .current_dir(&workspace.root)
-                .args(arguments),
-        )
+        process::run(Command::new(&program).current_dir(&workspace.root).args(arguments))
     };
-    deny(&[
-        "check",
-        "--hide-inclusion-graph",
-        "bans",
-        "licenses",
-        "sources",
-    ])?;
+    deny(&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
     if advisories().is_some_and(|database| database.is_dir()) {
         return deny(&["--offline", "check", "advisories"]);
     }
@@ -203,19 +184,13 @@ fn go(workspace: &Workspace) -> Result<()> {
     let sdk = workspace.root.join("sdks").join("go");
     let at_sdk = |arguments: &[&str]| {
         let mut command = Command::new(&go);
-        command
-            .current_dir(&sdk)
-            .args(arguments)
-            .env("FLAGBASE_BIN", &flagbase);
+        command.current_dir(&sdk).args(arguments).env("FLAGBASE_BIN", &flagbase);
         command
     };
     let gofmt = go.with_file_name("gofmt");
     let unformatted = process::capture(Command::new(gofmt).current_dir(&sdk).args(["-l", "."]))?;
     if !unformatted.is_empty() {
-        bail!(
-            "not formatted, run `gofmt -w`: {}",
-            unformatted.trim().replace('\n', ", ")
-        );
+        bail!("not formatted, run `gofmt -w`: {}", unformatted.trim().replace('\n', ", "));
     }
     process::run(&mut at_sdk(&["vet", "./..."]))?;
     process::run(&mut at_sdk(&["test", "-count=1", "-v", "./..."]))
@@ -226,8 +201,7 @@ fn go(workspace: &Workspace) -> Result<()> {
 fn binary(workspace: &Workspace) -> Result<PathBuf> {
     process::run(at(workspace).args(["test", "--workspace", "--no-run", "--quiet"]))?;
     let path = workspace.target.join("debug").join("flagbase");
-    path.canonicalize()
-        .with_context(|| format!("find the binary at `{}`", path.display()))
+    path.canonicalize().with_context(|| format!("find the binary at `{}`", path.display()))
 }
 
 #[cfg(test)]
@@ -235,20 +209,12 @@ mod tests {
     use super::*;
 
     fn options(only: &[Step], skip: &[Step]) -> Options {
-        Options {
-            only: only.to_vec(),
-            skip: skip.to_vec(),
-            list: false,
-        }
+        Options { only: only.to_vec(), skip: skip.to_vec(), list: false }
     }
 
     fn outcome(step: Step, error: Option<&str>) -> Outcome {
         let error = error.map(|text| anyhow::anyhow!(text.to_owned()));
-        Outcome {
-            step,
-            took: Duration::from_secs(1),
-            error,
-        }
+        Outcome { step, took: Duration::from_secs(1), error }
     }
 
     #[test]
@@ -258,14 +224,8 @@ mod tests {
 
     #[test]
     fn only_and_skip_narrow_the_choice_and_keep_the_order() {
-        assert_eq!(
-            chosen(&options(&[Step::Go, Step::Fmt], &[])),
-            [Step::Fmt, Step::Go]
-        );
-        assert_eq!(
-            chosen(&options(&[Step::Go, Step::Fmt], &[Step::Go])),
-            [Step::Fmt]
-        );
+        assert_eq!(chosen(&options(&[Step::Go, Step::Fmt], &[])), [Step::Fmt, Step::Go]);
+        assert_eq!(chosen(&options(&[Step::Go, Step::Fmt], &[Step::Go])), [Step::Fmt]);
     }
 
     #[test]

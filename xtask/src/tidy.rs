@@ -29,9 +29,7 @@ struct Source {
 
 impl Source {
     fn is(&self, extension: &str) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|found| found == extension)
+        Path::new(&self.path).extension().is_some_and(|found| found == extension)
     }
 }
 
@@ -49,9 +47,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     findings.extend(edges::findings(&workspace.edges()));
     findings.extend(layout::findings(&sources, &roots(workspace)));
     findings.extend(words::findings(&sources));
-    findings.extend(links::findings(&sources, &|path| {
-        workspace.root.join(path).exists()
-    }));
+    findings.extend(links::findings(&sources, &|path| workspace.root.join(path).exists()));
     for finding in &findings {
         eprintln!("tidy: {finding}");
     }
@@ -64,17 +60,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 
 /// The file each member starts with.
 fn roots(workspace: &Workspace) -> Vec<String> {
-    let targets = workspace
-        .packages
-        .iter()
-        .flat_map(|package| &package.targets);
+    let targets = workspace.packages.iter().flat_map(|package| &package.targets);
     targets
-        .filter(|target| {
-            target
-                .kind
-                .iter()
-                .any(|kind| kind == "lib" || kind == "bin")
-        })
+        .filter(|target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin"))
         .map(|target| slashed(workspace.relative(&target.src_path)))
         .collect()
 }
@@ -87,18 +75,14 @@ fn sources(workspace: &Workspace) -> Result<Vec<Source>> {
     for path in paths {
         let bytes = fs::read(&path).with_context(|| format!("read `{}`", path.display()))?;
         if let Ok(text) = String::from_utf8(bytes) {
-            sources.push(Source {
-                path: slashed(workspace.relative(&path)),
-                text,
-            });
+            sources.push(Source { path: slashed(workspace.relative(&path)), text });
         }
     }
     Ok(sources)
 }
 
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("list `{}`", directory.display()))?;
+    let entries = fs::read_dir(directory).with_context(|| format!("list `{}`", directory.display()))?;
     for entry in entries {
         let entry = entry.with_context(|| format!("list `{}`", directory.display()))?;
         // A file that vanishes between listing and looking was somebody's temporary file.
@@ -121,10 +105,7 @@ fn slashed(path: &Path) -> String {
 
 #[cfg(test)]
 fn source(path: &str, text: &str) -> Source {
-    Source {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    }
+    Source { path: path.to_owned(), text: text.to_owned() }
 }
 
 #[cfg(test)]
@@ -135,21 +116,9 @@ mod tests {
     fn the_walk_finds_this_very_file_and_nothing_that_was_built() {
         let workspace = Workspace::load().unwrap();
         let sources = sources(&workspace).unwrap();
-        assert!(
-            sources
-                .iter()
-                .any(|source| source.path == "xtask/src/tidy.rs")
-        );
-        assert!(
-            !sources
-                .iter()
-                .any(|source| source.path.starts_with("target/"))
-        );
-        assert!(
-            !sources
-                .iter()
-                .any(|source| source.path.starts_with(".git/"))
-        );
+        assert!(sources.iter().any(|source| source.path == "xtask/src/tidy.rs"));
+        assert!(!sources.iter().any(|source| source.path.starts_with("target/")));
+        assert!(!sources.iter().any(|source| source.path.starts_with(".git/")));
     }
 
     #[test]
@@ -157,9 +126,6 @@ mod tests {
         let workspace = Workspace::load().unwrap();
         let roots = roots(&workspace);
         assert!(roots.contains(&"xtask/src/main.rs".to_owned()), "{roots:?}");
-        assert!(
-            roots.contains(&"crates/engine/src/lib.rs".to_owned()),
-            "{roots:?}"
-        );
+        assert!(roots.contains(&"crates/engine/src/lib.rs".to_owned()), "{roots:?}");
     }
 }

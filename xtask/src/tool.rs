@@ -27,10 +27,7 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     if !is_version(&program, DENY_VERSION) {
         let package = format!("cargo-deny@{DENY_VERSION}");
         process::run(
-            Command::new(cargo())
-                .args(["install", "--locked", "--quiet", "--root"])
-                .arg(&home)
-                .arg(package),
+            Command::new(cargo()).args(["install", "--locked", "--quiet", "--root"]).arg(&home).arg(package),
         )?;
     }
     Ok(program)
@@ -48,10 +45,7 @@ mod tests {
     #[test]
     fn a_missing_tool_is_an_error_that_says_what_to_install() {
         let error = required("no-such-tool", "install it from example.com").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "`no-such-tool` is not installed: install it from example.com"
-        );
+        assert_eq!(error.to_string(), "`no-such-tool` is not installed: install it from example.com");
     }
 
     #[test]

@@ -46,14 +46,9 @@ impl<S: Sync> FromRequestParts<S> for Arriving {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Client(address) = Client::from_request_parts(parts, state).await?;
-        let client = parts
-            .headers
-            .get(header::USER_AGENT)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        Ok(Self(Origin {
-            address,
-            client: client.unwrap_or_default().into_owned(),
-        }))
+        let client =
+            parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        Ok(Self(Origin { address, client: client.unwrap_or_default().into_owned() }))
     }
 }
 
@@ -107,15 +102,8 @@ async fn register(
     Arriving(origin): Arriving,
     Body(body): Body<RegisterBody>,
 ) -> Reply<(StatusCode, Json<RegisteredView>)> {
-    let credentials = Credentials {
-        email: body.email,
-        password: body.password,
-    };
-    let ask = Register {
-        credentials,
-        role: body.role,
-        invitation: body.invitation,
-    };
+    let credentials = Credentials { email: body.email, password: body.password };
+    let ask = Register { credentials, role: body.role, invitation: body.invitation };
     let user = identity.register(ask, &origin).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
@@ -132,10 +120,7 @@ async fn login(
     Arriving(origin): Arriving,
     Body(body): Body<LoginBody>,
 ) -> Reply<Json<LoginView>> {
-    let credentials = Credentials {
-        email: body.email,
-        password: body.password,
-    };
+    let credentials = Credentials { email: body.email, password: body.password };
     let login = identity.login(credentials, &origin).await;
     let login = login.inspect_err(|refusal| not_let_in(Some(&recorder), refusal))?;
     Ok(Json(login.into()))
@@ -156,10 +141,7 @@ async fn me(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known)
     post, path = "/auth/logout", tag = "identity",
     responses((status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn logout(
-    Extension(identity): Extension<Arc<Identity>>,
-    Known(caller): Known,
-) -> Reply<StatusCode> {
+async fn logout(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Reply<StatusCode> {
     identity.logout(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -175,9 +157,7 @@ async fn password(
     Known(caller): Known,
     Body(body): Body<PasswordBody>,
 ) -> Reply<StatusCode> {
-    identity
-        .change_password(&caller, body.current, body.new)
-        .await?;
+    identity.change_password(&caller, body.current, body.new).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

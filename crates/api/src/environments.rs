@@ -123,7 +123,8 @@ async fn put(
 ) -> Reply<impl IntoResponse> {
     let environment = Environment::from(body);
     if environment.key != key {
-        let message = format!("the body says `{}`, the address `{key}`; a key cannot be changed", environment.key);
+        let message =
+            format!("the body says `{}`, the address `{key}`; a key cannot be changed", environment.key);
         return Err(Refusal::fault("/key", message).into());
     }
     let (document, new) = environments.put(edit.asked(), environment, edit.seen).await?;

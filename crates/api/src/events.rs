@@ -30,9 +30,7 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(follow))
-        .routes(routes!(changes))
+    OpenApiRouter::new().routes(routes!(follow)).routes(routes!(changes))
 }
 
 /// How often a comment shows that the stream is alive.
@@ -76,11 +74,7 @@ pub(crate) struct ChangeView {
 
 impl From<&Change> for ChangeView {
     fn from(change: &Change) -> Self {
-        let Bodies {
-            before,
-            after,
-            detail,
-        } = Bodies::of(change);
+        let Bodies { before, after, detail } = Bodies::of(change);
         Self {
             revision: change.revision,
             event: change.event.to_string(),
@@ -107,25 +101,16 @@ impl<S: Sync> FromRequestParts<S> for Which {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // What the browser remembers is newer than what its page was written with.
-        let resumed = parts
-            .headers
-            .get("last-event-id")
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let resumed =
+            parts.headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()));
         let (name, text) = match resumed.filter(|text| !text.is_empty()) {
             Some(text) => ("Last-Event-ID", Some(text.into_owned())),
             None => ("after", query(parts, "after")),
         };
-        let after = text.map(|text| {
-            text.parse()
-                .map_err(|_| bad_query(name, &text, "a revision"))
-        });
+        let after = text.map(|text| text.parse().map_err(|_| bad_query(name, &text, "a revision")));
         let pattern = query(parts, "type").map(|text| {
             text.parse().map_err(|error| {
-                Refusal::new(
-                    Class::Malformed,
-                    "bad_query",
-                    format!("`type={text}`: the pattern {error}"),
-                )
+                Refusal::new(Class::Malformed, "bad_query", format!("`type={text}`: the pattern {error}"))
             })
         });
         Ok(Self(Follow {
@@ -163,23 +148,15 @@ async fn follow(
     let following = events.follow(caller, verify, which)?;
     let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
     // Proxies that collect answers before passing them on would hold events back.
-    let unbuffered = [(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    )];
-    Ok((
-        unbuffered,
-        Sse::new(frames(following)).keep_alive(heartbeat),
-    ))
+    let unbuffered = [(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))];
+    Ok((unbuffered, Sse::new(frames(following)).keep_alive(heartbeat)))
 }
 
 fn frames(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold((following, true), |(mut following, first)| async move {
         if first {
             // The place where this begins, so that a client that is cut off before the first event loses none.
-            let place = Event::default()
-                .id(following.position().to_string())
-                .comment("following");
+            let place = Event::default().id(following.position().to_string()).comment("following");
             return Some((Ok(place), (following, false)));
         }
         let event = following.next().await?;
@@ -189,10 +166,7 @@ fn frames(following: Following) -> impl Stream<Item = Result<Event, Infallible>>
 
 fn frame(event: &CloudEvent) -> Event {
     let data = serde_json::to_string(event).unwrap_or_default();
-    Event::default()
-        .id(event.flagbaseseq.to_string())
-        .event(&event.event_type)
-        .data(data)
+    Event::default().id(event.flagbaseseq.to_string()).event(&event.event_type).data(data)
 }
 
 /// The change log, oldest first, as far as the caller may see it.
@@ -212,10 +186,7 @@ async fn changes(
 ) -> Reply<(HeaderMap, Json<Vec<ChangeView>>)> {
     let page = events.changes(&caller, &which, limit as usize).await?;
     let headers = page.next.map(|next| link(&uri, next)).unwrap_or_default();
-    Ok((
-        headers,
-        Json(page.changes.iter().map(ChangeView::from).collect()),
-    ))
+    Ok((headers, Json(page.changes.iter().map(ChangeView::from).collect())))
 }
 
 /// The same question, going on after `after`.
@@ -226,6 +197,5 @@ fn link(uri: &Uri, after: Revision) -> HeaderMap {
         .append_pair("after", &after.to_string())
         .finish();
     let link = HeaderValue::try_from(format!("</api/v1/changes?{query}>; rel=\"next\""));
-    link.map(|link| HeaderMap::from_iter([(header::LINK, link)]))
-        .unwrap_or_default()
+    link.map(|link| HeaderMap::from_iter([(header::LINK, link)])).unwrap_or_default()
 }

@@ -56,10 +56,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 )]
 async fn list(
     Extension(flags): Extension<Arc<Flags>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
     let (page, next) = paging.split();
@@ -92,10 +89,7 @@ async fn create(
 )]
 async fn get(
     Extension(flags): Extension<Arc<Flags>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&flags.get(&caller, &environment, &key).await?))
@@ -116,11 +110,7 @@ async fn put(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let (document, new) = flags.put(edit.asked(), &key, body, edit.seen).await?;
-    let status = if new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
 
@@ -138,9 +128,7 @@ async fn patch(
     Path(key): Path<String>,
     Body(patch): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(
-        &flags.patch(edit.asked(), &key, &patch, edit.seen).await?,
-    ))
+    Ok(shown(&flags.patch(edit.asked(), &key, &patch, edit.seen).await?))
 }
 
 /// Deletes a flag.
@@ -170,9 +158,7 @@ async fn bulk(
     Body(bodies): Body<Vec<Value>>,
 ) -> Reply<Json<Value>> {
     let (created, updated) = flags.put_many(edit.asked(), &bodies).await?;
-    Ok(Json(
-        serde_json::json!({"created": created, "updated": updated}),
-    ))
+    Ok(Json(serde_json::json!({"created": created, "updated": updated})))
 }
 
 /// Turns a flag on.
@@ -212,10 +198,7 @@ async fn disable(
 async fn evaluate(
     Extension(feed): Extension<Arc<Feed>>,
     Extension(recorder): Extension<Arc<Recorder>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     request: Request,
 ) -> Reply<Response> {
@@ -254,10 +237,7 @@ async fn evaluate(
 )]
 async fn preview(
     Extension(feed): Extension<Arc<Feed>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     uri: axum::http::Uri,
     Body(body): Body<PreviewBody>,
@@ -266,15 +246,8 @@ async fn preview(
     let environment = snapshot.require_environment(&environment)?;
     caller.require(&snapshot, environment, Permission::FlagPreview)?;
     let explain = wants_explanation(uri.query())?;
-    let preview = Preview {
-        context: body.context,
-    };
-    Ok(answer(&Flags::preview(
-        environment,
-        &key,
-        &preview,
-        explain,
-    )?))
+    let preview = Preview { context: body.context };
+    Ok(answer(&Flags::preview(environment, &key, &preview, explain)?))
 }
 
 /// What the caller sees of every flag.
@@ -284,10 +257,7 @@ async fn preview(
 )]
 async fn evaluate_all(
     Extension(feed): Extension<Arc<Feed>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     client: Client,
     headers: HeaderMap,
 ) -> Reply<Response> {
@@ -338,10 +308,7 @@ struct PreviewBody {
 )]
 async fn history(
     Extension(flags): Extension<Arc<Flags>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     Paging { limit, .. }: Paging,
     request: Request,
@@ -349,14 +316,9 @@ async fn history(
     let (parts, _) = request.into_parts();
     let before = match query(&parts, "before") {
         None => None,
-        Some(text) => Some(
-            text.parse()
-                .map_err(|_| bad_query("before", &text, "a revision"))?,
-        ),
+        Some(text) => Some(text.parse().map_err(|_| bad_query("before", &text, "a revision"))?),
     };
-    let changes = flags
-        .history(&caller, &environment, &key, HistoryPage { before, limit })
-        .await?;
+    let changes = flags.history(&caller, &environment, &key, HistoryPage { before, limit }).await?;
     Ok(Json(changes.iter().map(ChangeView::from).collect()))
 }
 
@@ -389,10 +351,7 @@ async fn revert(
         check_reason(&reason)?;
         edit.reason = reason;
     }
-    let revert = Revert {
-        revision: body.revision,
-        seen: edit.seen,
-    };
+    let revert = Revert { revision: body.revision, seen: edit.seen };
     let document = flags.revert(edit.asked(), &key, revert).await?;
     Ok(shown(&document))
 }
@@ -430,33 +389,18 @@ fn answer(seen: &Seen<'_>) -> Response {
 
 /// The first API answered `{"value": false}` for a flag that is not there: the member stays, the status says the truth.
 fn unknown(environment: &EnvironmentSnapshot, refusal: Refusal) -> Response {
-    debug_assert_eq!(
-        refusal.class,
-        Class::NotFound,
-        "in {}",
-        environment.definition.key
-    );
+    debug_assert_eq!(refusal.class, Class::NotFound, "in {}", environment.definition.key);
     Problem(refusal).with_member("value", false.into())
 }
 
 /// A JSON string: keys and variant names rarely hold anything to escape.
 fn quoted(text: &str) -> std::borrow::Cow<'_, str> {
-    if text
-        .bytes()
-        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-    {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         return format!("\"{text}\"").into();
     }
     Value::from(text).to_string().into()
 }
 
 fn json_response(json: String) -> Response {
-    (
-        [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )],
-        json,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
 }

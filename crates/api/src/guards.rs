@@ -8,11 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
-use flagbase_core::{
-    catalog::Document,
-    flags::view,
-    guards::Guards,
-};
+use flagbase_core::{catalog::Document, flags::view, guards::Guards};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -23,9 +19,7 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get, put, delete))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
 }
 
 fn shown(document: &Document) -> Tagged<Json<Value>> {
@@ -41,10 +35,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 )]
 async fn list(
     Extension(guards): Extension<Arc<Guards>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
     let (page, next) = paging.split();
@@ -62,10 +53,7 @@ async fn list(
 )]
 async fn get(
     Extension(guards): Extension<Arc<Guards>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&guards.get(&caller, &environment, &key).await?))
@@ -85,14 +73,8 @@ async fn put(
     Path(key): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let (document, new) = guards
-        .put(editing.asked(), &key, &body, editing.seen)
-        .await?;
-    let status = if new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let (document, new) = guards.put(editing.asked(), &key, &body, editing.seen).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
 

@@ -48,7 +48,10 @@ async fn live() -> Json<Health> {
     get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
-async fn ready(Extension(feed): Extension<Arc<Feed>>, Extension(tasks): Extension<Tasks>) -> impl IntoResponse {
+async fn ready(
+    Extension(feed): Extension<Arc<Feed>>,
+    Extension(tasks): Extension<Tasks>,
+) -> impl IntoResponse {
     let revision = feed.snapshots().load().revision;
     let head = feed.catalog().head().await;
     let status = match &head {

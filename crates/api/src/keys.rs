@@ -21,9 +21,7 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
 }
 
 /// An API key, without its secret.
@@ -100,9 +98,7 @@ async fn list(
     Known(caller): Known,
 ) -> Reply<Json<Vec<KeyView>>> {
     let keys = identity.keys(&caller)?;
-    Ok(Json(
-        keys.iter().map(|key| KeyView::from(key.as_ref())).collect(),
-    ))
+    Ok(Json(keys.iter().map(|key| KeyView::from(key.as_ref())).collect()))
 }
 
 /// Makes an API key. Its token is shown once.
@@ -124,10 +120,7 @@ async fn create(
         expires_in: body.expires_in,
     };
     let made = identity.create_key(&caller, ask, &reason).await?;
-    let view = NewKeyView {
-        key: KeyView::from(made.key.as_ref()),
-        token: made.token,
-    };
+    let view = NewKeyView { key: KeyView::from(made.key.as_ref()), token: made.token };
     Ok((StatusCode::CREATED, Tagged(made.revision, Json(view))))
 }
 

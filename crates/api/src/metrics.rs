@@ -39,13 +39,8 @@ impl<S: Sync> FromRequestParts<S> for Stretch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let [from, until, resolution] =
-            ["from", "until", "resolution"].map(|name| query(parts, name));
-        Ok(Self(RangeAsked {
-            from,
-            until,
-            resolution,
-        }))
+        let [from, until, resolution] = ["from", "until", "resolution"].map(|name| query(parts, name));
+        Ok(Self(RangeAsked { from, until, resolution }))
     }
 }
 
@@ -62,10 +57,7 @@ impl<S: Sync> FromRequestParts<S> for Stretch {
 )]
 async fn record(
     Extension(metrics): Extension<Arc<Metrics>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Body(body): Body<Value>,
 ) -> Reply<Response> {
     let recorded = metrics.record(&caller, &environment, &body).await?;
@@ -85,16 +77,11 @@ async fn record(
 )]
 async fn flag(
     Extension(metrics): Extension<Arc<Metrics>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
     Stretch(asked): Stretch,
 ) -> Reply<impl IntoResponse> {
-    Ok(Json(
-        metrics.flag(&caller, &environment, &key, &asked).await?,
-    ))
+    Ok(Json(metrics.flag(&caller, &environment, &key, &asked).await?))
 }
 
 /// How every flag that was used does, by key.
@@ -106,10 +93,7 @@ async fn flag(
 )]
 async fn flags(
     Extension(metrics): Extension<Arc<Metrics>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Stretch(asked): Stretch,
 ) -> Reply<impl IntoResponse> {
     Ok(Json(metrics.flags(&caller, &environment, &asked).await?))
@@ -124,10 +108,7 @@ async fn flags(
 )]
 async fn of_routes(
     Extension(metrics): Extension<Arc<Metrics>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Stretch(asked): Stretch,
 ) -> Reply<impl IntoResponse> {
     Ok(Json(metrics.routes(&caller, &environment, &asked).await?))
@@ -142,10 +123,7 @@ async fn of_routes(
 )]
 async fn events(
     Extension(metrics): Extension<Arc<Metrics>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Paging { limit, .. }: Paging,
     OfFlag(flag): OfFlag,
 ) -> Reply<Json<Vec<Value>>> {
@@ -161,11 +139,7 @@ impl<S: Sync> FromRequestParts<S> for OfFlag {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let missing = || {
-            Refusal::new(
-                Class::Malformed,
-                "bad_query",
-                "`flag` is required: say whose events with `?flag=`",
-            )
+            Refusal::new(Class::Malformed, "bad_query", "`flag` is required: say whose events with `?flag=`")
         };
         Ok(Self(query(parts, "flag").ok_or_else(missing)?))
     }

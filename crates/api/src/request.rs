@@ -72,10 +72,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
             None => Some(value),
         });
     }
-    Ok(headers
-        .get("x-api-key")
-        .and_then(|value| value.to_str().ok())
-        .map(str::trim))
+    Ok(headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
 }
 
 /// The environment of a request: `?environment=`, else the API key's, else the default one.
@@ -108,10 +105,7 @@ impl<S: Sync> FromRequestParts<S> for At {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Known(caller) = Known::from_request_parts(parts, state).await?;
         let Scope(environment) = Scope::from_request_parts(parts, state).await?;
-        Ok(Self {
-            caller,
-            environment,
-        })
+        Ok(Self { caller, environment })
     }
 }
 
@@ -126,11 +120,7 @@ pub(crate) struct Editing {
 impl Editing {
     /// The same, as use cases take it.
     pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked {
-            caller: &self.caller,
-            environment: &self.environment,
-            reason: &self.reason,
-        }
+        Asked { caller: &self.caller, environment: &self.environment, reason: &self.reason }
     }
 }
 
@@ -138,18 +128,10 @@ impl<S: Sync> FromRequestParts<S> for Editing {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let At {
-            caller,
-            environment,
-        } = At::from_request_parts(parts, state).await?;
+        let At { caller, environment } = At::from_request_parts(parts, state).await?;
         let Why(reason) = Why::from_request_parts(parts, state).await?;
         let Seen(seen) = Seen::from_request_parts(parts, state).await?;
-        Ok(Self {
-            caller,
-            environment,
-            reason,
-            seen,
-        })
+        Ok(Self { caller, environment, reason, seen })
     }
 }
 
@@ -173,27 +155,16 @@ impl<S: Sync> FromRequestParts<S> for Seen {
             if text == "*" {
                 return Ok(Self(Precondition::None));
             }
-            return Ok(Self(Precondition::Match(revision(text).ok_or_else(
-                || {
-                    Refusal::new(
-                        Class::Malformed,
-                        "bad_precondition",
-                        format!(
-                            "`If-Match: {text}` is no revision; send the `ETag` as it was received"
-                        ),
-                    )
-                },
-            )?)));
+            return Ok(Self(Precondition::Match(revision(text).ok_or_else(|| {
+                Refusal::new(
+                    Class::Malformed,
+                    "bad_precondition",
+                    format!("`If-Match: {text}` is no revision; send the `ETag` as it was received"),
+                )
+            })?)));
         }
-        let absent = parts
-            .headers
-            .get(header::IF_NONE_MATCH)
-            .is_some_and(|value| value == "*");
-        Ok(Self(if absent {
-            Precondition::Absent
-        } else {
-            Precondition::None
-        }))
+        let absent = parts.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
+        Ok(Self(if absent { Precondition::Absent } else { Precondition::None }))
     }
 }
 
@@ -224,11 +195,7 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
     if reason.chars().count() <= 1000 {
         return Ok(());
     }
-    Err(Refusal::new(
-        Class::Malformed,
-        "bad_reason",
-        "the reason is longer than 1000 characters; shorten it",
-    ))
+    Err(Refusal::new(Class::Malformed, "bad_reason", "the reason is longer than 1000 characters; shorten it"))
 }
 
 /// `?limit=`, `?after=` and `?search=` of a listing.
@@ -254,11 +221,7 @@ impl<S: Sync> FromRequestParts<S> for Paging {
                 _ => return Err(bad_query("limit", &text, "a number from 1 to 1000").into()),
             },
         };
-        Ok(Self {
-            after: query(parts, "after"),
-            search: query(parts, "search"),
-            limit,
-        })
+        Ok(Self { after: query(parts, "after"), search: query(parts, "search"), limit })
     }
 }
 
@@ -296,11 +259,7 @@ impl Next {
 
 /// A query parameter that makes no sense.
 pub(crate) fn bad_query(name: &str, text: &str, expected: &str) -> Refusal {
-    Refusal::new(
-        Class::Malformed,
-        "bad_query",
-        format!("`{name}={text}`: expected {expected}"),
-    )
+    Refusal::new(Class::Malformed, "bad_query", format!("`{name}={text}`: expected {expected}"))
 }
 
 /// The address the request came from, as the server saw it.

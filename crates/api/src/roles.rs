@@ -20,9 +20,7 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get, put, delete))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
 }
 
 /// A named set of permissions.
@@ -45,13 +43,7 @@ struct RoleView {
 impl From<StoredRole> for RoleView {
     fn from(StoredRole { role, revision }: StoredRole) -> Self {
         let built_in = Role::built_in().iter().any(|known| known.key == role.key);
-        Self {
-            key: role.key,
-            name: role.name,
-            permissions: role.permissions,
-            built_in,
-            revision,
-        }
+        Self { key: role.key, name: role.name, permissions: role.permissions, built_in, revision }
     }
 }
 
@@ -113,30 +105,17 @@ async fn get(
 )]
 async fn put(
     Extension(identity): Extension<Arc<Identity>>,
-    Editing {
-        caller,
-        seen,
-        reason,
-        ..
-    }: Editing,
+    Editing { caller, seen, reason, .. }: Editing,
     Path(key): Path<String>,
     Body(body): Body<RoleBody>,
 ) -> Reply<impl IntoResponse> {
     if body.key.is_some_and(|given| given != key) {
-        return Err(Refusal::fault(
-            "/key",
-            format!("is not `{key}` as in the path; a role keeps its key"),
-        )
-        .into());
+        return Err(
+            Refusal::fault("/key", format!("is not `{key}` as in the path; a role keeps its key")).into()
+        );
     }
-    let role = Role {
-        key,
-        name: body.name,
-        permissions: body.permissions,
-    };
-    Ok(shown(
-        identity.put_role(&caller, role, seen, &reason).await?,
-    ))
+    let role = Role { key, name: body.name, permissions: body.permissions };
+    Ok(shown(identity.put_role(&caller, role, seen, &reason).await?))
 }
 
 /// Removes a role; whoever holds it may do nothing by it any more. A changed built-in role becomes what it was.
@@ -148,12 +127,7 @@ async fn put(
 )]
 async fn delete(
     Extension(identity): Extension<Arc<Identity>>,
-    Editing {
-        caller,
-        seen,
-        reason,
-        ..
-    }: Editing,
+    Editing { caller, seen, reason, .. }: Editing,
     Path(key): Path<String>,
 ) -> Reply<StatusCode> {
     identity.delete_role(&caller, &key, seen, &reason).await?;

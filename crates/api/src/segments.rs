@@ -8,11 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
-use flagbase_core::{
-    catalog::Document,
-    flags::view,
-    segments::Segments,
-};
+use flagbase_core::{catalog::Document, flags::view, segments::Segments};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -23,9 +19,7 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, put, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
 }
 
 fn shown(document: &Document) -> Tagged<Json<Value>> {
@@ -41,10 +35,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
 )]
 async fn list(
     Extension(segments): Extension<Arc<Segments>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
     let (page, next) = paging.split();
@@ -77,10 +68,7 @@ async fn create(
 )]
 async fn get(
     Extension(segments): Extension<Arc<Segments>>,
-    At {
-        caller,
-        environment,
-    }: At,
+    At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
     Ok(shown(&segments.get(&caller, &environment, &key).await?))
@@ -101,11 +89,7 @@ async fn put(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let (document, new) = segments.put(edit.asked(), &key, body, edit.seen).await?;
-    let status = if new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
 

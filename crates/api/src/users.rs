@@ -48,19 +48,13 @@ pub(crate) struct GrantBody {
 
 impl From<&Grant> for GrantBody {
     fn from(grant: &Grant) -> Self {
-        Self {
-            environment: grant.environment.to_string(),
-            role: grant.role.to_string(),
-        }
+        Self { environment: grant.environment.to_string(), role: grant.role.to_string() }
     }
 }
 
 impl From<GrantBody> for Grant {
     fn from(grant: GrantBody) -> Self {
-        Self {
-            environment: grant.environment.into(),
-            role: grant.role.into(),
-        }
+        Self { environment: grant.environment.into(), role: grant.role.into() }
     }
 }
 
@@ -161,37 +155,19 @@ struct UserPatchBody {
 async fn list(
     Extension(identity): Extension<Arc<Identity>>,
     Known(caller): Known,
-    Paging {
-        after,
-        search,
-        limit,
-    }: Paging,
+    Paging { after, search, limit }: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<UserView>>)> {
-    let users = identity
-        .users(
-            &caller,
-            UserPage {
-                after,
-                search: search.clone(),
-                limit,
-            },
-        )
-        .await?;
+    let users = identity.users(&caller, UserPage { after, search: search.clone(), limit }).await?;
     let full = users.len() == limit as usize;
     let headers = next(users.last().filter(|_| full), search.as_deref(), limit);
-    Ok((
-        headers,
-        Json(users.into_iter().map(UserView::from).collect()),
-    ))
+    Ok((headers, Json(users.into_iter().map(UserView::from).collect())))
 }
 
 fn next(last: Option<&Profile>, search: Option<&str>, limit: u32) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some(last) = last {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query
-            .append_pair("limit", &limit.to_string())
-            .append_pair("after", &last.email);
+        query.append_pair("limit", &limit.to_string()).append_pair("after", &last.email);
         if let Some(search) = search {
             query.append_pair("search", search);
         }
@@ -216,10 +192,7 @@ async fn create(
     Body(body): Body<NewUserBody>,
 ) -> Reply<impl IntoResponse> {
     let new = NewUser {
-        credentials: Credentials {
-            email: body.email,
-            password: body.password,
-        },
+        credentials: Credentials { email: body.email, password: body.password },
         role: body.role,
         groups: body.groups,
         grants: body.grants.into_iter().map(Grant::from).collect(),
@@ -250,29 +223,18 @@ async fn get(
 )]
 async fn patch(
     Extension(identity): Extension<Arc<Identity>>,
-    Editing {
-        caller,
-        seen,
-        reason,
-        ..
-    }: Editing,
+    Editing { caller, seen, reason, .. }: Editing,
     Path(id): Path<String>,
     Body(body): Body<UserPatchBody>,
 ) -> Reply<impl IntoResponse> {
     let patch = UserPatch {
         role: body.role,
         groups: body.groups,
-        grants: body
-            .grants
-            .map(|grants| grants.into_iter().map(Grant::from).collect()),
+        grants: body.grants.map(|grants| grants.into_iter().map(Grant::from).collect()),
         disabled: body.disabled,
         password: body.password,
     };
-    Ok(shown(
-        identity
-            .update_user(&caller, (&id, seen), patch, &reason)
-            .await?,
-    ))
+    Ok(shown(identity.update_user(&caller, (&id, seen), patch, &reason).await?))
 }
 
 /// Removes an account and its sessions.
@@ -284,12 +246,7 @@ async fn patch(
 )]
 async fn delete(
     Extension(identity): Extension<Arc<Identity>>,
-    Editing {
-        caller,
-        seen,
-        reason,
-        ..
-    }: Editing,
+    Editing { caller, seen, reason, .. }: Editing,
     Path(id): Path<String>,
 ) -> Reply<StatusCode> {
     identity.delete_user(&caller, (&id, seen), &reason).await?;

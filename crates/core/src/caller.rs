@@ -107,23 +107,13 @@ impl Caller {
             Principal::User => "user",
             Principal::Key(_) => "api_key",
         };
-        Actor {
-            kind: kind.into(),
-            id: Arc::clone(&self.id),
-            name: Arc::clone(&self.email),
-        }
+        Actor { kind: kind.into(), id: Arc::clone(&self.id), name: Arc::clone(&self.email) }
     }
 
     /// What this caller may do in `environment`.
-    pub fn permissions(
-        &self,
-        snapshot: &Snapshot,
-        environment: &EnvironmentSnapshot,
-    ) -> Permissions {
+    pub fn permissions(&self, snapshot: &Snapshot, environment: &EnvironmentSnapshot) -> Permissions {
         let of_role = |role: &str| {
-            snapshot.role(role).map_or(Permissions::NONE, |role| {
-                role.permits(&environment.definition)
-            })
+            snapshot.role(role).map_or(Permissions::NONE, |role| role.permits(&environment.definition))
         };
         match &self.principal {
             Principal::Key(key) if key.environment == environment.definition.key => key.permitted(),
@@ -132,9 +122,7 @@ impl Caller {
                 .grants
                 .iter()
                 .filter(|grant| *grant.environment == *environment.definition.key)
-                .fold(of_role(&self.role), |all, grant| {
-                    all.or(of_role(&grant.role))
-                }),
+                .fold(of_role(&self.role), |all, grant| all.or(of_role(&grant.role))),
         }
     }
 
@@ -148,36 +136,19 @@ impl Caller {
         if self.permissions(snapshot, environment).allow(permission) {
             return Ok(());
         }
-        Err(self.refused(
-            permission,
-            &format!(" in environment `{}`", environment.definition.key),
-        ))
+        Err(self.refused(permission, &format!(" in environment `{}`", environment.definition.key)))
     }
 
     /// Fails unless this caller may do `permission` everywhere: users, roles, environments belong to none.
-    pub fn require_everywhere(
-        &self,
-        snapshot: &Snapshot,
-        permission: Permission,
-    ) -> Result<(), Refusal> {
+    pub fn require_everywhere(&self, snapshot: &Snapshot, permission: Permission) -> Result<(), Refusal> {
         let permitted = matches!(self.principal, Principal::User)
-            && snapshot
-                .role(&self.role)
-                .is_some_and(|role| role.permits_everywhere().allow(permission));
-        if permitted {
-            Ok(())
-        } else {
-            Err(self.refused(permission, ""))
-        }
+            && snapshot.role(&self.role).is_some_and(|role| role.permits_everywhere().allow(permission));
+        if permitted { Ok(()) } else { Err(self.refused(permission, "")) }
     }
 
     /// Fails for nobody.
     pub fn require_somebody(&self) -> Result<(), Refusal> {
-        if self.is_nobody() {
-            Err(Refusal::unauthenticated())
-        } else {
-            Ok(())
-        }
+        if self.is_nobody() { Err(Refusal::unauthenticated()) } else { Ok(()) }
     }
 
     fn refused(&self, permission: Permission, place: &str) -> Refusal {
@@ -231,9 +202,7 @@ impl Caller {
     ) -> Option<Evaluation<'r>> {
         self.overrides
             .iter()
-            .find(|set| {
-                **flag.key() == *set.flag && *set.environment == *environment.definition.key
-            })
+            .find(|set| **flag.key() == *set.flag && *set.environment == *environment.definition.key)
             .and_then(|set| flag.override_with(&set.variant))
     }
 }

@@ -293,7 +293,12 @@ pub trait Catalog: Send + Sync {
     async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, CatalogError>;
 
     /// Changes of one document, newest first, before `before` when given.
-    async fn history(&self, id: &DocumentId, before: Option<Revision>, limit: u32) -> Result<Vec<Change>, CatalogError>;
+    async fn history(
+        &self,
+        id: &DocumentId,
+        before: Option<Revision>,
+        limit: u32,
+    ) -> Result<Vec<Change>, CatalogError>;
 
     /// The last revision.
     async fn head(&self) -> Result<Revision, CatalogError>;

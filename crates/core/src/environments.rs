@@ -189,7 +189,10 @@ impl Environments {
             Some(document) => Ok(document),
             None => {
                 self.feed.snapshots().get().require_environment(key)?;
-                Err(Refusal::not_found("environment_not_found", format!("environment `{key}` does not exist")))
+                Err(Refusal::not_found(
+                    "environment_not_found",
+                    format!("environment `{key}` does not exist"),
+                ))
             }
         }
     }
@@ -237,10 +240,7 @@ fn check(environment: &Environment) -> Result<(), Refusal> {
     if !is_key(&environment.key) {
         faults.push(Fault::new(
             "/key",
-            format!(
-                "`{}` is no key: use 1 to 64 lower-case letters, digits, `-` or `_`",
-                environment.key
-            ),
+            format!("`{}` is no key: use 1 to 64 lower-case letters, digits, `-` or `_`", environment.key),
         ));
     }
     if environment.name.chars().count() > 200 {
@@ -262,7 +262,9 @@ fn check(environment: &Environment) -> Result<(), Refusal> {
         } else if well_known.slot(name).is_some() {
             faults.push(Fault::new(
                 format!("{pointer}/name"),
-                format!("`{name}` is always known and cannot be declared: it is filled from what is verified"),
+                format!(
+                    "`{name}` is always known and cannot be declared: it is filled from what is verified"
+                ),
             ));
         } else if environment.attributes.iter().take(at).any(|other| other.name == name) {
             faults.push(Fault::new(format!("{pointer}/name"), format!("`{name}` is declared twice")));
@@ -298,8 +300,7 @@ mod tests {
     use super::*;
 
     fn with(attribute: &str, header: Option<&str>) -> Environment {
-        let declared =
-            DeclaredAttribute { name: attribute.to_owned(), header: header.map(str::to_owned) };
+        let declared = DeclaredAttribute { name: attribute.to_owned(), header: header.map(str::to_owned) };
         Environment {
             key: "staging".into(),
             name: String::new(),

@@ -63,12 +63,7 @@ pub struct ChangesPage {
 impl Events {
     /// Events of the changes in `feed`; streams end when `tasks` are told to stop.
     pub fn new(feed: Arc<Feed>, meters: Arc<Meters>, tasks: Tasks) -> Self {
-        Self {
-            feed,
-            meters,
-            tasks,
-            seats: Arc::default(),
-        }
+        Self { feed, meters, tasks, seats: Arc::default() }
     }
 
     /// The changes in `which` that the caller may see, at most `limit`; from the first one when it does not say where.
@@ -104,20 +99,10 @@ impl Events {
     }
 
     /// Follows the change log. The caller is verified again whenever something about him changes, by `verify`.
-    pub fn follow(
-        &self,
-        caller: Arc<Caller>,
-        verify: Verify,
-        follow: Follow,
-    ) -> Result<Following, Refusal> {
+    pub fn follow(&self, caller: Arc<Caller>, verify: Verify, follow: Follow) -> Result<Following, Refusal> {
         self.admit(&caller, follow.environment.as_deref())?;
         let seat = self.seats.take(&caller.id, &self.meters)?;
-        Ok(Following::new(
-            Arc::clone(&self.feed),
-            (caller, verify),
-            follow,
-            (seat, self.tasks.stopping()),
-        ))
+        Ok(Following::new(Arc::clone(&self.feed), (caller, verify), follow, (seat, self.tasks.stopping())))
     }
 
     /// Fails for callers who may see no events at all.
@@ -125,18 +110,12 @@ impl Events {
         let snapshot = self.feed.snapshots().get();
         caller.require_somebody()?;
         if let Some(key) = environment {
-            caller.require(
-                &snapshot,
-                snapshot.require_environment(key)?,
-                Permission::EventRead,
-            )?;
+            caller.require(&snapshot, snapshot.require_environment(key)?, Permission::EventRead)?;
             return Ok(snapshot);
         }
-        let some = snapshot.environments().any(|environment| {
-            caller
-                .permissions(&snapshot, environment)
-                .allow(Permission::EventRead)
-        });
+        let some = snapshot
+            .environments()
+            .any(|environment| caller.permissions(&snapshot, environment).allow(Permission::EventRead));
         if !some && !may_see_global(&snapshot, caller) {
             let message = "you may not see the events of any environment; ask an administrator for a role that \
                            permits `event.read`";
@@ -149,15 +128,11 @@ impl Events {
 /// Whether the caller may see `change`: what belongs to no environment is for those who manage users.
 fn visible(snapshot: &Snapshot, caller: &Caller, change: &Change) -> bool {
     match snapshot.environment(&change.id.environment) {
-        Some(environment) => caller
-            .permissions(snapshot, environment)
-            .allow(Permission::EventRead),
+        Some(environment) => caller.permissions(snapshot, environment).allow(Permission::EventRead),
         None => may_see_global(snapshot, caller),
     }
 }
 
 fn may_see_global(snapshot: &Snapshot, caller: &Caller) -> bool {
-    caller
-        .require_everywhere(snapshot, Permission::UserManage)
-        .is_ok()
+    caller.require_everywhere(snapshot, Permission::UserManage).is_ok()
 }

@@ -126,7 +126,9 @@ impl Feed {
         loop {
             let current = self.snapshots.get();
             let changes = self.catalog.changes(current.revision, BATCH).await?;
-            let Some(last) = changes.last() else { return Ok(current.revision) };
+            let Some(last) = changes.last() else {
+                return Ok(current.revision);
+            };
             let revision = last.revision;
             let redefined = changes.iter().any(|change| change.id.kind == Kind::Environment);
             let next = if redefined {
@@ -161,17 +163,23 @@ impl Feed {
 
     /// Runs a write to its end even when whoever asked for it goes away (a closed connection), because a change that
     /// is logged must also be applied.
-    pub async fn finish<T: Send + 'static>(
-        write: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
-        #[expect(clippy::disallowed_methods, reason = "awaited at once; it outlives only its cancelled caller")]
+    pub async fn finish<T: Send + 'static>(write: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "awaited at once; it outlives only its cancelled caller"
+        )]
         tokio::spawn(write).await.ok()
     }
 }
 
 impl Edit<'_> {
     /// Commits, applies, and only then returns the changes as logged.
-    pub async fn commit(&self, actor: Actor, reason: &str, drafts: Vec<Draft>) -> Result<Vec<Change>, CatalogError> {
+    pub async fn commit(
+        &self,
+        actor: Actor,
+        reason: &str,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Change>, CatalogError> {
         let changes = self.feed.catalog.commit(self.feed.draft(actor, reason, drafts)).await?;
         self.feed.applied(changes).await
     }

@@ -65,7 +65,12 @@ impl Flags {
     }
 
     /// Flags of an environment, by key.
-    pub async fn list(&self, caller: &Caller, environment: &str, page: Page) -> Result<Vec<Document>, Refusal> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        page: Page,
+    ) -> Result<Vec<Document>, Refusal> {
         self.permitted(caller, environment, Permission::FlagRead)?;
         Ok(self.feed.catalog().list(Kind::Flag, environment, page).await?)
     }
@@ -141,13 +146,8 @@ impl Flags {
         if let Err(faults) = environment.rules.remove_flag(key) {
             return Err(in_use("flag_in_use", &faults));
         }
-        let draft = Draft {
-            id: current.id,
-            verb: "deleted",
-            expect,
-            write: Write::Delete,
-            detail: Value::Null,
-        };
+        let draft =
+            Draft { id: current.id, verb: "deleted", expect, write: Write::Delete, detail: Value::Null };
         edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
         Ok(())
     }
@@ -198,8 +198,7 @@ impl Flags {
         self.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
         let (environment, reason) = (asked.environment, asked.reason);
         let actor = asked.caller.actor();
-        let switch =
-            Switch { environment, key, enabled, actor, reason, detail: Value::Null, seen: None };
+        let switch = Switch { environment, key, enabled, actor, reason, detail: Value::Null, seen: None };
         self.switch(switch).await.map(|(document, _)| document)
     }
 
@@ -254,7 +253,12 @@ impl Flags {
         }
     }
 
-    fn permitted(&self, caller: &Caller, environment: &str, permission: Permission) -> Result<Arc<Snapshot>, Refusal> {
+    fn permitted(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        permission: Permission,
+    ) -> Result<Arc<Snapshot>, Refusal> {
         let snapshot = self.feed.snapshots().get();
         caller.require(&snapshot, snapshot.require_environment(environment)?, permission)?;
         Ok(snapshot)

@@ -75,20 +75,11 @@ impl Guards {
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
         self.permitted(caller, environment, Permission::FlagRead)?;
-        Ok(self
-            .feed
-            .catalog()
-            .list(Kind::Guard, environment, page)
-            .await?)
+        Ok(self.feed.catalog().list(Kind::Guard, environment, page).await?)
     }
 
     /// One guard.
-    pub async fn get(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        key: &str,
-    ) -> Result<Document, Refusal> {
+    pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
         self.permitted(caller, environment, Permission::FlagRead)?;
         self.find(environment, key).await
     }
@@ -108,49 +99,25 @@ impl Guards {
         };
         let edit = self.feed.edit().await;
         let id = DocumentId::new(Kind::Guard, asked.environment, key);
-        let current = self
-            .feed
-            .catalog()
-            .get(&id)
-            .await?
-            .map(|document| document.revision);
+        let current = self.feed.catalog().get(&id).await?.map(|document| document.revision);
         let expect = seen.expect(&format!("guard `{key}`"), current)?;
         let new = expect == Expect::Absent;
         let verb = if new { "created" } else { "updated" };
         let write = Write::Put(crate::environments::body(&guard)?);
-        let draft = Draft {
-            id,
-            verb,
-            expect,
-            write,
-            detail: Value::Null,
-        };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft])
-            .await?;
+        let draft = Draft { id, verb, expect, write, detail: Value::Null };
+        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
         Ok((self.find(asked.environment, key).await?, new))
     }
 
     /// Removes the guard.
-    pub async fn delete(
-        &self,
-        asked: Asked<'_>,
-        key: &str,
-        seen: Precondition,
-    ) -> Result<(), Refusal> {
+    pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
         self.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, key).await?;
         let expect = seen.expect(&format!("guard `{key}`"), Some(current.revision))?;
         let (verb, write) = ("deleted", Write::Delete);
-        let draft = Draft {
-            id: current.id,
-            verb,
-            expect,
-            write,
-            detail: Value::Null,
-        };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft])
-            .await?;
+        let draft = Draft { id: current.id, verb, expect, write, detail: Value::Null };
+        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
         Ok(())
     }
 
@@ -164,17 +131,8 @@ impl Guards {
         })
     }
 
-    fn permitted(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        permission: Permission,
-    ) -> Result<(), Refusal> {
+    fn permitted(&self, caller: &Caller, environment: &str, permission: Permission) -> Result<(), Refusal> {
         let snapshot = self.feed.snapshots().get();
-        caller.require(
-            &snapshot,
-            snapshot.require_environment(environment)?,
-            permission,
-        )
+        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)
     }
 }

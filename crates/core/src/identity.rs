@@ -84,11 +84,7 @@ impl Identity {
         let per_client = config.login_attempts.saturating_mul(10);
         Ok(Self {
             writer: Writer::new(Arc::clone(&accounts), Arc::clone(&feed)),
-            passwords: Passwords::new(
-                config.hash_concurrency,
-                config.hash_queue,
-                Arc::clone(&random),
-            ),
+            passwords: Passwords::new(config.hash_concurrency, config.hash_queue, Arc::clone(&random)),
             tokens: Tokens::new(&config.secret),
             verified: Verified::new(MOST_VERIFIED),
             lockout: Lockout::new(config.login_attempts, config.login_window),
@@ -125,11 +121,7 @@ impl Identity {
         let claim = self.tokens.verify(token, now)?;
         // Before the user is read: a change that comes after this moment makes what is remembered below worthless.
         let stamp = self.feed.epochs().stamp(&claim.user, &claim.session);
-        let (session, user) = self
-            .accounts
-            .session(&claim.session)
-            .await?
-            .ok_or_else(ended)?;
+        let (session, user) = self.accounts.session(&claim.session).await?.ok_or_else(ended)?;
         let his = session.user_id == claim.user && user.id == claim.user;
         if !his || session.revoked_at.is_some() || session.expires_at <= now || user.disabled {
             return Err(ended());
@@ -141,8 +133,7 @@ impl Identity {
 
     fn remember(&self, token: &str, caller: &Arc<Caller>, stamp: u64) {
         let snapshot = self.feed.snapshots().load();
-        self.verified
-            .make_room(self.feed.epochs(), &snapshot, self.clock.now());
+        self.verified.make_room(self.feed.epochs(), &snapshot, self.clock.now());
         self.verified.remember(Digest::of(token), caller, stamp);
     }
 
@@ -153,10 +144,7 @@ impl Identity {
             .environments()
             .map(|environment| {
                 let permitted = caller.permissions(&snapshot, environment);
-                (
-                    environment.definition.key.clone(),
-                    permitted.iter().collect(),
-                )
+                (environment.definition.key.clone(), permitted.iter().collect())
             })
             .collect()
     }
@@ -173,11 +161,7 @@ impl Identity {
 }
 
 fn ended() -> Refusal {
-    Refusal::new(
-        Class::Unauthenticated,
-        "session_ended",
-        "this session has ended; log in again",
-    )
+    Refusal::new(Class::Unauthenticated, "session_ended", "this session has ended; log in again")
 }
 
 /// SHA-256 in hex: how secrets that are random already are kept.

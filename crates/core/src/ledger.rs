@@ -181,7 +181,12 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Vec<EventCount>, LedgerError>;
 
     /// Raw events of a flag, newest first.
-    async fn events(&self, environment: &str, flag: &str, limit: u32) -> Result<Vec<RecordedEvent>, LedgerError>;
+    async fn events(
+        &self,
+        environment: &str,
+        flag: &str,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, LedgerError>;
 
     /// Forgets events and fine rollups older than `before`; hours are kept. Returns how many rows went.
     async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError>;

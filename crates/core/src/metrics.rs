@@ -28,9 +28,7 @@ pub use meters::Meters;
 pub use read::{Range, RangeAsked};
 pub use record::Recorded;
 pub use recorder::{Bounds, OTHER, Recorder, RequestObservation};
-pub use summary::{
-    EventSummary, FlagMetrics, FlagTotals, Latency, Moment, RouteTotals, VariantMetrics,
-};
+pub use summary::{EventSummary, FlagMetrics, FlagTotals, Latency, Moment, RouteTotals, VariantMetrics};
 
 /// How measurements are kept.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +46,7 @@ impl Default for Settings {
         Self {
             flush_interval: Duration::from_secs(10),
             retention: Duration::from_hours(720),
-            build: Build {
-                version: env!("CARGO_PKG_VERSION"),
-                commit: "unknown",
-            },
+            build: Build { version: env!("CARGO_PKG_VERSION"), commit: "unknown" },
         }
     }
 }
@@ -73,18 +68,8 @@ impl Metrics {
         recorder: Arc<Recorder>,
         settings: Settings,
     ) -> Self {
-        let exposition = Exposition::new(
-            Arc::clone(&recorder),
-            Arc::clone(feed.snapshots()),
-            settings.build,
-        );
-        Self {
-            feed,
-            ledger,
-            recorder,
-            settings,
-            exposition,
-        }
+        let exposition = Exposition::new(Arc::clone(&recorder), Arc::clone(feed.snapshots()), settings.build);
+        Self { feed, ledger, recorder, settings, exposition }
     }
 
     /// Everything measured, in the text form that Prometheus reads ([`CONTENT_TYPE`]).
@@ -96,23 +81,12 @@ impl Metrics {
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
         let (writer, stop) = (Arc::clone(self), tasks.stopping());
         tasks.spawn("metrics.write", async move {
-            let Self {
-                recorder,
-                ledger,
-                settings,
-                ..
-            } = writer.as_ref();
-            recorder
-                .run(ledger.as_ref(), settings.flush_interval, stop)
-                .await;
+            let Self { recorder, ledger, settings, .. } = writer.as_ref();
+            recorder.run(ledger.as_ref(), settings.flush_interval, stop).await;
         });
         let (pruner, stop) = (Arc::clone(self), tasks.stopping());
         tasks.spawn("metrics.prune", async move {
-            while stop
-                .run_until_cancelled(tokio::time::sleep(PRUNE_EVERY))
-                .await
-                .is_some()
-            {
+            while stop.run_until_cancelled(tokio::time::sleep(PRUNE_EVERY)).await.is_some() {
                 pruner.prune().await;
             }
         });
@@ -120,10 +94,7 @@ impl Metrics {
 
     async fn prune(&self) {
         let retention = jiff::SignedDuration::try_from(self.settings.retention);
-        let Some(before) = retention
-            .ok()
-            .and_then(|kept| self.clock().now().checked_sub(kept).ok())
-        else {
+        let Some(before) = retention.ok().and_then(|kept| self.clock().now().checked_sub(kept).ok()) else {
             return;
         };
         match self.ledger.prune(before).await {

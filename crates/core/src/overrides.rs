@@ -97,7 +97,9 @@ impl Overrides {
             return Ok(());
         }
         let detail = match flag {
-            Some((environment, key)) => json!({"environment": environment, "flag": key, "variant": null}),
+            Some((environment, key)) => {
+                json!({"environment": environment, "flag": key, "variant": null})
+            }
             None => json!({"all": true}),
         };
         self.write(target, session, detail).await

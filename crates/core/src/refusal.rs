@@ -137,11 +137,9 @@ impl From<CatalogError> for Refusal {
 impl From<AccountsError> for Refusal {
     fn from(error: AccountsError) -> Self {
         match error {
-            AccountsError::Exists => Self::new(
-                Class::Conflict,
-                "user_exists",
-                "user already exists; log in, or use another email",
-            ),
+            AccountsError::Exists => {
+                Self::new(Class::Conflict, "user_exists", "user already exists; log in, or use another email")
+            }
             AccountsError::AdminExists => Self::new(
                 Class::Conflict,
                 "setup_done",

@@ -59,13 +59,7 @@ impl Relay {
         (name, bus): (&str, Arc<dyn EventBus>),
         meters: Arc<Meters>,
     ) -> Self {
-        Self {
-            feed,
-            ledger,
-            bus,
-            meters,
-            name: name.to_owned(),
-        }
+        Self { feed, ledger, bus, meters, name: name.to_owned() }
     }
 
     /// Starts the task that relays until shutdown.
@@ -87,11 +81,7 @@ impl Relay {
                 }
                 Err(error) => {
                     let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(
-                        bus = self.name,
-                        source,
-                        "events are held back, trying again: {error}"
-                    );
+                    tracing::warn!(bus = self.name, source, "events are held back, trying again: {error}");
                     let now = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     now
@@ -122,9 +112,7 @@ impl Relay {
             let outcome = self.hand_over(&changes, &mut handed).await;
             if handed > cursor {
                 cursor = handed;
-                self.ledger
-                    .note(&self.note(), Some(json!({ "revision": cursor })))
-                    .await?;
+                self.ledger.note(&self.note(), Some(json!({ "revision": cursor }))).await?;
             }
             outcome?;
             debug_assert_eq!(cursor, last, "everything was handed over");
@@ -134,27 +122,20 @@ impl Relay {
     async fn hand_over(&self, changes: &[Change], handed: &mut Revision) -> Result<(), RelayError> {
         for change in changes {
             let published = self.bus.publish(&CloudEvent::of(change)).await;
-            self.meters
-                .published(&self.name, if published.is_ok() { "ok" } else { "error" });
+            self.meters.published(&self.name, if published.is_ok() { "ok" } else { "error" });
             published?;
             *handed = change.revision;
             let age: SignedDuration = self.feed.clock().now().duration_since(change.at);
-            self.meters
-                .propagated(Duration::try_from(age).unwrap_or_default());
+            self.meters.propagated(Duration::try_from(age).unwrap_or_default());
         }
         Ok(())
     }
 
     async fn cursor(&self) -> Result<Revision, LedgerError> {
         let note = self.ledger.note(&self.note(), None).await?;
-        let revision = note
-            .as_ref()
-            .and_then(|note| note.get("revision"))
-            .and_then(Value::as_u64);
+        let revision = note.as_ref().and_then(|note| note.get("revision")).and_then(Value::as_u64);
         // Beyond the end: the log was restored from an older backup.
-        Ok(revision
-            .unwrap_or_default()
-            .min(self.feed.snapshots().load().revision))
+        Ok(revision.unwrap_or_default().min(self.feed.snapshots().load().revision))
     }
 
     fn note(&self) -> String {

@@ -35,12 +35,8 @@ pub struct Role {
 impl Role {
     /// The roles that are always there.
     pub fn built_in() -> [Self; 3] {
-        let read = [
-            Permission::FlagRead,
-            Permission::FlagEvaluate,
-            Permission::RouteRead,
-            Permission::MetricRead,
-        ];
+        let read =
+            [Permission::FlagRead, Permission::FlagEvaluate, Permission::RouteRead, Permission::MetricRead];
         let build = Permission::ALL
             .into_iter()
             .filter(|p| !matches!(p, Permission::EnvironmentWrite | Permission::UserManage))
@@ -55,15 +51,8 @@ impl Role {
     }
 
     fn of<const N: usize>(key: &str, name: &str, sets: [(&str, Vec<Permission>); N]) -> Self {
-        let permissions = sets
-            .into_iter()
-            .map(|(scope, set)| (scope.to_owned(), set))
-            .collect();
-        Self {
-            key: key.to_owned(),
-            name: name.to_owned(),
-            permissions,
-        }
+        let permissions = sets.into_iter().map(|(scope, set)| (scope.to_owned(), set)).collect();
+        Self { key: key.to_owned(), name: name.to_owned(), permissions }
     }
 
     /// What the role permits in `environment`.
@@ -97,19 +86,16 @@ impl Role {
         let mut faults = Vec::new();
         let mut add = |pointer: String, message: String| faults.push(Fault { pointer, message });
         if !is_key(&self.key) {
-            add("/key".into(), "expected 1 to 64 lower-case letters, digits, `-` and `_`, not starting with a sign".into());
+            add(
+                "/key".into(),
+                "expected 1 to 64 lower-case letters, digits, `-` and `_`, not starting with a sign".into(),
+            );
         }
         if self.name.chars().count() > 200 {
-            add(
-                "/name".into(),
-                "is longer than 200 characters; shorten it".into(),
-            );
+            add("/name".into(), "is longer than 200 characters; shorten it".into());
         }
         if self.permissions.len() > 100 {
-            add(
-                "/permissions".into(),
-                "has more than 100 scopes; use fewer".into(),
-            );
+            add("/permissions".into(), "has more than 100 scopes; use fewer".into());
         }
         for scope in self.permissions.keys() {
             let known = matches!(scope.as_str(), "*" | "development" | "production")
@@ -128,18 +114,14 @@ impl Role {
     }
 
     fn scope(&self, scope: &str) -> Permissions {
-        self.permissions
-            .get(scope)
-            .map_or(Permissions::NONE, |set| set.iter().copied().collect())
+        self.permissions.get(scope).map_or(Permissions::NONE, |set| set.iter().copied().collect())
     }
 }
 
 fn is_key(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| word(byte) || byte == b'-' || byte == b'_')
+        && text.bytes().all(|byte| word(byte) || byte == b'-' || byte == b'_')
         && text.bytes().next().is_some_and(word)
 }
 
@@ -148,12 +130,7 @@ mod tests {
     use super::*;
 
     fn environment(kind: EnvironmentKind) -> Environment {
-        Environment {
-            key: "e".into(),
-            name: String::new(),
-            kind,
-            attributes: Vec::new(),
-        }
+        Environment { key: "e".into(), name: String::new(), kind, attributes: Vec::new() }
     }
 
     #[test]
@@ -161,63 +138,35 @@ mod tests {
         let [_, developer, _] = Role::built_in();
         let development = developer.permits(&environment(EnvironmentKind::Development));
         let production = developer.permits(&environment(EnvironmentKind::Production));
-        for permission in [
-            Permission::FlagCreate,
-            Permission::RouteWrite,
-            Permission::MetricRecord,
-        ] {
-            assert!(
-                development.allow(permission) && !production.allow(permission),
-                "{permission:?}"
-            );
+        for permission in [Permission::FlagCreate, Permission::RouteWrite, Permission::MetricRecord] {
+            assert!(development.allow(permission) && !production.allow(permission), "{permission:?}");
         }
-        assert!(
-            production.allow(Permission::FlagEvaluate) && production.allow(Permission::FlagRead)
-        );
+        assert!(production.allow(Permission::FlagEvaluate) && production.allow(Permission::FlagRead));
         assert!(!development.allow(Permission::UserManage));
     }
 
     #[test]
     fn a_plain_user_cannot_record_events_anywhere() {
         let [_, _, user] = Role::built_in();
-        assert!(
-            !user
-                .permits(&environment(EnvironmentKind::Development))
-                .allow(Permission::MetricRecord)
-        );
+        assert!(!user.permits(&environment(EnvironmentKind::Development)).allow(Permission::MetricRecord));
     }
 
     #[test]
     fn a_role_of_no_sensible_form_is_told_where() {
-        let good = Role::of(
-            "on-call_2",
-            "On call",
-            [("*", Vec::new()), ("environment:e-1", Vec::new())],
-        );
+        let good = Role::of("on-call_2", "On call", [("*", Vec::new()), ("environment:e-1", Vec::new())]);
         assert!(good.faults().is_empty());
         for key in ["", "-a", "Über", "a b", "A", &"a".repeat(65)] {
-            assert_eq!(
-                Role::of(key, "", [("*", Vec::new())]).faults()[0].pointer,
-                "/key",
-                "{key}"
-            );
+            assert_eq!(Role::of(key, "", [("*", Vec::new())]).faults()[0].pointer, "/key", "{key}");
         }
         for scope in ["", "staging", "environment:", "environment:A", "**"] {
-            assert_eq!(
-                Role::of("r", "", [(scope, Vec::new())]).faults().len(),
-                1,
-                "{scope}"
-            );
+            assert_eq!(Role::of("r", "", [(scope, Vec::new())]).faults().len(), 1, "{scope}");
         }
     }
 
     #[test]
     fn a_role_may_name_one_environment() {
         let role = Role::of("r", "", [("environment:e", vec![Permission::FlagUpdate])]);
-        assert!(
-            role.permits(&environment(EnvironmentKind::Production))
-                .allow(Permission::FlagUpdate)
-        );
+        assert!(role.permits(&environment(EnvironmentKind::Production)).allow(Permission::FlagUpdate));
         assert!(!role.permits_everywhere().allow(Permission::FlagUpdate));
     }
 }

@@ -26,7 +26,12 @@ impl Segments {
     }
 
     /// Segments of an environment, by key.
-    pub async fn list(&self, caller: &Caller, environment: &str, page: Page) -> Result<Vec<Document>, Refusal> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        page: Page,
+    ) -> Result<Vec<Document>, Refusal> {
         self.permitted(caller, environment, Permission::FlagRead)?;
         Ok(self.feed.catalog().list(Kind::Segment, environment, page).await?)
     }
@@ -66,8 +71,7 @@ impl Segments {
         let edit = self.feed.edit().await;
         let id = DocumentId::new(Kind::Segment, asked.environment, key);
         let current = self.feed.catalog().get(&id).await?.map(|document| document.revision);
-        let permission =
-            if current.is_some() { Permission::FlagUpdate } else { Permission::FlagCreate };
+        let permission = if current.is_some() { Permission::FlagUpdate } else { Permission::FlagCreate };
         self.permitted(asked.caller, asked.environment, permission)?;
         let expect = seen.expect(&format!("segment `{key}`"), current)?;
         let snapshot = self.feed.snapshots().get();

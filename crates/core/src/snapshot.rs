@@ -153,8 +153,9 @@ impl EnvironmentSnapshot {
         match change.id.kind {
             Kind::Flag => {
                 let next = match &change.after {
-                    Some(body) => Flag::from_json(body)
-                        .and_then(|flag| self.rules.put_flag(&flag, change.revision)),
+                    Some(body) => {
+                        Flag::from_json(body).and_then(|flag| self.rules.put_flag(&flag, change.revision))
+                    }
                     None => self.rules.remove_flag(key),
                 };
                 self.take_rules(&change.id, next);
@@ -180,7 +181,9 @@ impl EnvironmentSnapshot {
     fn take_rules(&mut self, id: &DocumentId, next: Result<Ruleset, Vec<flagbase_engine::Fault>>) {
         match next {
             Ok(rules) => self.rules = rules,
-            Err(faults) => tracing::error!(document = %id, ?faults, "left out: {id} makes no sense"),
+            Err(faults) => {
+                tracing::error!(document = %id, ?faults, "left out: {id} makes no sense")
+            }
         }
     }
 }

@@ -1,8 +1,5 @@
 //! The change log followed and relayed, on the fakes: no gap, nothing twice, nothing for the wrong eyes.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::{
     Arc,
@@ -45,22 +42,13 @@ async fn product() -> Product {
 async fn on(memory: Memory) -> Product {
     let clock = FixedClock::default();
     let random = Arc::new(SeededRandom::new(1));
-    let feed = Feed::open(Arc::new(memory.clone()), Arc::new(clock.clone()), random)
-        .await
-        .unwrap();
+    let feed = Feed::open(Arc::new(memory.clone()), Arc::new(clock.clone()), random).await.unwrap();
     let feed = Arc::new(feed);
-    Environments::new(Arc::clone(&feed))
-        .ensure_default(EnvironmentKind::Development)
-        .await
-        .unwrap();
+    Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
     let tasks = Tasks::new();
     Product {
         flags: Flags::new(Arc::clone(&feed)),
-        events: Events::new(
-            Arc::clone(&feed),
-            Arc::new(Meters::default()),
-            tasks.clone(),
-        ),
+        events: Events::new(Arc::clone(&feed), Arc::new(Meters::default()), tasks.clone()),
         admitted: Arc::new(AtomicBool::new(true)),
         memory,
         feed,
@@ -81,39 +69,24 @@ fn caller(role: &str) -> Caller {
 }
 
 fn everything(after: Option<u64>) -> Follow {
-    Follow {
-        environment: None,
-        pattern: Pattern::all(),
-        after,
-    }
+    Follow { environment: None, pattern: Pattern::all(), after }
 }
 
 fn only(pattern: &str) -> Follow {
-    Follow {
-        pattern: pattern.parse().unwrap(),
-        ..everything(Some(0))
-    }
+    Follow { pattern: pattern.parse().unwrap(), ..everything(Some(0)) }
 }
 
 impl Product {
     async fn create(&self, key: &str) {
         let developer = caller("developer");
-        let asked = Asked {
-            caller: &developer,
-            environment: "default",
-            reason: "",
-        };
+        let asked = Asked { caller: &developer, environment: "default", reason: "" };
         let body = json!({"key": key, "name": key, "enabled": true, "default_value": true});
         self.flags.create(asked, &body).await.unwrap();
     }
 
     async fn disable(&self, key: &str) {
         let developer = caller("developer");
-        let asked = Asked {
-            caller: &developer,
-            environment: "default",
-            reason: "",
-        };
+        let asked = Asked { caller: &developer, environment: "default", reason: "" };
         self.flags.set_enabled(asked, key, false).await.unwrap();
     }
 
@@ -135,14 +108,7 @@ impl Product {
         let (admitted, known) = (Arc::clone(&self.admitted), Arc::new(caller.clone()));
         let verify: Verify = Arc::new(move || {
             let (admitted, known) = (admitted.load(Ordering::SeqCst), Arc::clone(&known));
-            async move {
-                if admitted {
-                    Ok(known)
-                } else {
-                    Err(Refusal::unauthenticated())
-                }
-            }
-            .boxed()
+            async move { if admitted { Ok(known) } else { Err(Refusal::unauthenticated()) } }.boxed()
         });
         self.events.follow(Arc::new(caller.clone()), verify, follow)
     }
@@ -160,16 +126,11 @@ fn ready(following: &mut Following) -> Vec<String> {
 #[tokio::test]
 async fn a_follower_sees_every_change_once_and_in_order_while_it_happens() {
     let product = product().await;
-    let mut following = product
-        .follow(&caller("developer"), everything(None))
-        .unwrap();
+    let mut following = product.follow(&caller("developer"), everything(None)).unwrap();
     assert_eq!(ready(&mut following), Vec::<String>::new());
     product.create("a").await;
     product.create("b").await;
-    assert_eq!(
-        ready(&mut following),
-        ["flagbase.flag.created a", "flagbase.flag.created b"]
-    );
+    assert_eq!(ready(&mut following), ["flagbase.flag.created a", "flagbase.flag.created b"]);
     product.disable("a").await;
     assert_eq!(ready(&mut following), ["flagbase.flag.disabled a"]);
 }
@@ -180,15 +141,11 @@ async fn resuming_anywhere_leaves_no_gap_and_repeats_nothing() {
     for n in 0..100 {
         product.create(&format!("f{n}")).await;
     }
-    let mut whole = product
-        .follow(&caller("admin"), everything(Some(0)))
-        .unwrap();
+    let mut whole = product.follow(&caller("admin"), everything(Some(0))).unwrap();
     let all = ready(&mut whole);
     assert_eq!(all.len(), 102, "two changes made the environment");
     for cut in [0, 1, 31, 32, 33, 64, 101, 102] {
-        let mut first = product
-            .follow(&caller("admin"), everything(Some(0)))
-            .unwrap();
+        let mut first = product.follow(&caller("admin"), everything(Some(0))).unwrap();
         let mut seen = Vec::new();
         for _ in 0..cut {
             let event = first.next().await.unwrap();
@@ -196,9 +153,7 @@ async fn resuming_anywhere_leaves_no_gap_and_repeats_nothing() {
         }
         let place = first.position();
         drop(first);
-        let mut second = product
-            .follow(&caller("admin"), everything(Some(place)))
-            .unwrap();
+        let mut second = product.follow(&caller("admin"), everything(Some(place))).unwrap();
         seen.extend(ready(&mut second));
         assert_eq!(seen, all, "cut after {cut}");
     }
@@ -209,25 +164,12 @@ async fn only_the_types_and_the_environment_that_were_asked_for_come() {
     let product = product().await;
     product.create("a").await;
     product.disable("a").await;
-    let mut disabled = product
-        .follow(&caller("admin"), only("flagbase.flag.disabled"))
-        .unwrap();
+    let mut disabled = product.follow(&caller("admin"), only("flagbase.flag.disabled")).unwrap();
     assert_eq!(ready(&mut disabled), ["flagbase.flag.disabled a"]);
-    let mut guards = product
-        .follow(&caller("admin"), only("flagbase.guard.>"))
-        .unwrap();
+    let mut guards = product.follow(&caller("admin"), only("flagbase.guard.>")).unwrap();
     assert_eq!(ready(&mut guards), ["flagbase.guard.created errors"]);
-    let elsewhere = Follow {
-        environment: Some("nowhere".into()),
-        ..everything(None)
-    };
-    assert_eq!(
-        product
-            .follow(&caller("admin"), elsewhere)
-            .unwrap_err()
-            .code,
-        "environment_not_found"
-    );
+    let elsewhere = Follow { environment: Some("nowhere".into()), ..everything(None) };
+    assert_eq!(product.follow(&caller("admin"), elsewhere).unwrap_err().code, "environment_not_found");
 }
 
 #[tokio::test]
@@ -241,58 +183,26 @@ async fn people_see_the_events_of_their_environments_and_global_ones_only_who_ma
     };
     let admin = caller("admin");
     let environments = Environments::new(Arc::clone(&product.feed));
-    let asked = Asked {
-        caller: &admin,
-        environment: "live",
-        reason: "",
-    };
-    environments
-        .put(asked, production, Precondition::Absent)
-        .await
-        .unwrap();
+    let asked = Asked { caller: &admin, environment: "live", reason: "" };
+    environments.put(asked, production, Precondition::Absent).await.unwrap();
     product.notice(Kind::User, "bob").await;
-    let mut developer = product
-        .follow(&caller("developer"), everything(Some(0)))
-        .unwrap();
+    let mut developer = product.follow(&caller("developer"), everything(Some(0))).unwrap();
     assert_eq!(ready(&mut developer), ["flagbase.guard.created errors"]);
     let mut all = product.follow(&admin, everything(Some(0))).unwrap();
     let seen = ready(&mut all);
-    assert!(
-        seen.contains(&"flagbase.user.revoked bob".to_owned()),
-        "{seen:?}"
-    );
-    assert!(
-        seen.contains(&"flagbase.environment.created live".to_owned()),
-        "{seen:?}"
-    );
+    assert!(seen.contains(&"flagbase.user.revoked bob".to_owned()), "{seen:?}");
+    assert!(seen.contains(&"flagbase.environment.created live".to_owned()), "{seen:?}");
     for role in ["user", "guest"] {
-        assert_eq!(
-            product
-                .follow(&caller(role), everything(None))
-                .unwrap_err()
-                .class,
-            Class::Forbidden
-        );
+        assert_eq!(product.follow(&caller(role), everything(None)).unwrap_err().class, Class::Forbidden);
     }
-    let live = Follow {
-        environment: Some("live".into()),
-        ..everything(None)
-    };
-    assert_eq!(
-        product
-            .follow(&caller("developer"), live)
-            .unwrap_err()
-            .class,
-        Class::Forbidden
-    );
+    let live = Follow { environment: Some("live".into()), ..everything(None) };
+    assert_eq!(product.follow(&caller("developer"), live).unwrap_err().class, Class::Forbidden);
 }
 
 #[tokio::test]
 async fn a_stream_ends_when_the_session_is_revoked_and_tells_nothing_after() {
     let product = product().await;
-    let mut following = product
-        .follow(&caller("developer"), everything(None))
-        .unwrap();
+    let mut following = product.follow(&caller("developer"), everything(None)).unwrap();
     product.create("before").await;
     assert_eq!(ready(&mut following), ["flagbase.flag.created before"]);
     product.notice(Kind::Session, "somebody-elses").await;
@@ -308,9 +218,7 @@ async fn a_token_withdrawn_between_check_and_stream_opens_nothing() {
     let product = product().await;
     product.create("a").await;
     product.admitted.store(false, Ordering::SeqCst);
-    let mut following = product
-        .follow(&caller("developer"), everything(Some(0)))
-        .unwrap();
+    let mut following = product.follow(&caller("developer"), everything(Some(0))).unwrap();
     assert_eq!(following.next().await, None);
 }
 
@@ -322,9 +230,7 @@ async fn a_stream_ends_with_its_token_and_at_shutdown() {
     brief.expires_at = Some(soon);
     let mut following = product.follow(&brief, everything(None)).unwrap();
     assert_eq!(following.next().await, None);
-    let mut other = product
-        .follow(&caller("developer"), everything(None))
-        .unwrap();
+    let mut other = product.follow(&caller("developer"), everything(None)).unwrap();
     product.tasks.stopping().cancel();
     assert_eq!(other.next().await, None);
 }
@@ -332,9 +238,7 @@ async fn a_stream_ends_with_its_token_and_at_shutdown() {
 #[tokio::test]
 async fn a_place_beyond_the_end_goes_on_from_now() {
     let product = product().await;
-    let mut following = product
-        .follow(&caller("developer"), everything(Some(9999)))
-        .unwrap();
+    let mut following = product.follow(&caller("developer"), everything(Some(9999))).unwrap();
     product.create("a").await;
     assert_eq!(ready(&mut following), ["flagbase.flag.created a"]);
 }
@@ -348,27 +252,14 @@ async fn the_log_is_listed_in_pages_that_fit_together() {
     let admin = caller("admin");
     let (mut revisions, mut after) = (Vec::new(), Some(0));
     while let Some(from) = after {
-        let page = product
-            .events
-            .changes(&admin, &everything(Some(from)), 4)
-            .await
-            .unwrap();
+        let page = product.events.changes(&admin, &everything(Some(from)), 4).await.unwrap();
         assert!(page.changes.len() <= 4);
         revisions.extend(page.changes.iter().map(|change| change.revision));
         after = page.next;
     }
     assert_eq!(revisions, (1..=9).collect::<Vec<_>>());
-    let developer = product
-        .events
-        .changes(&caller("developer"), &only("flagbase.*.created"), 100)
-        .await;
-    assert!(
-        developer
-            .unwrap()
-            .changes
-            .iter()
-            .all(|change| &*change.id.environment == "default")
-    );
+    let developer = product.events.changes(&caller("developer"), &only("flagbase.*.created"), 100).await;
+    assert!(developer.unwrap().changes.iter().all(|change| &*change.id.environment == "default"));
 }
 
 /// A bus that takes so many events, then fails.
@@ -381,9 +272,7 @@ struct Flaky {
 #[async_trait]
 impl EventBus for Flaky {
     async fn publish(&self, event: &CloudEvent) -> Result<(), BusError> {
-        let room = self
-            .room
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let room = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         room.map_err(|_| BusError("down".into()))?;
         self.taken.lock().push(event.flagbaseseq);
         Ok(())
@@ -393,12 +282,7 @@ impl EventBus for Flaky {
 fn relay(product: &Product, bus: &Arc<Flaky>) -> Relay {
     let ledger = Arc::new(product.memory.clone());
     let bus: Arc<dyn EventBus> = bus.clone();
-    Relay::new(
-        Arc::clone(&product.feed),
-        ledger,
-        ("test", bus),
-        Arc::new(Meters::default()),
-    )
+    Relay::new(Arc::clone(&product.feed), ledger, ("test", bus), Arc::new(Meters::default()))
 }
 
 #[tokio::test]
@@ -431,28 +315,16 @@ async fn the_relay_tries_again_by_itself_and_ends_at_shutdown() {
     product.create("a").await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(*bus.taken.lock(), [1, 2, 3]);
-    assert!(
-        product
-            .tasks
-            .shutdown(std::time::Duration::from_secs(5))
-            .await
-    );
+    assert!(product.tasks.shutdown(std::time::Duration::from_secs(5)).await);
 }
 
 #[tokio::test]
 async fn no_secret_leaves_with_an_event() {
     let product = product().await;
     product.notice(Kind::ApiKey, "key-1").await;
-    let page = product
-        .events
-        .changes(&caller("admin"), &everything(None), 100)
-        .await
-        .unwrap();
+    let page = product.events.changes(&caller("admin"), &everything(None), 100).await.unwrap();
     let last = CloudEvent::of(page.changes.last().unwrap());
     let text = serde_json::to_string(&last).unwrap();
-    assert!(
-        text.contains("flagbase.api_key.revoked") && !text.contains("s3cr3t"),
-        "{text}"
-    );
+    assert!(text.contains("flagbase.api_key.revoked") && !text.contains("s3cr3t"), "{text}");
     assert_eq!(last.data["before"], Value::Null);
 }

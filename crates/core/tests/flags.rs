@@ -29,11 +29,7 @@ async fn product() -> Product {
 }
 
 async fn on(memory: Memory) -> Product {
-    let feed = Feed::open(
-        Arc::new(memory),
-        Arc::new(FixedClock::default()),
-        Arc::new(SeededRandom::new(1)),
-    );
+    let feed = Feed::open(Arc::new(memory), Arc::new(FixedClock::default()), Arc::new(SeededRandom::new(1)));
     let feed = Arc::new(feed.await.unwrap());
     let environments = Environments::new(Arc::clone(&feed));
     environments.ensure_default(EnvironmentKind::Development).await.unwrap();
@@ -152,10 +148,22 @@ async fn what_makes_no_sense_is_refused_with_its_place_and_nothing_is_written() 
     let before = product.feed.catalog().head().await.unwrap();
     for (body, pointer) in [
         (json!({"key": "", "default_value": false}), "/key"),
-        (json!({"key": "a", "default_value": false, "rules": [{"attribute": "role", "operator": "is", "value": "x", "variant": true}]}), "/rules/0/operator"),
-        (json!({"key": "a", "default_value": false, "rules": [{"attribute": "rolle", "operator": "equals", "value": "x", "variant": true}]}), "/rules/0/attribute"),
-        (json!({"key": "a", "default_value": false, "rules": [{"attribute": "email", "operator": "matches", "value": "(", "variant": true}]}), "/rules/0/value"),
-        (json!({"key": "a", "default_value": false, "prerequisites": [{"flag": "nope", "variant": "true"}]}), "/prerequisites/0/flag"),
+        (
+            json!({"key": "a", "default_value": false, "rules": [{"attribute": "role", "operator": "is", "value": "x", "variant": true}]}),
+            "/rules/0/operator",
+        ),
+        (
+            json!({"key": "a", "default_value": false, "rules": [{"attribute": "rolle", "operator": "equals", "value": "x", "variant": true}]}),
+            "/rules/0/attribute",
+        ),
+        (
+            json!({"key": "a", "default_value": false, "rules": [{"attribute": "email", "operator": "matches", "value": "(", "variant": true}]}),
+            "/rules/0/value",
+        ),
+        (
+            json!({"key": "a", "default_value": false, "prerequisites": [{"flag": "nope", "variant": "true"}]}),
+            "/prerequisites/0/flag",
+        ),
     ] {
         let refusal = product.flags.create(asks(&developer, "default"), &body).await.unwrap_err();
         assert_eq!(refusal.class, Class::Invalid, "{body}");
@@ -230,7 +238,14 @@ async fn many_flags_are_written_together_or_not_at_all() {
     let mixed = [flag("a"), json!({"key": "b", "default_value": 1, "type": "boolean"}), flag("c")];
     let refusal = product.flags.put_many(asked, &mixed).await.unwrap_err();
     assert!(refusal.faults.iter().all(|fault| fault.pointer.starts_with("/1/")), "{:?}", refusal.faults);
-    assert!(product.flags.list(&developer, "default", Page { limit: 10, ..Page::default() }).await.unwrap().is_empty());
+    assert!(
+        product
+            .flags
+            .list(&developer, "default", Page { limit: 10, ..Page::default() })
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(product.flags.put_many(asked, &[flag("a"), flag("c")]).await.unwrap(), (2, 0));
     assert_eq!(product.flags.put_many(asked, &[flag("a"), flag("d")]).await.unwrap(), (1, 1));
 }
@@ -279,7 +294,8 @@ async fn a_declared_header_fills_its_attribute_and_cannot_be_taken_away_while_us
     let scope = now.environment("default").unwrap();
     let context = admin.context(scope, |name| (name == "x-country").then_some("CH"));
     assert_eq!(scope.see(&admin, "f", &context).unwrap().evaluation.variant.value, json!(true));
-    let refusal = product.environments.put(asked, environment(Vec::new()), Precondition::None).await.unwrap_err();
+    let refusal =
+        product.environments.put(asked, environment(Vec::new()), Precondition::None).await.unwrap_err();
     assert_eq!(refusal.code, "attribute_in_use");
 }
 

@@ -1,8 +1,5 @@
 //! The watcher on the fakes: the rule exactly, once, and never in anybody's way.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::{
     Arc,
@@ -61,9 +58,7 @@ impl Ledger for Stubborn {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.memory
-            .count_events(environment, event_type, since, flag)
-            .await
+        self.memory.count_events(environment, event_type, since, flag).await
     }
     async fn events(
         &self,
@@ -95,36 +90,16 @@ struct Product {
 async fn product() -> Product {
     let (memory, clock) = (Memory::new(), FixedClock::default());
     let (time, random) = (Arc::new(clock.clone()), Arc::new(SeededRandom::new(1)));
-    let feed = Arc::new(
-        Feed::open(Arc::new(memory.clone()), time.clone(), random)
-            .await
-            .unwrap(),
-    );
-    Environments::new(Arc::clone(&feed))
-        .ensure_default(EnvironmentKind::Development)
-        .await
-        .unwrap();
-    let ledger = Arc::new(Stubborn {
-        memory: memory.clone(),
-        ..Stubborn::default()
-    });
+    let feed = Arc::new(Feed::open(Arc::new(memory.clone()), time.clone(), random).await.unwrap());
+    Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
+    let ledger = Arc::new(Stubborn { memory: memory.clone(), ..Stubborn::default() });
     let meters = Arc::new(Meters::default());
     let recorder = Arc::new(Recorder::new(time, Arc::clone(&meters), Bounds::default()));
     let flags = Arc::new(Flags::new(Arc::clone(&feed)));
-    let watcher = Watcher::new(
-        Arc::clone(&feed),
-        Arc::clone(&flags),
-        ledger.clone(),
-        meters,
-    );
+    let watcher = Watcher::new(Arc::clone(&feed), Arc::clone(&flags), ledger.clone(), meters);
     let product = Product {
         guards: Guards::new(Arc::clone(&feed)),
-        metrics: Metrics::new(
-            Arc::clone(&feed),
-            ledger.clone(),
-            recorder,
-            Settings::default(),
-        ),
+        metrics: Metrics::new(Arc::clone(&feed), ledger.clone(), recorder, Settings::default()),
         watcher: Arc::new(watcher),
         memory,
         feed,
@@ -143,12 +118,8 @@ impl Product {
     }
 
     async fn record(&self, flag: &str, event_type: &str, unit: Option<&str>) {
-        let event =
-            json!({"flag_key": flag, "variant": "true", "event_type": event_type, "unit": unit});
-        self.metrics
-            .record(&developer(), "default", &event)
-            .await
-            .unwrap();
+        let event = json!({"flag_key": flag, "variant": "true", "event_type": event_type, "unit": unit});
+        self.metrics.record(&developer(), "default", &event).await.unwrap();
     }
 
     async fn errors(&self, n: usize) {
@@ -163,39 +134,24 @@ impl Product {
     }
 
     async fn enable(&self) {
-        self.flags
-            .set_enabled(asks(&developer()), "checkout", true)
-            .await
-            .unwrap();
+        self.flags.set_enabled(asks(&developer()), "checkout", true).await.unwrap();
     }
 
     fn is_on(&self, key: &str) -> bool {
         let snapshot = self.feed.snapshots().get();
-        snapshot
-            .environment("default")
-            .unwrap()
-            .rules
-            .flag(key)
-            .unwrap()
-            .enabled()
+        snapshot.environment("default").unwrap().rules.flag(key).unwrap().enabled()
     }
 
     async fn history(&self, verb: &str) -> Vec<Change> {
         let id = DocumentId::new(Kind::Flag, "default", "checkout");
         let changes = self.memory.history(&id, None, 1000).await.unwrap();
-        changes
-            .into_iter()
-            .filter(|change| change.verb == verb)
-            .collect()
+        changes.into_iter().filter(|change| change.verb == verb).collect()
     }
 
     async fn guard(&self, key: &str, rule: Value, flags: &[&str]) {
         let body = json!({"rule": rule, "flags": flags});
         let caller = developer();
-        self.guards
-            .put(asks(&caller), key, &body, Precondition::None)
-            .await
-            .unwrap();
+        self.guards.put(asks(&caller), key, &body, Precondition::None).await.unwrap();
     }
 }
 
@@ -210,11 +166,7 @@ fn developer() -> Caller {
 }
 
 fn asks(caller: &Caller) -> Asked<'_> {
-    Asked {
-        caller,
-        environment: "default",
-        reason: "because",
-    }
+    Asked { caller, environment: "default", reason: "because" }
 }
 
 #[tokio::test]
@@ -237,26 +189,14 @@ async fn a_trip_is_one_event_and_one_row_with_the_evidence() {
     product.errors(5).await;
     assert_eq!(product.look().await.trips, []);
     let rows = product.history("disabled").await;
-    let [row] = rows.as_slice() else {
-        panic!("{rows:?}")
-    };
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((&*row.actor.kind, &*row.actor.id), ("guard", "errors"));
-    assert!(
-        row.reason.contains("11 `error` events within 300 seconds"),
-        "{}",
-        row.reason
-    );
-    assert_eq!(
-        (&row.detail["count"], &row.detail["threshold"]),
-        (&json!(11), &json!(10))
-    );
+    assert!(row.reason.contains("11 `error` events within 300 seconds"), "{}", row.reason);
+    assert_eq!((&row.detail["count"], &row.detail["threshold"]), (&json!(11), &json!(10)));
     assert_eq!(row.detail["rule"]["type"], "absolute_count");
     assert_eq!(row.detail["window"]["seconds"], 300);
     let event = CloudEvent::of(row);
-    assert_eq!(
-        (event.event_type.as_str(), event.subject.as_str()),
-        ("flagbase.flag.disabled", "checkout")
-    );
+    assert_eq!((event.event_type.as_str(), event.subject.as_str()), ("flagbase.flag.disabled", "checkout"));
     assert_eq!(event.data["detail"]["count"], 11);
 }
 
@@ -275,14 +215,10 @@ async fn eleven_errors_over_more_than_five_minutes_are_fine() {
 async fn a_unit_counts_once_however_often_it_retries() {
     let product = product().await;
     for _ in 0..50 {
-        product
-            .record("checkout", "error", Some("one client"))
-            .await;
+        product.record("checkout", "error", Some("one client")).await;
     }
     for n in 0..9 {
-        product
-            .record("checkout", "error", Some(&format!("client {n}")))
-            .await;
+        product.record("checkout", "error", Some(&format!("client {n}"))).await;
     }
     assert_eq!(product.look().await.trips, []);
     product.errors(1).await;
@@ -317,11 +253,7 @@ async fn many_edits_since_it_was_turned_on_do_not_hide_that_moment() {
     product.enable().await;
     for n in 0..60 {
         let patch = json!({"name": format!("name {n}")});
-        product
-            .flags
-            .patch(asks(&developer()), "checkout", &patch, Precondition::None)
-            .await
-            .unwrap();
+        product.flags.patch(asks(&developer()), "checkout", &patch, Precondition::None).await.unwrap();
     }
     assert_eq!(product.look().await.trips, []);
 }
@@ -335,17 +267,15 @@ async fn only_the_failing_flag_of_the_right_type_and_environment_is_taken() {
         product.record("search", "conversion", None).await;
     }
     product.look().await;
-    assert_eq!(
-        (product.is_on("checkout"), product.is_on("search")),
-        (false, true)
-    );
+    assert_eq!((product.is_on("checkout"), product.is_on("search")), (false, true));
 }
 
 #[tokio::test]
 async fn a_guard_has_its_own_numbers_and_flags() {
     let product = product().await;
     product.create("search").await;
-    let rule = json!({"type": "absolute_count", "more_than": 2, "window_seconds": 60, "event_type": "timeout"});
+    let rule =
+        json!({"type": "absolute_count", "more_than": 2, "window_seconds": 60, "event_type": "timeout"});
     product.guard("timeouts", rule, &["search"]).await;
     for flag in ["checkout", "search"] {
         for _ in 0..3 {
@@ -353,25 +283,15 @@ async fn a_guard_has_its_own_numbers_and_flags() {
         }
     }
     let look = product.look().await;
-    assert_eq!(
-        (look.judged, look.trips.len(), look.trips[0].guard.as_str()),
-        (2, 1, "timeouts")
-    );
-    assert_eq!(
-        (product.is_on("checkout"), product.is_on("search")),
-        (true, false)
-    );
+    assert_eq!((look.judged, look.trips.len(), look.trips[0].guard.as_str()), (2, 1, "timeouts"));
+    assert_eq!((product.is_on("checkout"), product.is_on("search")), (true, false));
 }
 
 #[tokio::test]
 async fn a_guard_that_is_switched_off_does_nothing() {
     let product = product().await;
     let body = json!({"enabled": false, "rule": {"type": "absolute_count"}});
-    product
-        .guards
-        .put(asks(&developer()), "errors", &body, Precondition::None)
-        .await
-        .unwrap();
+    product.guards.put(asks(&developer()), "errors", &body, Precondition::None).await.unwrap();
     product.errors(30).await;
     assert_eq!(product.look().await, Look::default());
     assert!(product.is_on("checkout"));
@@ -383,10 +303,7 @@ async fn without_an_answer_nothing_is_judged_and_the_next_look_goes_on() {
     product.errors(11).await;
     product.ledger.fails.store(true, Ordering::SeqCst);
     let look = product.look().await;
-    assert_eq!(
-        (look.judged, look.inconclusive, look.trips.len()),
-        (0, 1, 0)
-    );
+    assert_eq!((look.judged, look.inconclusive, look.trips.len()), (0, 1, 0));
     product.ledger.fails.store(false, Ordering::SeqCst);
     assert_eq!(product.look().await.trips.len(), 1);
 }
@@ -405,11 +322,7 @@ async fn a_watcher_that_waits_for_the_store_keeps_nobody_from_writing() {
             product.ledger.asked.notified().await;
             product.create("search").await;
             product.errors(3).await;
-            product
-                .flags
-                .set_enabled(asks(&developer()), "search", false)
-                .await
-                .unwrap();
+            product.flags.set_enabled(asks(&developer()), "search", false).await.unwrap();
             assert!(!look.is_finished());
             look.abort();
         })
@@ -441,10 +354,8 @@ async fn the_guard_and_a_person_reaching_for_the_button_together_turn_it_off_onc
     let product = product().await;
     product.errors(11).await;
     let caller = developer();
-    let (_, person) = tokio::join!(
-        product.look(),
-        product.flags.set_enabled(asks(&caller), "checkout", false)
-    );
+    let (_, person) =
+        tokio::join!(product.look(), product.flags.set_enabled(asks(&caller), "checkout", false));
     person.unwrap();
     assert_eq!(product.history("disabled").await.len(), 1);
 }
@@ -456,9 +367,7 @@ async fn an_edit_at_the_same_moment_does_not_save_the_flag() {
     let (patch, caller) = (json!({"name": "New"}), developer());
     let (look, edit) = tokio::join!(
         product.look(),
-        product
-            .flags
-            .patch(asks(&caller), "checkout", &patch, Precondition::None)
+        product.flags.patch(asks(&caller), "checkout", &patch, Precondition::None)
     );
     edit.unwrap();
     assert_eq!(look.trips.len(), 1);
@@ -470,16 +379,10 @@ async fn events_a_long_way_off_do_not_count() {
     let product = product().await;
     let now = flagbase_core::clock::Clock::now(&product.clock);
     let old = now - SignedDuration::from_secs(301);
-    let event = |at: Timestamp| json!({"flag_key": "checkout", "variant": "true", "event_type": "error", "time": at});
-    let events: Vec<_> = (0..20)
-        .map(|_| event(old))
-        .chain((0..10).map(|_| event(now)))
-        .collect();
-    product
-        .metrics
-        .record(&developer(), "default", &json!(events))
-        .await
-        .unwrap();
+    let event =
+        |at: Timestamp| json!({"flag_key": "checkout", "variant": "true", "event_type": "error", "time": at});
+    let events: Vec<_> = (0..20).map(|_| event(old)).chain((0..10).map(|_| event(now))).collect();
+    product.metrics.record(&developer(), "default", &json!(events)).await.unwrap();
     assert_eq!(product.look().await.trips, []);
 }
 
@@ -489,54 +392,17 @@ async fn guards_are_for_those_who_may_and_say_what_is_wrong() {
     let mut user = developer();
     user.role = "user".into();
     let body = json!({"rule": {"type": "absolute_count", "window_seconds": 60}});
-    let refused = product
-        .guards
-        .put(asks(&user), "mine", &body, Precondition::None)
-        .await
-        .unwrap_err();
+    let refused = product.guards.put(asks(&user), "mine", &body, Precondition::None).await.unwrap_err();
     assert_eq!(refused.class, Class::Forbidden);
     let caller = developer();
-    let (made, new) = product
-        .guards
-        .put(asks(&caller), "mine", &body, Precondition::Absent)
-        .await
-        .unwrap();
+    let (made, new) = product.guards.put(asks(&caller), "mine", &body, Precondition::Absent).await.unwrap();
     assert!(new);
-    let listed = product
-        .guards
-        .list(
-            &user,
-            "default",
-            Page {
-                limit: 10,
-                ..Page::default()
-            },
-        )
-        .await
-        .unwrap();
-    let keys: Vec<_> = listed
-        .iter()
-        .map(|document| document.id.key.as_ref())
-        .collect();
+    let listed = product.guards.list(&user, "default", Page { limit: 10, ..Page::default() }).await.unwrap();
+    let keys: Vec<_> = listed.iter().map(|document| document.id.key.as_ref()).collect();
     assert_eq!(keys, ["errors", "mine"]);
-    let stale = product
-        .guards
-        .delete(
-            asks(&caller),
-            "mine",
-            Precondition::Match(made.revision + 1),
-        )
-        .await;
+    let stale = product.guards.delete(asks(&caller), "mine", Precondition::Match(made.revision + 1)).await;
     assert_eq!(stale.unwrap_err().class, Class::Stale);
-    product
-        .guards
-        .delete(asks(&caller), "mine", Precondition::Match(made.revision))
-        .await
-        .unwrap();
-    let gone = product
-        .guards
-        .get(&caller, "default", "mine")
-        .await
-        .unwrap_err();
+    product.guards.delete(asks(&caller), "mine", Precondition::Match(made.revision)).await.unwrap();
+    let gone = product.guards.get(&caller, "default", "mine").await.unwrap_err();
     assert_eq!(gone.code, "guard_not_found");
 }

@@ -34,9 +34,7 @@ fn main() -> std::io::Result<()> {
 fn large() -> Vec<(&'static str, f64, f64)> {
     const FLAGS: usize = 100_000;
     let body = |number: usize| json!({ "key": format!("team-{}/feature-{number}", number % 100), "enabled": true, "rules": rules(3) });
-    let flags: Vec<Flag> = (0..FLAGS)
-        .filter_map(|number| Flag::from_json(&body(number)).ok())
-        .collect();
+    let flags: Vec<Flag> = (0..FLAGS).filter_map(|number| Flag::from_json(&body(number)).ok()).collect();
     let start = Instant::now();
     let attributes = Arc::new(Attributes::new(["plan", "country"]));
     let revised = flags.iter().map(|flag| (flag.clone(), 1));
@@ -47,9 +45,7 @@ fn large() -> Vec<(&'static str, f64, f64)> {
     let (find, find_median) = batches(101, 1000, || {
         step = (step + 61_843) % FLAGS;
         let key = flags.get(step).map_or("", |flag| &flag.key);
-        let found = ruleset
-            .flag(key)
-            .map(|flag| ruleset.evaluate(flag, &context).reason);
+        let found = ruleset.flag(key).map(|flag| ruleset.evaluate(flag, &context).reason);
         black_box(found);
     });
     let (edit, edit_median) = batches(101, 20, || {
@@ -59,11 +55,7 @@ fn large() -> Vec<(&'static str, f64, f64)> {
     });
     vec![
         ("load 100000 flags", load, load),
-        (
-            "find one of 100000 flags and evaluate 3 rules",
-            find,
-            find_median,
-        ),
+        ("find one of 100000 flags and evaluate 3 rules", find, find_median),
         ("change one of 100000 flags", edit, edit_median),
     ]
 }
@@ -71,10 +63,7 @@ fn large() -> Vec<(&'static str, f64, f64)> {
 fn rules(count: usize) -> Json {
     let attributes = ["role", "email", "tenant_id", "plan", "country"];
     let rule = |index: usize| {
-        let attribute = attributes
-            .get(index % attributes.len())
-            .copied()
-            .unwrap_or("role");
+        let attribute = attributes.get(index % attributes.len()).copied().unwrap_or("role");
         json!({ "attribute": attribute, "operator": "equals", "value": format!("nobody-{index}"), "variant": true })
     };
     (0..count).map(rule).collect()
@@ -101,42 +90,25 @@ fn shapes() -> Vec<(&'static str, Json)> {
         ("10 non-matching rules", flag("rules", rules(10))),
         ("rollout", flag("rollout", json!({ "percentage": 50 }))),
         ("5 rules and rollout", five_and_rollout),
-        (
-            "segment",
-            flag(
-                "rules",
-                json!([{ "operator": "in_segment", "value": "beta", "variant": true }]),
-            ),
-        ),
+        ("segment", flag("rules", json!([{ "operator": "in_segment", "value": "beta", "variant": true }]))),
         ("in 1000 values", flag("rules", role("in", json!(listed)))),
         ("contains", flag("rules", role("contains", json!("admin")))),
-        (
-            "pattern",
-            flag("rules", role("matches", json!("^(admin|owner)$"))),
-        ),
+        ("pattern", flag("rules", role("matches", json!("^(admin|owner)$")))),
     ]
 }
 
 fn ruleset(body: &Json) -> Option<Ruleset> {
-    let condition =
-        json!({ "attribute": "email", "operator": "ends_with", "value": "@example.org" });
+    let condition = json!({ "attribute": "email", "operator": "ends_with", "value": "@example.org" });
     let segment = json!({ "key": "beta", "included": ["carol"], "conditions": [[condition]] });
     let segment = Segment::from_json(&segment).ok()?;
     let ruleset = Ruleset::new(Arc::new(Attributes::new(["plan", "country"])));
-    ruleset
-        .put_segment(&segment)
-        .ok()?
-        .put_flag(&Flag::from_json(body).ok()?, 1)
-        .ok()
+    ruleset.put_segment(&segment).ok()?.put_flag(&Flag::from_json(body).ok()?, 1).ok()
 }
 
 /// Nanoseconds of the fastest and of the median batch.
 fn measure(ruleset: &Ruleset) -> (f64, f64) {
     let mut context = Context::new();
-    context.set(
-        Slot::USER_ID,
-        Value::Str("9f2c1e6a-40d7-4a53-8a57-0c6f4c1a1f0e"),
-    );
+    context.set(Slot::USER_ID, Value::Str("9f2c1e6a-40d7-4a53-8a57-0c6f4c1a1f0e"));
     context.set(Slot::EMAIL, Value::Str("alice@example.com"));
     context.set(Slot::ROLE, Value::Str("developer"));
     context.set(Slot::TENANT_ID, Value::Str("default"));
@@ -164,10 +136,6 @@ fn batches(count: usize, size: u32, mut work: impl FnMut()) -> (f64, f64) {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    let at = |index: usize| {
-        times
-            .get(index)
-            .map_or(f64::NAN, |time| (time * 100.0).round() / 100.0)
-    };
+    let at = |index: usize| times.get(index).map_or(f64::NAN, |time| (time * 100.0).round() / 100.0);
     (at(0), at(count / 2))
 }

@@ -34,17 +34,8 @@ impl Slot {
 }
 
 /// Names every environment knows, in slot order.
-const WELL_KNOWN: [&str; 9] = [
-    "user_id",
-    "email",
-    "role",
-    "groups",
-    "tenant_id",
-    "session_id",
-    "anonymous",
-    "environment",
-    "ip",
-];
+const WELL_KNOWN: [&str; 9] =
+    ["user_id", "email", "role", "groups", "tenant_id", "session_id", "anonymous", "environment", "ip"];
 
 /// Other names of `user_id`.
 const ALIASES: [&str; 5] = ["userId", "key", "sub", "targeting_key", "targetingKey"];
@@ -82,9 +73,7 @@ impl Attributes {
 
     /// All names, in slot order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        WELL_KNOWN
-            .into_iter()
-            .chain(self.custom.iter().map(AsRef::as_ref))
+        WELL_KNOWN.into_iter().chain(self.custom.iter().map(AsRef::as_ref))
     }
 
     /// The name kept in this slot.
@@ -106,14 +95,7 @@ mod tests {
     #[test]
     fn a_user_is_found_under_all_its_names() {
         let attributes = Attributes::default();
-        for name in [
-            "user_id",
-            "userId",
-            "key",
-            "sub",
-            "targeting_key",
-            "targetingKey",
-        ] {
+        for name in ["user_id", "userId", "key", "sub", "targeting_key", "targetingKey"] {
             assert_eq!(attributes.slot(name), Some(Slot::USER_ID), "{name}");
         }
     }
@@ -137,12 +119,7 @@ mod tests {
         let attributes = Attributes::new(["plan", "role", "userId", "", "plan", "country"]);
         let own: Vec<&str> = attributes.names().skip(9).collect();
         assert_eq!(own, ["plan", "country"]);
-        assert_eq!(
-            attributes
-                .slot("country")
-                .and_then(|slot| attributes.name(slot)),
-            Some("country")
-        );
+        assert_eq!(attributes.slot("country").and_then(|slot| attributes.name(slot)), Some("country"));
         assert_eq!(attributes.slot("colour"), None);
     }
 

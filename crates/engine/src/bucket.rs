@@ -69,11 +69,7 @@ pub(crate) struct Murmur {
 
 impl Murmur {
     pub(crate) fn new(seed: u32) -> Murmur {
-        Murmur {
-            hash: seed,
-            tail: 0,
-            length: 0,
-        }
+        Murmur { hash: seed, tail: 0, length: 0 }
     }
 
     #[inline]
@@ -110,10 +106,7 @@ impl Murmur {
     #[inline]
     fn block(&mut self, block: u32) {
         let mixed = block.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
-        self.hash = (self.hash ^ mixed)
-            .rotate_left(13)
-            .wrapping_mul(5)
-            .wrapping_add(0xe654_6b64);
+        self.hash = (self.hash ^ mixed).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
     }
 
     #[inline]

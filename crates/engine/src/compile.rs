@@ -174,16 +174,11 @@ impl CompiledFlag {
     /// What a session gets for which somebody set this variant; none when the flag has no such variant (any more).
     pub fn override_with(&self, variant_name: &str) -> Option<Evaluation<'_>> {
         let variant = self.variant(variant_name)?;
-        Some(Evaluation {
-            variant,
-            reason: Reason::Override,
-        })
+        Some(Evaluation { variant, reason: Reason::Override })
     }
 
     pub(crate) fn prerequisites(&self) -> &[CompiledPrerequisite] {
-        self.extras
-            .as_ref()
-            .map_or(&[], |extras| &extras.prerequisites)
+        self.extras.as_ref().map_or(&[], |extras| &extras.prerequisites)
     }
 
     pub(crate) fn segments(&self) -> &[Arc<str>] {

@@ -45,11 +45,7 @@ pub enum Scalar {
 impl Condition {
     /// Keys of the segments it asks about; none for other operators.
     pub fn segments(&self) -> Vec<String> {
-        if self.operator.is_segment() {
-            self.values.list()
-        } else {
-            Vec::new()
-        }
+        if self.operator.is_segment() { self.values.list() } else { Vec::new() }
     }
 }
 
@@ -58,12 +54,9 @@ impl Values {
     pub(crate) fn list(&self) -> Vec<String> {
         match self {
             Values::Absent => Vec::new(),
-            Values::One(Scalar::Text(text)) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            Values::One(Scalar::Text(text)) => {
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+            }
             Values::One(one) => vec![one.to_text()],
             Values::Many(many) => many.iter().map(Scalar::to_text).collect(),
         }

@@ -82,10 +82,7 @@ mod tests {
         assert_eq!(context.get(Slot::ROLE), Some(Value::Str("developer")));
         assert_eq!(context.get(far), Some(Value::Number(1.5)));
         assert_eq!(context.get(Slot::NONE), None);
-        let set = attributes
-            .names()
-            .filter_map(|name| context.get(attributes.slot(name)?))
-            .count();
+        let set = attributes.names().filter_map(|name| context.get(attributes.slot(name)?)).count();
         assert_eq!(set, 2);
     }
 }

@@ -68,44 +68,26 @@ impl Ruleset {
     #[inline]
     pub fn evaluate<'r>(&'r self, flag: &'r CompiledFlag, context: &Context<'_>) -> Evaluation<'r> {
         let decision = self.decide(flag, context, 0);
-        Evaluation {
-            variant: flag.variants.at(decision.variant),
-            reason: decision.reason,
-        }
+        Evaluation { variant: flag.variants.at(decision.variant), reason: decision.reason }
     }
 
     fn decide(&self, flag: &CompiledFlag, context: &Context<'_>, depth: u32) -> Decision {
         if !flag.enabled {
-            return Decision {
-                variant: flag.off,
-                reason: Reason::Disabled,
-            };
+            return Decision { variant: flag.off, reason: Reason::Disabled };
         }
         if let Some(extras) = &flag.extras
             && let Some(decision) = self.decide_first(flag, extras, context, depth)
         {
             return decision;
         }
-        let matching = flag
-            .rules
-            .iter()
-            .find(|rule| self.rule_matches(rule, context));
+        let matching = flag.rules.iter().find(|rule| self.rule_matches(rule, context));
         if let Some(rule) = matching {
             return rule.serve.decide(flag, context);
         }
-        let rollout = flag
-            .extras
-            .as_ref()
-            .and_then(|extras| extras.rollout.as_ref());
+        let rollout = flag.extras.as_ref().and_then(|extras| extras.rollout.as_ref());
         match rollout.and_then(|rollout| rollout.choose(flag.salt, context)) {
-            Some(variant) => Decision {
-                variant,
-                reason: Reason::Split,
-            },
-            None => Decision {
-                variant: flag.default,
-                reason: flag.otherwise,
-            },
+            Some(variant) => Decision { variant, reason: Reason::Split },
+            None => Decision { variant: flag.default, reason: flag.otherwise },
         }
     }
 
@@ -119,10 +101,7 @@ impl Ruleset {
         depth: u32,
     ) -> Option<Decision> {
         if depth > DEEPEST {
-            return Some(Decision {
-                variant: flag.off,
-                reason: Reason::Error,
-            });
+            return Some(Decision { variant: flag.off, reason: Reason::Error });
         }
         for required in &extras.prerequisites {
             let met = self.flag(&required.flag).is_some_and(|other| {
@@ -130,21 +109,14 @@ impl Ruleset {
                 other.variants.at(decision.variant).name == required.variant
             });
             if !met {
-                return Some(Decision {
-                    variant: flag.off,
-                    reason: Reason::PrerequisiteFailed,
-                });
+                return Some(Decision { variant: flag.off, reason: Reason::PrerequisiteFailed });
             }
         }
-        let target = extras.targets.iter().find(|target| {
-            context
-                .get(target.slot)
-                .is_some_and(|value| target.values.matches(value))
-        })?;
-        Some(Decision {
-            variant: target.variant,
-            reason: Reason::TargetingMatch,
-        })
+        let target = extras
+            .targets
+            .iter()
+            .find(|target| context.get(target.slot).is_some_and(|value| target.values.matches(value)))?;
+        Some(Decision { variant: target.variant, reason: Reason::TargetingMatch })
     }
 
     #[inline]
@@ -152,9 +124,9 @@ impl Ruleset {
         let segments = self.segments();
         match &rule.conditions {
             Conditions::One(condition) => condition.holds(context, segments),
-            Conditions::All(conditions) => conditions
-                .iter()
-                .all(|condition| condition.holds(context, segments)),
+            Conditions::All(conditions) => {
+                conditions.iter().all(|condition| condition.holds(context, segments))
+            }
         }
     }
 }
@@ -169,19 +141,10 @@ struct Decision {
 impl CompiledServe {
     fn decide(&self, flag: &CompiledFlag, context: &Context<'_>) -> Decision {
         match self {
-            CompiledServe::Variant(variant) => Decision {
-                variant: *variant,
-                reason: Reason::TargetingMatch,
-            },
+            CompiledServe::Variant(variant) => Decision { variant: *variant, reason: Reason::TargetingMatch },
             CompiledServe::Rollout(rollout) => match rollout.choose(flag.salt, context) {
-                Some(variant) => Decision {
-                    variant,
-                    reason: Reason::Split,
-                },
-                None => Decision {
-                    variant: flag.default,
-                    reason: Reason::Default,
-                },
+                Some(variant) => Decision { variant, reason: Reason::Split },
+                None => Decision { variant: flag.default, reason: Reason::Default },
             },
         }
     }
@@ -191,10 +154,7 @@ impl CompiledRollout {
     /// The variant the caller's unit falls in; none when the caller has no unit.
     fn choose(&self, salt: Salted, context: &Context<'_>) -> Option<u16> {
         let bucket = self.bucket(salt, context)?;
-        self.shares
-            .iter()
-            .find(|share| bucket < share.end)
-            .map(|share| share.variant)
+        self.shares.iter().find(|share| bucket < share.end).map(|share| share.variant)
     }
 
     /// The bucket of the caller's unit. A list is no unit.

@@ -165,11 +165,7 @@ impl Ruleset {
         explanation
     }
 
-    fn explain_prerequisites(
-        &self,
-        flag: &CompiledFlag,
-        context: &Context<'_>,
-    ) -> Vec<PrerequisiteTrace> {
+    fn explain_prerequisites(&self, flag: &CompiledFlag, context: &Context<'_>) -> Vec<PrerequisiteTrace> {
         let required = flag.prerequisites().iter();
         required
             .map(|required| {
@@ -203,14 +199,8 @@ impl Ruleset {
     }
 
     fn explain_targets(&self, flag: &CompiledFlag, context: &Context<'_>) -> Vec<TargetTrace> {
-        let targets = flag
-            .extras
-            .as_ref()
-            .map_or(&[][..], |extras| &extras.targets);
-        targets
-            .iter()
-            .map(|target| self.explain_target(flag, target, context))
-            .collect()
+        let targets = flag.extras.as_ref().map_or(&[][..], |extras| &extras.targets);
+        targets.iter().map(|target| self.explain_target(flag, target, context)).collect()
     }
 
     fn explain_target(
@@ -250,20 +240,13 @@ impl Ruleset {
         let mut from = 0;
         let mut ranges = Vec::with_capacity(rollout.shares.len());
         for share in &rollout.shares {
-            ranges.push(RangeTrace {
-                variant: name(share.variant),
-                from,
-                to: share.end,
-            });
+            ranges.push(RangeTrace { variant: name(share.variant), from, to: share.end });
             from = share.end;
         }
         let bucket_by = self.attributes().name(rollout.slot).unwrap_or_default();
         let bucket = rollout.bucket(flag.salt, context);
-        let range = bucket.and_then(|bucket| {
-            ranges
-                .iter()
-                .find(|range| (range.from..range.to).contains(&bucket))
-        });
+        let range =
+            bucket.and_then(|bucket| ranges.iter().find(|range| (range.from..range.to).contains(&bucket)));
         let why = match (bucket, range) {
             (Some(bucket), Some(range)) => format!(
                 "{} falls in bucket {bucket} of 10000; {} to {} are {}",
@@ -279,9 +262,7 @@ impl Ruleset {
         };
         RolloutTrace {
             bucket_by: bucket_by.to_owned(),
-            unit: bucket
-                .and_then(|_| context.get(rollout.slot))
-                .map(words::plain),
+            unit: bucket.and_then(|_| context.get(rollout.slot)).map(words::plain),
             bucket,
             variant: range.map(|range| range.variant.clone()),
             ranges,
@@ -313,11 +294,9 @@ fn summary(explanation: &Explanation, evaluation: Evaluation<'_>) -> String {
             let failed = explanation.prerequisites.iter().find(|one| !one.matched);
             failed.map(|one| one.why.clone()).unwrap_or_default()
         }
-        (Reason::Split, None) => explanation
-            .rollout
-            .as_ref()
-            .map(|rollout| rollout.why.clone())
-            .unwrap_or_default(),
+        (Reason::Split, None) => {
+            explanation.rollout.as_ref().map(|rollout| rollout.why.clone()).unwrap_or_default()
+        }
         (_, Some(rule)) => format!("rule {} matched: {}", rule.position + 1, rule.why),
         (Reason::TargetingMatch, None) => {
             let target = explanation.targets.iter().find(|one| one.matched);

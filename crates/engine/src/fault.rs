@@ -19,10 +19,7 @@ pub struct Fault {
 impl Fault {
     /// A fault at `pointer`.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Fault {
-        Fault {
-            pointer: pointer.into(),
-            message: message.into(),
-        }
+        Fault { pointer: pointer.into(), message: message.into() }
     }
 }
 
@@ -53,11 +50,7 @@ impl Faults {
 
     /// `value`, provided nothing was found.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.found.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.found)
-        }
+        if self.found.is_empty() { Ok(value) } else { Err(self.found) }
     }
 
     /// How many were found so far.
@@ -86,25 +79,16 @@ enum Step<'a> {
 
 impl<'a> At<'a> {
     /// The body as a whole.
-    pub(crate) const ROOT: At<'static> = At {
-        parent: None,
-        step: Step::Item(0),
-    };
+    pub(crate) const ROOT: At<'static> = At { parent: None, step: Step::Item(0) };
 
     /// A member of the object here.
     pub(crate) fn member(&'a self, name: &'a str) -> At<'a> {
-        At {
-            parent: Some(self),
-            step: Step::Member(name),
-        }
+        At { parent: Some(self), step: Step::Member(name) }
     }
 
     /// An element of the array here.
     pub(crate) fn item(&'a self, index: usize) -> At<'a> {
-        At {
-            parent: Some(self),
-            step: Step::Item(index),
-        }
+        At { parent: Some(self), step: Step::Item(index) }
     }
 }
 
@@ -127,22 +111,14 @@ pub(crate) fn hint<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) ->
     let short: String = given.chars().take(64).collect();
     let close = known
         .iter()
-        .map(|name| {
-            (
-                strsim::normalized_damerau_levenshtein(&short.to_lowercase(), name),
-                name,
-            )
-        })
+        .map(|name| (strsim::normalized_damerau_levenshtein(&short.to_lowercase(), name), name))
         .filter(|(likeness, _)| *likeness >= 0.5)
         .max_by(|left, right| left.0.total_cmp(&right.0));
     match close {
         Some((_, name)) => format!("; did you mean `{name}`?"),
         None if known.is_empty() => String::new(),
         None if known.len() <= 30 => format!("; known are {}", listing(known)),
-        None => format!(
-            "; known are {} and more",
-            listing(known.into_iter().take(30))
-        ),
+        None => format!("; known are {} and more", listing(known.into_iter().take(30))),
     }
 }
 
@@ -162,13 +138,7 @@ pub(crate) fn quote(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(LONGEST)
-        .flat_map(|c| {
-            if c == '`' {
-                '\''.escape_debug()
-            } else {
-                c.escape_debug()
-            }
-        })
+        .flat_map(|c| if c == '`' { '\''.escape_debug() } else { c.escape_debug() })
         .collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
@@ -191,10 +161,7 @@ mod tests {
 
     #[test]
     fn a_near_miss_is_answered_with_the_name_that_was_meant() {
-        assert_eq!(
-            hint("prioriti", ["priority", "variant"]),
-            "; did you mean `priority`?"
-        );
+        assert_eq!(hint("prioriti", ["priority", "variant"]), "; did you mean `priority`?");
         assert_eq!(hint("zzz", ["a", "b", "c"]), "; known are `a`, `b` and `c`");
         assert_eq!(hint("zzz", []), "");
     }

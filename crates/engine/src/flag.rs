@@ -142,18 +142,12 @@ impl ValueKind {
 
     /// The kind of this name.
     pub fn from_name(name: &str) -> Option<ValueKind> {
-        ValueKind::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
+        ValueKind::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Every kind.
-    pub const ALL: [ValueKind; 4] = [
-        ValueKind::Boolean,
-        ValueKind::String,
-        ValueKind::Number,
-        ValueKind::Json,
-    ];
+    pub const ALL: [ValueKind; 4] =
+        [ValueKind::Boolean, ValueKind::String, ValueKind::Number, ValueKind::Json];
 
     /// Whether a variant of a flag of this kind can have this value.
     pub(crate) fn admits(self, value: &Value) -> bool {
@@ -178,10 +172,7 @@ impl Flag {
     /// The value served when nothing else decides.
     pub fn default_value(&self) -> Option<&Value> {
         let named = |variant: &&Variant| variant.name == self.default_variant;
-        self.variants
-            .iter()
-            .find(named)
-            .map(|variant| &variant.value)
+        self.variants.iter().find(named).map(|variant| &variant.value)
     }
 
     /// The canonical form: [`Flag::from_json`] of it gives the same flag.
@@ -205,19 +196,12 @@ impl<'de> Deserialize<'de> for Flag {
 
 /// Faults for those who can take only one message.
 pub(crate) fn in_one_line(faults: &[Fault]) -> String {
-    faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// What a boolean flag has whose definition names no variants.
 pub(crate) fn implied_variants() -> [Variant; 2] {
-    [true, false].map(|value| Variant {
-        name: value.to_string(),
-        value: Value::Bool(value),
-    })
+    [true, false].map(|value| Variant { name: value.to_string(), value: Value::Bool(value) })
 }
 
 #[cfg(test)]

@@ -52,11 +52,7 @@ pub struct Evidence {
 
 impl Default for AbsoluteCount {
     fn default() -> AbsoluteCount {
-        AbsoluteCount {
-            more_than: 10,
-            window_seconds: 300,
-            event_type: "error".into(),
-        }
+        AbsoluteCount { more_than: 10, window_seconds: 300, event_type: "error".into() }
     }
 }
 
@@ -70,25 +66,13 @@ impl AbsoluteCount {
     /// Judges the number of events of [`AbsoluteCount::event_type`] in the last [`AbsoluteCount::window_seconds`].
     pub fn judge(&self, count: u64) -> Verdict {
         let tripped = count > self.more_than;
-        let relation = if tripped {
-            "more than"
-        } else {
-            "not more than"
-        };
+        let relation = if tripped { "more than" } else { "not more than" };
         let summary = format!(
             "{count} `{}` events within {} seconds, {relation} {}",
             self.event_type, self.window_seconds, self.more_than
         );
-        let evidence = Evidence {
-            rule: Rule::AbsoluteCount(self.clone()),
-            count,
-            summary,
-        };
-        if tripped {
-            Verdict::Trip(evidence)
-        } else {
-            Verdict::Keep(evidence)
-        }
+        let evidence = Evidence { rule: Rule::AbsoluteCount(self.clone()), count, summary };
+        if tripped { Verdict::Trip(evidence) } else { Verdict::Keep(evidence) }
     }
 }
 
@@ -167,10 +151,7 @@ mod tests {
     #[test]
     fn a_rule_is_read_with_defaults_and_without_what_it_does_not_know() {
         let read = |value| serde_json::from_value::<Rule>(value);
-        assert_eq!(
-            read(json!({ "type": "absolute_count" })).unwrap(),
-            Rule::default()
-        );
+        assert_eq!(read(json!({ "type": "absolute_count" })).unwrap(), Rule::default());
         assert!(read(json!({ "type": "absolute_count", "more_then": 1 })).is_err());
         assert!(read(json!({ "type": "statistical" })).is_err());
     }

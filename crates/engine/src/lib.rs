@@ -36,8 +36,7 @@ pub use condition::{Condition, Scalar, Values};
 pub use context::{Context, Value};
 pub use evaluate::{Evaluation, Reason};
 pub use explain::{
-    ConditionTrace, Explanation, PrerequisiteTrace, RangeTrace, RolloutTrace, RuleTrace,
-    TargetTrace,
+    ConditionTrace, Explanation, PrerequisiteTrace, RangeTrace, RolloutTrace, RuleTrace, TargetTrace,
 };
 pub use fault::Fault;
 pub use flag::{Flag, Prerequisite, Rollout, Rule, Serve, Target, ValueKind, Variant, Weight};

@@ -106,8 +106,9 @@ impl Matcher {
             Matcher::Number(relation, expected) => number_of(actual)
                 .and_then(|actual| actual.partial_cmp(expected))
                 .is_some_and(|order| relation.holds(order)),
-            Matcher::Version(relation, expected) => Version::parse(actual)
-                .is_some_and(|actual| relation.holds(actual.compare(expected))),
+            Matcher::Version(relation, expected) => {
+                Version::parse(actual).is_some_and(|actual| relation.holds(actual.compare(expected)))
+            }
             Matcher::Moment(relation, expected) => {
                 Moment::parse(actual).is_some_and(|actual| relation.holds(actual.cmp(&expected.0)))
             }
@@ -119,9 +120,9 @@ impl Matcher {
 
     fn matches_number(&self, actual: f64) -> bool {
         match self {
-            Matcher::Number(relation, expected) => actual
-                .partial_cmp(expected)
-                .is_some_and(|order| relation.holds(order)),
+            Matcher::Number(relation, expected) => {
+                actual.partial_cmp(expected).is_some_and(|order| relation.holds(order))
+            }
             Matcher::EqualsAscii(expected) => number_of(expected) == Some(actual),
             other => other.matches_text(NumberText::new(actual).as_str()),
         }
@@ -153,10 +154,7 @@ impl Matcher {
 
 /// The finite number that a text is.
 fn number_of(text: &str) -> Option<f64> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite())
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 #[cfg(test)]

@@ -17,9 +17,7 @@ impl Moment {
         }
         let micros = input.time()?;
         let offset_minutes = input.offset()?;
-        input.0.is_empty().then_some(Moment(
-            days * 86_400_000_000 + micros - offset_minutes * 60_000_000,
-        ))
+        input.0.is_empty().then_some(Moment(days * 86_400_000_000 + micros - offset_minutes * 60_000_000))
     }
 }
 
@@ -57,9 +55,7 @@ impl Input<'_> {
             1..=12 => 31,
             _ => return None,
         };
-        (1..=last)
-            .contains(&day)
-            .then(|| days_since_epoch(year, month, day))
+        (1..=last).contains(&day).then(|| days_since_epoch(year, month, day))
     }
 
     /// Microseconds since midnight.
@@ -112,11 +108,7 @@ fn is_leap(year: i64) -> bool {
 
 /// Counts from March, so that the leap day is the last of its year.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     365 * year + leap_days + day_of_year - 719_468

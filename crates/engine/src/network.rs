@@ -18,9 +18,7 @@ impl Networks {
     pub(crate) fn new(texts: &[String]) -> Result<Networks, &str> {
         let mut ranges = Vec::with_capacity(texts.len());
         for text in texts {
-            let network = text
-                .parse()
-                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
             let network = network.map_err(|_| text.as_str())?;
             ranges.push((number_of(network.network()), number_of(network.broadcast())));
         }
@@ -33,19 +31,14 @@ impl Networks {
             touches
         });
         let source = texts.iter().map(|text| text.as_str().into()).collect();
-        Ok(Networks {
-            ranges: ranges.into(),
-            source,
-        })
+        Ok(Networks { ranges: ranges.into(), source })
     }
 
     /// None when `text` is not an address.
     pub(crate) fn contain(&self, text: &str) -> Option<bool> {
         let address = number_of(text.trim().parse().ok()?);
         let after = self.ranges.partition_point(|(first, _)| *first <= address);
-        let range = after
-            .checked_sub(1)
-            .and_then(|index| self.ranges.get(index));
+        let range = after.checked_sub(1).and_then(|index| self.ranges.get(index));
         Some(range.is_some_and(|(_, last)| address <= *last))
     }
 }

@@ -87,18 +87,12 @@ impl Operator {
 
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
-        Operator::ALL
-            .iter()
-            .find(|(operator, _)| *operator == self)
-            .map_or("", |(_, name)| name)
+        Operator::ALL.iter().find(|(operator, _)| *operator == self).map_or("", |(_, name)| name)
     }
 
     /// The operator of this name.
     pub fn from_name(name: &str) -> Option<Operator> {
-        Operator::ALL
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(operator, _)| *operator)
+        Operator::ALL.iter().find(|(_, known)| *known == name).map(|(operator, _)| *operator)
     }
 
     /// Whether it holds when the comparison it is named after does not.
@@ -121,10 +115,7 @@ impl Operator {
     /// Whether several values may be given, as an array or separated by commas.
     pub fn takes_list(self) -> bool {
         self.is_segment()
-            || matches!(
-                self,
-                Operator::In | Operator::NotIn | Operator::Cidr | Operator::NotCidr
-            )
+            || matches!(self, Operator::In | Operator::NotIn | Operator::Cidr | Operator::NotCidr)
     }
 }
 

@@ -5,15 +5,8 @@ use serde_json::{Map, Value};
 use crate::fault::{At, Faults, hint, quote};
 
 /// Written by the server into what it answers; a client may send it back unread.
-const SERVER_OWNED: [&str; 7] = [
-    "id",
-    "created_at",
-    "updated_at",
-    "revision",
-    "environment",
-    "flag_key",
-    "status",
-];
+const SERVER_OWNED: [&str; 7] =
+    ["id", "created_at", "updated_at", "revision", "environment", "flag_key", "status"];
 
 /// An object being read.
 #[derive(Clone, Copy)]
@@ -34,10 +27,7 @@ impl<'a> Object<'a> {
         if let Value::Object(members) = value {
             return Some(Object { members, at });
         }
-        faults.add(
-            at,
-            format!("{what} is a JSON object, not {}", kind_of(value)),
-        );
+        faults.add(at, format!("{what} is a JSON object, not {}", kind_of(value)));
         None
     }
 
@@ -56,10 +46,7 @@ impl<'a> Object<'a> {
         for name in self.members.keys() {
             if !known.contains(&name.as_str()) && !SERVER_OWNED.contains(&name.as_str()) {
                 let hint = hint(name, known.iter().copied());
-                faults.add(
-                    &self.at.member(name),
-                    format!("unknown member {}{hint}", quote(name)),
-                );
+                faults.add(&self.at.member(name), format!("unknown member {}{hint}", quote(name)));
             }
         }
     }
@@ -101,21 +88,13 @@ impl<'a> Object<'a> {
     }
 
     /// The elements of an array; of a longer one than `most`, only so many. None when absent.
-    pub(crate) fn items(
-        &self,
-        name: &str,
-        most: usize,
-        faults: &mut Faults,
-    ) -> Option<&'a [Value]> {
+    pub(crate) fn items(&self, name: &str, most: usize, faults: &mut Faults) -> Option<&'a [Value]> {
         let value = self.get(name)?;
         let Value::Array(items) = value else {
             return self.wrong(name, "an array", value, faults);
         };
         if items.len() > most {
-            let message = format!(
-                "at most {most} are possible here, these are {}",
-                items.len()
-            );
+            let message = format!("at most {most} are possible here, these are {}", items.len());
             faults.add(&self.at.member(name), message);
         }
         Some(items.get(..most).unwrap_or(items))
@@ -129,22 +108,15 @@ impl<'a> Object<'a> {
         for (index, item) in items.iter().enumerate() {
             match item {
                 Value::String(text) => texts.push(text.clone()),
-                other => faults.add(
-                    &at.item(index),
-                    format!("this has to be a string, not {}", kind_of(other)),
-                ),
+                other => {
+                    faults.add(&at.item(index), format!("this has to be a string, not {}", kind_of(other)))
+                }
             }
         }
         texts
     }
 
-    fn wrong<T>(
-        &self,
-        name: &str,
-        expected: &str,
-        value: &Value,
-        faults: &mut Faults,
-    ) -> Option<T> {
+    fn wrong<T>(&self, name: &str, expected: &str, value: &Value, faults: &mut Faults) -> Option<T> {
         let message = format!("`{name}` has to be {expected}, not {}", kind_of(value));
         faults.add(&self.at.member(name), message);
         None
@@ -207,9 +179,6 @@ mod tests {
         object.refuse_unknown(&["key", "name"], &mut faults);
         let found = faults.into_vec();
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].message,
-            "unknown member `kye`; did you mean `key`?"
-        );
+        assert_eq!(found[0].message, "unknown member `kye`; did you mean `key`?");
     }
 }

@@ -78,9 +78,8 @@ impl Ruleset {
     /// While other flags have it as prerequisite, one fault naming them.
     pub fn remove_flag(&self, key: &str) -> Result<Ruleset, Vec<Fault>> {
         if let Some(users) = self.dependents.get(key) {
-            let message = format!(
-                "this flag is required by {users}; take it out of their `prerequisites` first"
-            );
+            let message =
+                format!("this flag is required by {users}; take it out of their `prerequisites` first");
             return Err(vec![Fault::new("", message)]);
         }
         let mut next = self.clone();
@@ -111,20 +110,14 @@ impl Ruleset {
     /// While flags or segments ask about it, one fault naming them.
     pub fn remove_segment(&self, key: &str) -> Result<Ruleset, Vec<Fault>> {
         if let Some(users) = self.segment_users.get(key) {
-            let message =
-                format!("this segment is used by {users}; take it out of their conditions first");
+            let message = format!("this segment is used by {users}; take it out of their conditions first");
             return Err(vec![Fault::new("", message)]);
         }
         let mut next = self.clone();
         let position = self.segments.position(key);
         if let Some(segment) = position.and_then(|position| self.segments.at(position)) {
             let user = User::Segment(segment.key.clone());
-            users::replace(
-                &mut next.segment_users,
-                &user,
-                segment.asks.iter(),
-                std::iter::empty(),
-            );
+            users::replace(&mut next.segment_users, &user, segment.asks.iter(), std::iter::empty());
             Arc::make_mut(&mut next.segments).remove(key);
         }
         Ok(next)
@@ -162,19 +155,9 @@ impl Ruleset {
     }
 
     /// Nothing is changed before everything was checked.
-    fn insert_flag(
-        &mut self,
-        flag: &Flag,
-        revision: u64,
-        texts: &mut Interner,
-    ) -> Result<(), Vec<Fault>> {
-        let mut env = Compiler {
-            attributes: &self.attributes,
-            scope: Scope {
-                texts,
-                segments: Some(&self.segments),
-            },
-        };
+    fn insert_flag(&mut self, flag: &Flag, revision: u64, texts: &mut Interner) -> Result<(), Vec<Fault>> {
+        let mut env =
+            Compiler { attributes: &self.attributes, scope: Scope { texts, segments: Some(&self.segments) } };
         let mut faults = Faults::default();
         let compiled = compile_flag(flag, revision, &mut env);
         prerequisites::check(self, flag, &mut faults);
@@ -186,56 +169,28 @@ impl Ruleset {
         let before = self.flags.get(&compiled.key).cloned();
         let before = before.as_deref();
         let required = |flag: &CompiledFlag| -> Vec<Arc<str>> {
-            flag.prerequisites()
-                .iter()
-                .map(|required| required.flag.clone())
-                .collect()
+            flag.prerequisites().iter().map(|required| required.flag.clone()).collect()
         };
         let old = before.map(required).unwrap_or_default();
-        users::replace(
-            &mut self.dependents,
-            &user,
-            old.iter(),
-            required(&compiled).iter(),
-        );
+        users::replace(&mut self.dependents, &user, old.iter(), required(&compiled).iter());
         let old = before.map(CompiledFlag::segments).unwrap_or_default();
-        users::replace(
-            &mut self.segment_users,
-            &user,
-            old.iter(),
-            compiled.segments().iter(),
-        );
+        users::replace(&mut self.segment_users, &user, old.iter(), compiled.segments().iter());
         self.flags.put(compiled);
         Ok(())
     }
 
-    fn insert_segment(
-        &mut self,
-        segment: &Segment,
-        texts: &mut Interner,
-    ) -> Result<(), Vec<Fault>> {
-        let mut env = Compiler {
-            attributes: &self.attributes,
-            scope: Scope {
-                texts,
-                segments: Some(&self.segments),
-            },
-        };
+    fn insert_segment(&mut self, segment: &Segment, texts: &mut Interner) -> Result<(), Vec<Fault>> {
+        let mut env =
+            Compiler { attributes: &self.attributes, scope: Scope { texts, segments: Some(&self.segments) } };
         let compiled = compile_segment(segment, &mut env)?;
         let mut faults = Faults::default();
-        self.segments
-            .check_nesting(&compiled, &At::ROOT.member("conditions"), &mut faults);
+        self.segments.check_nesting(&compiled, &At::ROOT.member("conditions"), &mut faults);
         let compiled = faults.or(compiled)?;
         let user = User::Segment(compiled.key.clone());
         let position = self.segments.position(&compiled.key);
         let before = position.and_then(|position| self.segments.at(position));
         let old = before.map(|before| before.asks.clone()).unwrap_or_default();
-        users::replace(
-            &mut self.segment_users,
-            &user,
-            old.iter(),
-            compiled.asks.iter(),
-        );
+        users::replace(&mut self.segment_users, &user, old.iter(), compiled.asks.iter());
         Arc::make_mut(&mut self.segments).put(compiled);
         Ok(())
     }

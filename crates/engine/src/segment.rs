@@ -61,21 +61,16 @@ pub(crate) fn check(segment: &Segment, faults: &mut Faults) {
     let at = At::ROOT.member("conditions");
     if segment.conditions.len() > MOST_GROUPS {
         let count = segment.conditions.len();
-        faults.add(
-            &at,
-            format!("at most {MOST_GROUPS} groups are possible, these are {count}"),
-        );
+        faults.add(&at, format!("at most {MOST_GROUPS} groups are possible, these are {count}"));
     }
     for (index, group) in segment.conditions.iter().enumerate() {
         if group.is_empty() {
-            let message =
-                "a group without conditions would hold everybody; add one or remove the group";
+            let message = "a group without conditions would hold everybody; add one or remove the group";
             faults.add(&at.item(index), message);
         }
         if group.len() > MOST_GROUPS {
             let count = group.len();
-            let message =
-                format!("at most {MOST_GROUPS} conditions are possible, these are {count}");
+            let message = format!("at most {MOST_GROUPS} conditions are possible, these are {count}");
             faults.add(&at.item(index), message);
         }
     }
@@ -86,10 +81,7 @@ pub(crate) fn check(segment: &Segment, faults: &mut Faults) {
 fn check_listed(users: &[String], at: &At<'_>, faults: &mut Faults) {
     if users.len() > MOST_LISTED {
         let count = users.len();
-        faults.add(
-            at,
-            format!("at most {MOST_LISTED} users can be listed, these are {count}"),
-        );
+        faults.add(at, format!("at most {MOST_LISTED} users can be listed, these are {count}"));
     }
     for (index, user) in users.iter().enumerate() {
         let length = user.chars().count();

@@ -56,11 +56,8 @@ impl CompiledSegment {
                 return Membership::Included;
             }
         }
-        let all_hold = |group: &[CompiledCondition]| {
-            group
-                .iter()
-                .all(|condition| condition.holds(context, segments))
-        };
+        let all_hold =
+            |group: &[CompiledCondition]| group.iter().all(|condition| condition.holds(context, segments));
         let group = self.any_of.iter().position(|group| all_hold(group));
         group.map_or(Membership::None, Membership::Conditions)
     }
@@ -95,12 +92,7 @@ impl Segments {
     }
 
     /// Notes it when `segment` would ask about itself, or anything with it about too much.
-    pub(crate) fn check_nesting(
-        &self,
-        segment: &CompiledSegment,
-        at: &At<'_>,
-        faults: &mut Faults,
-    ) {
+    pub(crate) fn check_nesting(&self, segment: &CompiledSegment, at: &At<'_>, faults: &mut Faults) {
         if segment.asks.is_empty() {
             return;
         }
@@ -132,18 +124,14 @@ impl Segments {
             } else {
                 self.position(key).and_then(|position| self.at(position))
             };
-            other.map_or(Ok(()), |other| {
-                self.follow(other, changed, length + 1, questions)
-            })
+            other.map_or(Ok(()), |other| self.follow(other, changed, length + 1, questions))
         })
     }
 
     /// Adds the segment, or puts it in the place of the one with its key.
     pub(crate) fn put(&mut self, segment: CompiledSegment) {
         let segment = Arc::new(segment);
-        let known = self
-            .position(&segment.key)
-            .and_then(|position| usize::try_from(position).ok());
+        let known = self.position(&segment.key).and_then(|position| usize::try_from(position).ok());
         if let Some(place) = known.and_then(|index| self.list.get_mut(index)) {
             *place = Some(segment);
             return;

@@ -24,18 +24,13 @@ pub(crate) struct Shards<T> {
 impl<T: Keyed> Shards<T> {
     pub(crate) fn new() -> Shards<T> {
         let empty = Arc::new(HashTable::new());
-        Shards {
-            shards: Arc::new(vec![empty; SHARDS]),
-            length: 0,
-        }
+        Shards { shards: Arc::new(vec![empty; SHARDS]), length: 0 }
     }
 
     #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<&T> {
         let hash = hash(key);
-        self.shards
-            .get(shard_of(hash))?
-            .find(hash, |item| item.key() == key)
+        self.shards.get(shard_of(hash))?.find(hash, |item| item.key() == key)
     }
 
     /// Adds the item, or puts it in the place of the one with its key.
@@ -76,9 +71,7 @@ impl<T: Keyed> Shards<T> {
 
     /// The shard of this hash, copied first if a clone shares it.
     fn shard(&mut self, hash: u64) -> Option<&mut HashTable<T>> {
-        Arc::make_mut(&mut self.shards)
-            .get_mut(shard_of(hash))
-            .map(Arc::make_mut)
+        Arc::make_mut(&mut self.shards).get_mut(shard_of(hash)).map(Arc::make_mut)
     }
 }
 

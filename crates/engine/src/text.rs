@@ -15,9 +15,7 @@ fn folded(text: &str) -> impl Iterator<Item = char> + '_ {
     text.chars().flat_map(|c| {
         let kept = matches!(c, '\u{212a}' | '\u{130}');
         let lower = (!kept).then(|| c.to_lowercase()).into_iter().flatten();
-        lower
-            .chain(kept.then_some(c))
-            .map(|c| if c == 'ς' { 'σ' } else { c })
+        lower.chain(kept.then_some(c)).map(|c| if c == 'ς' { 'σ' } else { c })
     })
 }
 
@@ -64,8 +62,7 @@ pub(crate) fn contains(actual: &str, expected: &str) -> bool {
     if expected.is_ascii() {
         let expected = expected.as_bytes();
         return actual.as_bytes().windows(expected.len()).any(|part| {
-            part.first()
-                .is_some_and(|byte| byte.eq_ignore_ascii_case(first))
+            part.first().is_some_and(|byte| byte.eq_ignore_ascii_case(first))
                 && part.eq_ignore_ascii_case(expected)
         });
     }
@@ -92,10 +89,7 @@ impl TextSet {
     /// The set of these texts; of those that differ only in case, the first.
     pub(crate) fn new(texts: Vec<Arc<str>>) -> TextSet {
         if texts.len() <= FEW {
-            return TextSet {
-                few: texts.into(),
-                many: HashTable::new(),
-            };
+            return TextSet { few: texts.into(), many: HashTable::new() };
         }
         let mut many: HashTable<Arc<str>> = HashTable::with_capacity(texts.len());
         for text in texts {
@@ -104,10 +98,7 @@ impl TextSet {
                 many.insert_unique(hash, text, |text| self::hash(text));
             }
         }
-        TextSet {
-            few: Box::default(),
-            many,
-        }
+        TextSet { few: Box::default(), many }
     }
 
     #[inline]
@@ -115,9 +106,7 @@ impl TextSet {
         if self.many.is_empty() {
             return self.few.iter().any(|known| equals(text, known));
         }
-        self.many
-            .find(hash(text), |known| equals(text, known))
-            .is_some()
+        self.many.find(hash(text), |known| equals(text, known)).is_some()
     }
 
     /// Whether it holds the value, or any of several.
@@ -173,10 +162,7 @@ impl NumberText {
     const LONGEST: usize = 344;
 
     pub(crate) fn new(number: f64) -> NumberText {
-        let mut text = NumberText {
-            bytes: [0; NumberText::LONGEST],
-            length: 0,
-        };
+        let mut text = NumberText { bytes: [0; NumberText::LONGEST], length: 0 };
         // Too long a text would be cut, and there is none.
         let _ = fmt::write(&mut text, format_args!("{number}"));
         text
@@ -256,10 +242,7 @@ mod tests {
 
     #[test]
     fn the_smallest_number_has_the_longest_text() {
-        assert_eq!(
-            NumberText::new(-f64::from_bits(1)).as_str(),
-            (-f64::from_bits(1)).to_string()
-        );
+        assert_eq!(NumberText::new(-f64::from_bits(1)).as_str(), (-f64::from_bits(1)).to_string());
         assert_eq!(NumberText::new(42.0).as_str(), "42");
     }
 

@@ -39,10 +39,7 @@ impl<'a> Version<'a> {
         }
         let whole = parts.next().is_none() && are_identifiers(build);
         let valid = whole && pre.is_none_or(are_identifiers);
-        valid.then_some(Version {
-            numbers,
-            pre: pre.unwrap_or(""),
-        })
+        valid.then_some(Version { numbers, pre: pre.unwrap_or("") })
     }
 
     /// How this version is ordered against a condition's.
@@ -52,11 +49,7 @@ impl<'a> Version<'a> {
     }
 
     pub(crate) fn to_owned(self, source: &str) -> OwnedVersion {
-        OwnedVersion {
-            numbers: self.numbers,
-            pre: self.pre.into(),
-            source: source.into(),
-        }
+        OwnedVersion { numbers: self.numbers, pre: self.pre.into(), source: source.into() }
     }
 }
 
@@ -66,12 +59,8 @@ fn number_of(part: &str) -> Option<u64> {
 }
 
 fn are_identifiers(text: &str) -> bool {
-    text.split('.').all(|part| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    })
+    text.split('.')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
 /// A version without a pre-release comes after all with one.
@@ -147,19 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_not_compared() {
-        for text in [
-            "",
-            "v",
-            "1.",
-            "1.2.3.4",
-            "x.1",
-            "1.-2",
-            "1-",
-            "1+",
-            "1.2-ä",
-            "-1",
-            "99999999999999999999",
-        ] {
+        for text in
+            ["", "v", "1.", "1.2.3.4", "x.1", "1.-2", "1-", "1+", "1.2-ä", "-1", "99999999999999999999"]
+        {
             assert_eq!(Version::parse(text), None, "{text}");
         }
     }

@@ -12,9 +12,7 @@ use serde_json::json;
 fn ruleset(body: &serde_json::Value) -> Ruleset {
     let flag = Flag::from_json(body).unwrap();
     let attributes = Attributes::new(["plan", "age", "x3", "x4", "x5", "x6", "x7", "x8", "x9"]);
-    Ruleset::new(Arc::new(attributes))
-        .put_flag(&flag, 1)
-        .unwrap()
+    Ruleset::new(Arc::new(attributes)).put_flag(&flag, 1).unwrap()
 }
 
 /// Name of the variant and reason for a caller with these attributes.
@@ -29,10 +27,7 @@ fn get(ruleset: &Ruleset, values: &[(&str, Value<'_>)]) -> (String, Reason) {
 
 /// Variants whose values are their names.
 fn named(names: &[&str]) -> Vec<serde_json::Value> {
-    names
-        .iter()
-        .map(|name| json!({ "name": name, "value": name }))
-        .collect()
+    names.iter().map(|name| json!({ "name": name, "value": name })).collect()
 }
 
 fn user(id: &str) -> [(&'static str, Value<'_>); 1] {
@@ -45,34 +40,21 @@ fn a_developer_sees_what_others_do_not() {
         "key": "f", "enabled": true, "default_value": false,
         "rules": [{ "attribute": "role", "operator": "equals", "value": "Developer", "variant": true, "priority": 1 }]
     }));
-    assert_eq!(
-        get(&ruleset, &[("role", Value::Str("developer"))]),
-        ("true".into(), Reason::TargetingMatch)
-    );
-    assert_eq!(
-        get(&ruleset, &[("role", Value::Str("user"))]),
-        ("false".into(), Reason::Default)
-    );
+    assert_eq!(get(&ruleset, &[("role", Value::Str("developer"))]), ("true".into(), Reason::TargetingMatch));
+    assert_eq!(get(&ruleset, &[("role", Value::Str("user"))]), ("false".into(), Reason::Default));
     assert_eq!(get(&ruleset, &[]), ("false".into(), Reason::Default));
 }
 
 #[test]
 fn rules_are_tried_by_priority_and_then_by_position() {
     let rule = |operator: &str, variant: &str, priority: i32| json!({ "attribute": "role", "operator": operator, "value": "a", "variant": variant, "priority": priority });
-    let variants =
-        json!(["d", "one", "two", "three"].map(|name| json!({ "name": name, "value": name })));
+    let variants = json!(["d", "one", "two", "three"].map(|name| json!({ "name": name, "value": name })));
     let body = |rules: serde_json::Value| json!({ "key": "f", "enabled": true, "variants": variants, "default_variant": "d", "rules": rules });
     let caller = [("role", Value::Str("a"))];
-    let sorted = ruleset(&body(json!([
-        rule("equals", "one", 5),
-        rule("equals", "two", -5),
-        rule("in", "three", -5)
-    ])));
+    let sorted =
+        ruleset(&body(json!([rule("equals", "one", 5), rule("equals", "two", -5), rule("in", "three", -5)])));
     assert_eq!(get(&sorted, &caller).0, "two");
-    let missing_matches_not = ruleset(&body(json!([
-        rule("not_equals", "one", 1),
-        rule("equals", "two", 2)
-    ])));
+    let missing_matches_not = ruleset(&body(json!([rule("not_equals", "one", 1), rule("equals", "two", 2)])));
     assert_eq!(get(&missing_matches_not, &caller).0, "two");
 }
 
@@ -87,8 +69,7 @@ fn an_absent_attribute_fits_no_comparison_but_that_it_is_absent() {
         ("exists", json!(true), "false"),
         ("exists", json!(false), "true"),
     ] {
-        let rule =
-            json!({ "attribute": "plan", "operator": operator, "value": value, "variant": true });
+        let rule = json!({ "attribute": "plan", "operator": operator, "value": value, "variant": true });
         let ruleset = ruleset(&json!({ "key": "f", "enabled": true, "rules": [rule] }));
         assert_eq!(get(&ruleset, &user("u")).0, expected, "{operator} {value}");
     }
@@ -96,29 +77,22 @@ fn an_absent_attribute_fits_no_comparison_but_that_it_is_absent() {
 
 #[test]
 fn negated_comparisons_with_a_list_hold_when_no_element_fits() {
-    let rule = json!({ "attribute": "groups", "operator": "not_in", "value": "banned, guests", "variant": true });
+    let rule =
+        json!({ "attribute": "groups", "operator": "not_in", "value": "banned, guests", "variant": true });
     let ruleset = ruleset(&json!({ "key": "f", "enabled": true, "rules": [rule] }));
     let groups: [Arc<str>; 2] = ["staff".into(), "Guests".into()];
-    assert_eq!(
-        get(&ruleset, &[("groups", Value::List(&groups[..1]))]).0,
-        "true"
-    );
-    assert_eq!(
-        get(&ruleset, &[("groups", Value::List(&groups))]).0,
-        "false"
-    );
+    assert_eq!(get(&ruleset, &[("groups", Value::List(&groups[..1]))]).0, "true");
+    assert_eq!(get(&ruleset, &[("groups", Value::List(&groups))]).0, "false");
     assert_eq!(get(&ruleset, &[("groups", Value::List(&[]))]).0, "true");
 }
 
 #[test]
 fn all_conditions_of_a_rule_have_to_hold() {
-    let ruleset = ruleset(
-        &json!({ "key": "f", "enabled": true, "rules": [{ "variant": true, "conditions": [
+    let ruleset = ruleset(&json!({ "key": "f", "enabled": true, "rules": [{ "variant": true, "conditions": [
         { "attribute": "role", "operator": "equals", "value": "qa" },
         { "attribute": "age", "operator": "gte", "value": 18 },
         { "attribute": "email", "operator": "ends_with", "value": "@example.com" }
-    ] }] }),
-    );
+    ] }] }));
     let mut values = vec![
         ("role", Value::Str("QA")),
         ("age", Value::Number(18.0)),
@@ -138,11 +112,7 @@ fn the_order_of_deciding_is_off_then_targets_then_rules_then_rollout_then_defaul
         "rules": [{ "attribute": "role", "operator": "exists", "variant": "r" }],
         "rollout": { "bucket_by": "tenant_id", "weights": [{ "variant": "s", "weight": 1 }] }
     });
-    let all = [
-        ("user_id", Value::Str("ALICE")),
-        ("role", Value::Str("x")),
-        ("tenant_id", Value::Str("y")),
-    ];
+    let all = [("user_id", Value::Str("ALICE")), ("role", Value::Str("x")), ("tenant_id", Value::Str("y"))];
     let on = ruleset(&body);
     assert_eq!(get(&on, &all), ("t".into(), Reason::TargetingMatch));
     assert_eq!(get(&on, &all[1..]), ("r".into(), Reason::TargetingMatch));
@@ -156,34 +126,21 @@ fn the_order_of_deciding_is_off_then_targets_then_rules_then_rollout_then_defaul
 fn only_a_flag_that_is_the_same_for_everybody_is_static() {
     let reason = |extra: serde_json::Value| {
         let mut body = json!({ "key": "f", "enabled": true });
-        body.as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         get(&ruleset(&body), &[]).1
     };
     assert_eq!(reason(json!({})), Reason::Static);
-    assert_eq!(
-        reason(json!({ "targets": [{ "variant": true, "values": ["u"] }] })),
-        Reason::Default
-    );
-    assert_eq!(
-        reason(json!({ "rollout": { "percentage": 50 } })),
-        Reason::Default
-    );
+    assert_eq!(reason(json!({ "targets": [{ "variant": true, "values": ["u"] }] })), Reason::Default);
+    assert_eq!(reason(json!({ "rollout": { "percentage": 50 } })), Reason::Default);
 }
 
 #[test]
 fn a_rule_can_serve_a_rollout_of_its_own() {
-    let ruleset = ruleset(
-        &json!({ "key": "f", "enabled": true, "default_value": true, "rules": [
+    let ruleset = ruleset(&json!({ "key": "f", "enabled": true, "default_value": true, "rules": [
         { "attribute": "role", "operator": "exists", "rollout": { "percentage": 0 } }
-    ] }),
-    );
+    ] }));
     let role = ("role", Value::Str("x"));
-    assert_eq!(
-        get(&ruleset, &[role, user("u")[0]]),
-        ("false".into(), Reason::Split)
-    );
+    assert_eq!(get(&ruleset, &[role, user("u")[0]]), ("false".into(), Reason::Split));
     assert_eq!(get(&ruleset, &[role]), ("true".into(), Reason::Default));
 }
 
@@ -212,9 +169,7 @@ fn shares_are_as_large_as_their_weights_say() {
 #[test]
 fn the_salt_decides_who_falls_where_so_that_flags_are_independent() {
     let of = |salt: &str| {
-        ruleset(
-            &json!({ "key": "f", "enabled": true, "salt": salt, "rollout": { "percentage": 50 } }),
-        )
+        ruleset(&json!({ "key": "f", "enabled": true, "salt": salt, "rollout": { "percentage": 50 } }))
     };
     let (one, two) = (of("one"), of("two"));
     let same = (0..2000).filter(|number| {
@@ -238,40 +193,23 @@ fn what_is_answered_is_serialised_once() {
     let value = json!({ "colour": "blue", "sizes": [1, 2.5] });
     let ruleset = ruleset(&json!({ "key": "f", "enabled": true, "default_value": value }));
     let context = Context::new();
-    let variant = ruleset
-        .evaluate(ruleset.flag("f").unwrap(), &context)
-        .variant;
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&variant.json).unwrap(),
-        value
-    );
+    let variant = ruleset.evaluate(ruleset.flag("f").unwrap(), &context).variant;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&variant.json).unwrap(), value);
     assert_eq!((variant.index, variant.value.clone()), (0, value));
 }
 
 #[test]
 fn buckets_are_those_that_were_published() {
-    let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("vectors/bucketing.json")).unwrap();
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("vectors/bucketing.json")).unwrap();
     let hashes = vectors["murmur3_32"].as_array().unwrap();
     for vector in hashes {
         let input = vector["input"].as_str().unwrap();
-        assert_eq!(
-            json!(flagbase_engine::murmur3_32(input.as_bytes(), 0)),
-            vector["hash"],
-            "{vector}"
-        );
+        assert_eq!(json!(flagbase_engine::murmur3_32(input.as_bytes(), 0)), vector["hash"], "{vector}");
     }
     let buckets = vectors["buckets"].as_array().unwrap();
     for vector in buckets {
-        let (salt, unit) = (
-            vector["salt"].as_str().unwrap(),
-            vector["unit"].as_str().unwrap(),
-        );
-        assert_eq!(
-            json!(flagbase_engine::bucket(salt, unit)),
-            vector["bucket"],
-            "{vector}"
-        );
+        let (salt, unit) = (vector["salt"].as_str().unwrap(), vector["unit"].as_str().unwrap());
+        assert_eq!(json!(flagbase_engine::bucket(salt, unit)), vector["bucket"], "{vector}");
     }
     let rollouts = vectors["rollouts"].as_array().unwrap();
     for vector in rollouts {
@@ -280,11 +218,7 @@ fn buckets_are_those_that_were_published() {
         body["enabled"] = json!(true);
         let ruleset = ruleset(&body);
         for (unit, variant) in vector["expected"].as_object().unwrap() {
-            assert_eq!(
-                json!(get(&ruleset, &user(unit)).0),
-                *variant,
-                "{unit} {vector}"
-            );
+            assert_eq!(json!(get(&ruleset, &user(unit)).0), *variant, "{unit} {vector}");
         }
     }
     assert!(hashes.len() >= 10 && buckets.len() >= 20 && rollouts.len() >= 3);

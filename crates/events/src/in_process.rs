@@ -32,17 +32,12 @@ pub enum Message {
 impl InProcessBus {
     /// A bus that keeps at most `capacity` events for slow subscribers; at least one.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            sender: broadcast::Sender::new(capacity.max(1)),
-        }
+        Self { sender: broadcast::Sender::new(capacity.max(1)) }
     }
 
     /// Subscribes to events whose type matches `pattern`, from now on.
     pub fn subscribe(&self, pattern: Pattern) -> Subscription {
-        Subscription {
-            receiver: self.sender.subscribe(),
-            pattern,
-        }
+        Subscription { receiver: self.sender.subscribe(), pattern }
     }
 }
 

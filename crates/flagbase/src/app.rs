@@ -51,41 +51,21 @@ impl App {
         let form = logging::start(&config);
         place::prepare(&config.server.data_dir)?;
         let listener = listener::bind(&config.server).await?;
-        let address = listener.local_addr().map_err(|error| {
-            Failure::plain(format!("cannot tell where the server listens: {error}"))
-        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::plain(format!("cannot tell where the server listens: {error}")))?;
         let store = place::open(place::database(&config)).await?;
         let (requests, background) = (Tasks::new(), Tasks::new());
         let parts = parts::assemble(&config, &store, &requests, &background).await?;
         let setup = setup::prepare(&parts.identity, &config, environment).await?;
         let front = front::door(parts.gateway, parts.api, &config.server);
-        Ok(Self {
-            config,
-            form,
-            listener,
-            address,
-            store,
-            front,
-            requests,
-            background,
-            setup,
-        })
+        Ok(Self { config, form, listener, address, store, front, requests, background, setup })
     }
 
     /// Answers requests until a signal comes; then stops accepting, finishes what is under way, writes what is held, and
     /// closes the database. A second signal ends the process at once.
     pub(crate) async fn run(self, mut signals: Signals) -> Outcome {
-        let Self {
-            config,
-            form,
-            listener,
-            address,
-            store,
-            front,
-            requests,
-            background,
-            setup,
-        } = self;
+        let Self { config, form, listener, address, store, front, requests, background, setup } = self;
         let drain = config.server.shutdown_timeout;
         let serving = front.run(listener, requests.stopping(), drain);
         tokio::pin!(serving);

@@ -136,9 +136,7 @@ async fn run_async(command: Command, global: &Global, environment: &Environment)
         Command::Key(args) => key::run(args, environment).await,
         Command::Guard(args) => guard::run(args, environment).await,
         Command::Events(args) => events::run(args, environment).await,
-        Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => {
-            Ok(())
-        }
+        Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => Ok(()),
     }
 }
 

@@ -52,13 +52,7 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            details: Vec::new(),
-            hint: None,
-            config: None,
-        }
+        Self { exit, message: message.into(), details: Vec::new(), hint: None, config: None }
     }
 
     /// A failure without a code of its own.
@@ -115,10 +109,7 @@ impl fmt::Display for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let message = error.to_string();
-        Self {
-            config: Some(Box::new(error)),
-            ..Self::new(Exit::Configuration, message)
-        }
+        Self { config: Some(Box::new(error)), ..Self::new(Exit::Configuration, message) }
     }
 }
 
@@ -132,15 +123,10 @@ impl From<Refusal> for Failure {
             Class::Malformed | Class::Invalid => Exit::Usage,
             Class::Limited | Class::Unavailable | Class::Internal => Exit::Failure,
         };
-        let cause = std::error::Error::source(&refusal)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
+        let cause = std::error::Error::source(&refusal).map(|cause| format!(": {cause}")).unwrap_or_default();
         let details = match refusal.faults.as_slice() {
             [] | [_] => Vec::new(),
-            many => many
-                .iter()
-                .map(|fault| format!("{}: {}", fault.pointer, fault.message))
-                .collect(),
+            many => many.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect(),
         };
         Self::new(exit, format!("{}{cause}", refusal.message)).details(details)
     }

@@ -53,10 +53,7 @@ impl Printer {
         match self.format {
             Format::Table => line(summary),
             Format::Json => line(&data.to_string()),
-            Format::Yaml => text(&format!(
-                "---\n{}",
-                serde_norway::to_string(data).map_err(unprintable)?
-            )),
+            Format::Yaml => text(&format!("---\n{}", serde_norway::to_string(data).map_err(unprintable)?)),
         }
     }
 
@@ -76,15 +73,10 @@ pub(crate) fn line(data: &str) -> Outcome {
 /// Writes data as it is.
 pub(crate) fn text(data: &str) -> Outcome {
     let mut stdout = anstream::stdout().lock();
-    match stdout
-        .write_all(data.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(data.as_bytes()).and_then(|()| stdout.flush()) {
         // The reader has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::plain(format!(
-            "cannot write to standard output: {error}"
-        ))),
+        Err(error) => Err(Failure::plain(format!("cannot write to standard output: {error}"))),
         Ok(()) => Ok(()),
     }
 }
@@ -113,11 +105,7 @@ pub(crate) fn error(message: &str, details: &[String], hint: Option<&str>) {
 /// Shows every problem of a configuration with its place.
 pub(crate) fn report(error: &ConfigError) {
     let terminal = io::stderr().is_terminal();
-    let theme = if terminal {
-        miette::GraphicalTheme::unicode()
-    } else {
-        miette::GraphicalTheme::none()
-    };
+    let theme = if terminal { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::none() };
     let handler = miette::GraphicalReportHandler::new_themed(theme)
         .with_context_lines(0)
         .with_links(false)

@@ -31,16 +31,10 @@ pub(crate) fn prepare(data_dir: &Path) -> Outcome {
             .hint("make it writable, or choose another with `server.data_dir` or FLAGBASE_SERVER__DATA_DIR")
     };
     if !data_dir.is_dir() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .map_err(wrong)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(wrong)?;
     }
     let probe = data_dir.join(format!(".probe-{}", std::process::id()));
-    std::fs::write(&probe, b"")
-        .and_then(|()| std::fs::remove_file(&probe))
-        .map_err(wrong)
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(wrong)
 }
 
 /// Says what the store found, with its cause, and what to do.
@@ -78,11 +72,7 @@ mod tests {
         prepare(&data).unwrap();
         let mode = std::fs::metadata(&data).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        assert_eq!(
-            std::fs::read_dir(&data).unwrap().count(),
-            0,
-            "the probe is gone"
-        );
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "the probe is gone");
     }
 
     #[test]

@@ -35,14 +35,8 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(message: &'static str) -> Self {
-        let bar = if io::stderr().is_terminal() {
-            ProgressBar::new(0)
-        } else {
-            ProgressBar::hidden()
-        };
-        Self {
-            bar: bar.with_message(message),
-        }
+        let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        Self { bar: bar.with_message(message) }
     }
 
     pub(crate) fn set(&self, done: u64, total: u64) {

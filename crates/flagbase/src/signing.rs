@@ -27,10 +27,7 @@ pub(crate) fn secret(config: &Config, random: &dyn Random) -> Outcome<identity::
             Ok(identity::Secret::new(secret.reveal().as_bytes()))
         }
         _ if config.mode == Mode::Local => kept(&path(config), random),
-        _ => Err(Failure::new(
-            Exit::Configuration,
-            "`iam.jwt_secret` must be set outside local mode",
-        )),
+        _ => Err(Failure::new(Exit::Configuration, "`iam.jwt_secret` must be set outside local mode")),
     }
 }
 
@@ -43,15 +40,11 @@ fn kept(path: &Path, random: &dyn Random) -> Outcome<identity::Secret> {
             }
             Ok(identity::Secret::new(text.trim().as_bytes()))
         }
-        Ok(_) => Err(
-            Failure::plain(format!("`{}` holds no usable secret", path.display()))
-                .hint("remove it: a new one is made at the next start, and everyone logs in again"),
-        ),
+        Ok(_) => Err(Failure::plain(format!("`{}` holds no usable secret", path.display()))
+            .hint("remove it: a new one is made at the next start, and everyone logs in again")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => generate(path, random),
-        Err(error) => Err(
-            Failure::plain(format!("`{}` cannot be read: {error}", path.display()))
-                .hint("make it readable for the user the server runs as"),
-        ),
+        Err(error) => Err(Failure::plain(format!("`{}` cannot be read: {error}", path.display()))
+            .hint("make it readable for the user the server runs as")),
     }
 }
 

@@ -9,8 +9,7 @@ use flagbase_core::clock::Clock;
 use jiff::Timestamp;
 
 use self::{
-    backup::Progress, error::StoreError, lock::Lock, migrations::MIGRATIONS, readers::Readers,
-    writer::Writer,
+    backup::Progress, error::StoreError, lock::Lock, migrations::MIGRATIONS, readers::Readers, writer::Writer,
 };
 
 mod accounts;
@@ -55,12 +54,7 @@ impl SqliteConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let backup_dir = path.parent().unwrap_or(Path::new("")).join("backups");
-        Self {
-            path,
-            backup_dir,
-            readers: 4,
-            access: Access::Serve,
-        }
+        Self { path, backup_dir, readers: 4, access: Access::Serve }
     }
 
     /// The same for a command that may run beside a server.
@@ -74,8 +68,7 @@ impl SqliteConfig {
     fn backup_path(&self, why: &str, now: Timestamp) -> Result<PathBuf, StoreError> {
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let time = now.strftime("%Y%m%dT%H%M%SZ");
-        std::fs::create_dir_all(&self.backup_dir)
-            .map_err(StoreError::failed("create", &self.backup_dir))?;
+        std::fs::create_dir_all(&self.backup_dir).map_err(StoreError::failed("create", &self.backup_dir))?;
         Ok(self.backup_dir.join(format!("{name}-{why}-{time}.db")))
     }
 }
@@ -117,15 +110,8 @@ impl Sqlite {
         let connection = connect::writer(path).map_err(StoreError::failed("open", path))?;
         let writer = Writer::start(connection).map_err(StoreError::failed("open", path))?;
         let readers = Readers::new(path.to_owned(), config.readers);
-        let inner = Inner {
-            writer,
-            readers,
-            path: path.to_owned(),
-            _lock: lock,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { writer, readers, path: path.to_owned(), _lock: lock };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The database file.
@@ -139,10 +125,8 @@ impl Sqlite {
         F: FnMut(Progress) + Send + 'static,
     {
         let source = self.inner.path.clone();
-        let task =
-            tokio::task::spawn_blocking(move || backup::backup(&source, &dest, &mut progress));
-        task.await
-            .map_err(StoreError::failed("back up", self.path()))?
+        let task = tokio::task::spawn_blocking(move || backup::backup(&source, &dest, &mut progress));
+        task.await.map_err(StoreError::failed("back up", self.path()))?
     }
 
     /// Lets SQLite verify every page and index. Reads the whole file.
@@ -152,8 +136,7 @@ impl Sqlite {
             let connection = connect::reader(&path).map_err(StoreError::failed("open", &path))?;
             backup::check(&connection, &path)
         });
-        task.await
-            .map_err(StoreError::failed("check", self.path()))?
+        task.await.map_err(StoreError::failed("check", self.path()))?
     }
 
     /// Writes what is queued, then refuses everything; all clones are closed by it.

@@ -16,9 +16,7 @@ use std::{
 
 use flagbase_core::{
     accounts::{Accounts as _, Session, User, UserWrite},
-    catalog::{
-        Actor, Catalog as _, Change, Commit, DocumentId, Draft, Expect, Kind, Revision, Write,
-    },
+    catalog::{Actor, Catalog as _, Change, Commit, DocumentId, Draft, Expect, Kind, Revision, Write},
     clock::Clock as _,
     ledger::{Ledger as _, RecordedEvent, Resolution, RollupQuery},
 };
@@ -34,25 +32,13 @@ const ROUND: &str = "FLAGBASE_CRASH_ROUND";
 fn commit(drafts: Vec<Draft>) -> Commit {
     let events = drafts.iter().map(|_| Uuid::nil()).collect();
     let at = FixedClock::default().now();
-    Commit {
-        drafts,
-        actor: Actor::system(),
-        reason: String::new(),
-        at,
-        events,
-    }
+    Commit { drafts, actor: Actor::system(), reason: String::new(), at, events }
 }
 
 fn put(key: &str, expect: Expect, number: u64) -> Commit {
     let id = DocumentId::new(Kind::Flag, "default", key);
     let write = Write::Put(json!({ "key": key, "number": number, "text": "x".repeat(500) }));
-    commit(vec![Draft {
-        id,
-        verb: "updated",
-        expect,
-        write,
-        detail: Value::Null,
-    }])
+    commit(vec![Draft { id, verb: "updated", expect, write, detail: Value::Null }])
 }
 
 fn event(id: &str) -> RecordedEvent {
@@ -97,10 +83,7 @@ async fn writer_process() {
     let store = Sqlite::open(&SqliteConfig::new(path), &FixedClock::default()).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..6 {
-        let (store, name) = (
-            store.clone(),
-            format!("r{}-t{task}", round.to_string_lossy()),
-        );
+        let (store, name) = (store.clone(), format!("r{}-t{task}", round.to_string_lossy()));
         tasks.spawn(async move {
             for number in 0.. {
                 write_and_tell(&store, &format!("{name}-{number}")).await;
@@ -114,20 +97,13 @@ async fn write_and_tell(store: &Sqlite, name: &str) {
     let created = store.commit(put(name, Expect::Absent, 1)).await.unwrap();
     let revision = created[0].revision;
     println!("ack flag {name} {revision}");
-    let updated = store
-        .commit(put(name, Expect::At(revision), 2))
-        .await
-        .unwrap();
+    let updated = store.commit(put(name, Expect::At(revision), 2)).await.unwrap();
     println!("ack flag {name} {}", updated[0].revision);
 
     assert_eq!(store.record(vec![event(name)]).await.unwrap(), [true]);
     println!("ack event {name}");
 
-    let create = UserWrite::Create {
-        user: user(name),
-        invitation: None,
-        first_admin: false,
-    };
+    let create = UserWrite::Create { user: user(name), invitation: None, first_admin: false };
     store.write_user(create, commit(Vec::new())).await.unwrap();
     let session = Session {
         id: name.into(),
@@ -138,23 +114,14 @@ async fn write_and_tell(store: &Sqlite, name: &str) {
         client: String::new(),
         overrides: Vec::new(),
     };
-    store
-        .write_session(session, commit(Vec::new()))
-        .await
-        .unwrap();
+    store.write_session(session, commit(Vec::new())).await.unwrap();
     println!("ack session {name}");
 }
 
 /// Starts the process, kills it after `acknowledgements`, and returns all it had said by then.
 fn run_and_kill(path: &Path, round: u64, acknowledgements: u64) -> Vec<String> {
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "writer_process",
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["writer_process", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env(DATABASE, path)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
@@ -190,11 +157,7 @@ async fn read_back(path: &Path) -> Found {
     let changes = store.changes(0, u32::MAX).await.unwrap();
     let events = store.events("default", "f", u32::MAX).await.unwrap();
     let events = events.into_iter().map(|event| event.event_id).collect();
-    Found {
-        changes,
-        events,
-        store,
-    }
+    Found { changes, events, store }
 }
 
 impl Found {
@@ -221,11 +184,7 @@ impl Found {
     async fn assert_consistent(&self) {
         let revisions: Vec<_> = self.changes.iter().map(|change| change.revision).collect();
         let head = self.store.head().await.unwrap();
-        assert_eq!(
-            revisions,
-            (1..=head).collect::<Vec<_>>(),
-            "no gap, nothing twice"
-        );
+        assert_eq!(revisions, (1..=head).collect::<Vec<_>>(), "no gap, nothing twice");
         let query = RollupQuery {
             environment: "default".into(),
             flag: None,
@@ -236,11 +195,7 @@ impl Found {
         };
         let rolled_up = self.store.rollups(query).await.unwrap();
         let count: u64 = rolled_up.iter().map(|rollup| rollup.totals.count).sum();
-        assert_eq!(
-            count,
-            self.events.len() as u64,
-            "events and rollups go together"
-        );
+        assert_eq!(count, self.events.len() as u64, "events and rollups go together");
         self.store.check().await.unwrap();
     }
 }

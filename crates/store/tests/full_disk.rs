@@ -3,10 +3,7 @@
 //! A limit on the size of files plays the full disk: it needs no privileges and meets SQLite in the same
 //! place, the write call. (`SQLITE_FULL` itself is tested in the writer's unit tests.)
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "all of it is a test, its helpers included"
-)]
+#![expect(clippy::unwrap_used, reason = "all of it is a test, its helpers included")]
 
 use std::{
     error::Error as _,
@@ -30,11 +27,7 @@ async fn write(store: &Sqlite, number: u64) -> Result<Option<Value>, LedgerError
 }
 
 async fn is_stored(store: &Sqlite, number: u64) -> bool {
-    store
-        .note(&number.to_string(), None)
-        .await
-        .unwrap()
-        .is_some()
+    store.note(&number.to_string(), None).await.unwrap().is_some()
 }
 
 /// The process that meets the limit; it tells its steps on stdout and goes on when it is sent a line.
@@ -79,21 +72,13 @@ async fn a_full_disk_refuses_writes_clearly_while_reads_go_on_and_writing_resume
     let mut process = Command::new("bash")
         .args(["-c", "trap '' XFSZ; ulimit -S -f 3000; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args([
-            "limited_process",
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["limited_process", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env(DATABASE, &path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut step = || {
         lines
             // The test harness may have begun the line.
@@ -102,22 +87,13 @@ async fn a_full_disk_refuses_writes_clearly_while_reads_go_on_and_writing_resume
     };
 
     let refused = step();
-    assert!(
-        refused.contains("the disk refused") || refused.contains("is full"),
-        "{refused}"
-    );
+    assert!(refused.contains("the disk refused") || refused.contains("is full"), "{refused}");
     let readable = step();
-    let acknowledged: u64 = readable
-        .strip_prefix("readable: ")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let acknowledged: u64 = readable.strip_prefix("readable: ").unwrap().parse().unwrap();
     assert!(acknowledged > 10);
 
     let pid = process.id().to_string();
-    let raised = Command::new("prlimit")
-        .args(["--pid", &pid, "--fsize=unlimited:"])
-        .status();
+    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status();
     assert!(raised.unwrap().success());
     process.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert_eq!(step(), "recovered");
@@ -125,9 +101,6 @@ async fn a_full_disk_refuses_writes_clearly_while_reads_go_on_and_writing_resume
 
     let store = Sqlite::open(&SqliteConfig::new(&path), &FixedClock::default()).unwrap();
     for number in 0..acknowledged + 20 {
-        assert!(
-            is_stored(&store, number).await,
-            "{number} of {acknowledged}"
-        );
+        assert!(is_stored(&store, number).await, "{number} of {acknowledged}");
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use flagbase_core::{
     accounts::{
-        AccountsError, Grant, Invitation, InvitationAsk, Override, Session, User, UserRef,
-        UserWrite,
+        AccountsError, Grant, Invitation, InvitationAsk, Override, Session, User, UserRef, UserWrite,
     },
     catalog::{Commit, DocumentId, Kind},
 };
@@ -79,10 +78,7 @@ fn user(id: &str, email: &str) -> User {
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
         role: "developer".into(),
         groups: vec!["beta".into(), "staff".into()],
-        grants: vec![Grant {
-            environment: "production".into(),
-            role: "viewer".into(),
-        }],
+        grants: vec![Grant { environment: "production".into(), role: "viewer".into() }],
         disabled: false,
         created_at: NOW,
         updated_at: after(1),
@@ -91,10 +87,7 @@ fn user(id: &str, email: &str) -> User {
 }
 
 fn admin(id: &str, email: &str) -> User {
-    User {
-        role: "admin".into(),
-        ..user(id, email)
-    }
+    User { role: "admin".into(), ..user(id, email) }
 }
 
 fn session(id: &str, user_id: &str) -> Session {
@@ -137,35 +130,20 @@ fn noted(id: &str, verb: &'static str) -> Commit {
 }
 
 fn create(user: User) -> UserWrite {
-    UserWrite::Create {
-        user,
-        invitation: None,
-        first_admin: false,
-    }
+    UserWrite::Create { user, invitation: None, first_admin: false }
 }
 
 fn invited(user: User, hash: &str) -> UserWrite {
-    UserWrite::Create {
-        user,
-        invitation: Some(hash.into()),
-        first_admin: false,
-    }
+    UserWrite::Create { user, invitation: Some(hash.into()), first_admin: false }
 }
 
 fn update(user: User) -> UserWrite {
-    UserWrite::Update {
-        user,
-        end_sessions: false,
-    }
+    UserWrite::Update { user, end_sessions: false }
 }
 
 /// Stores a user and returns it.
 async fn add(stores: &Stores, user: User) -> User {
-    stores
-        .accounts
-        .write_user(create(user.clone()), quiet())
-        .await
-        .unwrap();
+    stores.accounts.write_user(create(user.clone()), quiet()).await.unwrap();
     user
 }
 
@@ -174,27 +152,15 @@ async fn by_id(stores: &Stores, id: &str) -> Option<User> {
 }
 
 async fn invite(stores: &Stores, invitation: Invitation) {
-    stores
-        .accounts
-        .invitation(InvitationAsk::Put(invitation))
-        .await
-        .unwrap();
+    stores.accounts.invitation(InvitationAsk::Put(invitation)).await.unwrap();
 }
 
 async fn find(stores: &Stores, hash: &str) -> Option<Invitation> {
-    stores
-        .accounts
-        .invitation(InvitationAsk::Find(hash.into()))
-        .await
-        .unwrap()
+    stores.accounts.invitation(InvitationAsk::Find(hash.into())).await.unwrap()
 }
 
 /// Does all writes at once; returns how many succeeded. The others must fail as `expected` says.
-async fn race(
-    stores: &Stores,
-    writes: Vec<UserWrite>,
-    expected: fn(&AccountsError) -> bool,
-) -> usize {
+async fn race(stores: &Stores, writes: Vec<UserWrite>, expected: fn(&AccountsError) -> bool) -> usize {
     let mut racers = tokio::task::JoinSet::new();
     for write in writes {
         let accounts = Arc::clone(&stores.accounts);

@@ -104,10 +104,7 @@ impl Backend {
     /// Adds a header to its answers.
     pub fn add_header(&self, name: &'static str, value: &str) {
         let value = HeaderValue::from_str(value).unwrap();
-        self.state
-            .lock()
-            .headers
-            .append(HeaderName::from_static(name), value);
+        self.state.lock().headers.append(HeaderName::from_static(name), value);
     }
 
     /// Waits so long before it answers.
@@ -142,11 +139,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     let service = service_fn(move |request| answer(request, Arc::clone(&state)));
     let connection = auto::Builder::new(TokioExecutor::new());
     // A client that goes away in the middle is no concern of the backend.
-    drop(
-        connection
-            .serve_connection(TokioIo::new(stream), service)
-            .await,
-    );
+    drop(connection.serve_connection(TokioIo::new(stream), service).await);
 }
 
 async fn answer(
@@ -154,20 +147,12 @@ async fn answer(
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let delay = {
         let mut state = state.lock();
         state.received.push(Received {
             method: head.method,
-            path: head
-                .uri
-                .path_and_query()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             version: head.version,
             headers: head.headers,
             body,
@@ -193,36 +178,21 @@ mod tests {
         let backend = Backend::start().await;
         let client = reqwest::Client::new();
         let url = format!("{}/a?b=1", backend.url());
-        let first = client
-            .post(&url)
-            .header("x-one", "1")
-            .body("hello")
-            .send()
-            .await
-            .unwrap();
+        let first = client.post(&url).header("x-one", "1").body("hello").send().await.unwrap();
         assert_eq!(first.text().await.unwrap(), "ok");
 
         backend.answer(503, "later");
         backend.add_header("retry-after", "7");
         let second = client.get(&url).send().await.unwrap();
         assert_eq!(
-            (
-                second.status().as_u16(),
-                second.headers()["retry-after"].as_bytes()
-            ),
+            (second.status().as_u16(), second.headers()["retry-after"].as_bytes()),
             (503, b"7".as_slice())
         );
 
         let received = backend.take();
         assert_eq!(received.len(), 2);
-        assert_eq!(
-            (received[0].method.as_str(), received[0].path.as_str()),
-            ("POST", "/a?b=1")
-        );
-        assert_eq!(
-            (received[0].header("x-one"), &*received[0].body),
-            (Some("1"), b"hello".as_slice())
-        );
+        assert_eq!((received[0].method.as_str(), received[0].path.as_str()), ("POST", "/a?b=1"));
+        assert_eq!((received[0].header("x-one"), &*received[0].body), (Some("1"), b"hello".as_slice()));
         assert_eq!(received[1].header("x-one"), None);
         assert!(backend.received().is_empty());
         assert_eq!(backend.connections(), 1, "the client kept its connection");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flagbase_core::catalog::{
-    Actor, Catalog, CatalogError, Change, Commit, Document, DocumentId, Draft, Expect, Kind, Page,
-    Revision, Write,
+    Actor, Catalog, CatalogError, Change, Commit, Document, DocumentId, Draft, Expect, Kind, Page, Revision,
+    Write,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -66,57 +66,25 @@ pub(crate) fn flag(key: &str) -> DocumentId {
 
 /// A change that stores `body`.
 pub(crate) fn put(id: &DocumentId, expect: Expect, body: Value) -> Draft {
-    let verb = if expect == Expect::Absent {
-        "created"
-    } else {
-        "updated"
-    };
-    Draft {
-        id: id.clone(),
-        verb,
-        expect,
-        write: Write::Put(body),
-        detail: Value::Null,
-    }
+    let verb = if expect == Expect::Absent { "created" } else { "updated" };
+    Draft { id: id.clone(), verb, expect, write: Write::Put(body), detail: Value::Null }
 }
 
 /// A change that removes a document.
 pub(crate) fn delete(id: &DocumentId, expect: Expect) -> Draft {
-    Draft {
-        id: id.clone(),
-        verb: "deleted",
-        expect,
-        write: Write::Delete,
-        detail: Value::Null,
-    }
+    Draft { id: id.clone(), verb: "deleted", expect, write: Write::Delete, detail: Value::Null }
 }
 
 /// A change without a document.
 pub(crate) fn notice(id: &DocumentId, verb: &'static str) -> Draft {
-    Draft {
-        id: id.clone(),
-        verb,
-        expect: Expect::Any,
-        write: Write::Nothing,
-        detail: Value::Null,
-    }
+    Draft { id: id.clone(), verb, expect: Expect::Any, write: Write::Nothing, detail: Value::Null }
 }
 
 /// A commit of `drafts`, by a user, at [`NOW`], with event ids counted up from `first`.
 pub(crate) fn commit_as(drafts: Vec<Draft>, first: u128) -> Commit {
     let events = (first..).take(drafts.len()).map(Uuid::from_u128).collect();
-    let actor = Actor {
-        kind: "user".into(),
-        id: "u1".into(),
-        name: "alice@example.com".into(),
-    };
-    Commit {
-        drafts,
-        actor,
-        reason: "because".into(),
-        at: NOW,
-        events,
-    }
+    let actor = Actor { kind: "user".into(), id: "u1".into(), name: "alice@example.com".into() };
+    Commit { drafts, actor, reason: "because".into(), at: NOW, events }
 }
 
 /// A commit of `drafts`.
@@ -126,19 +94,13 @@ pub(crate) fn commit(drafts: Vec<Draft>) -> Commit {
 
 /// Makes a flag; returns its revision.
 pub(crate) async fn create(catalog: &Arc<dyn Catalog>, id: &DocumentId, body: Value) -> Revision {
-    let changes = catalog
-        .commit(commit(vec![put(id, Expect::Absent, body)]))
-        .await
-        .unwrap();
+    let changes = catalog.commit(commit(vec![put(id, Expect::Absent, body)])).await.unwrap();
     changes.last().unwrap().revision
 }
 
 /// A page of `limit` from the start.
 fn first(limit: u32) -> Page {
-    Page {
-        limit,
-        ..Page::default()
-    }
+    Page { limit, ..Page::default() }
 }
 
 fn keys(documents: &[Document]) -> Vec<&str> {

@@ -15,9 +15,7 @@ pub struct FixedClock {
 impl FixedClock {
     /// A clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self {
-            now: Arc::new(Mutex::new(now)),
-        }
+        Self { now: Arc::new(Mutex::new(now)) }
     }
 
     /// Shows `now` from here on.

@@ -80,20 +80,11 @@ fn series() -> Series {
 /// One request of `value` milliseconds, `seconds` after the start of the hour.
 fn rollup(series: Series, seconds: i64, value: f64) -> Rollup {
     let bucket = Resolution::TenSeconds.bucket(after(seconds));
-    Rollup {
-        series,
-        bucket,
-        totals: totals(1, value, value * value, value),
-    }
+    Rollup { series, bucket, totals: totals(1, value, value * value, value) }
 }
 
 fn totals(count: u64, sum: f64, sum_squares: f64, max: f64) -> Totals {
-    Totals {
-        count,
-        sum,
-        sum_squares,
-        max,
-    }
+    Totals { count, sum, sum_squares, max }
 }
 
 fn query(resolution: Resolution) -> RollupQuery {
@@ -110,8 +101,5 @@ fn query(resolution: Resolution) -> RollupQuery {
 /// Bucket (seconds after the start of the hour) and totals of all cells of a width.
 async fn cells(stores: &Stores, resolution: Resolution) -> Vec<(i64, Totals)> {
     let rollups = stores.ledger.rollups(query(resolution)).await.unwrap();
-    rollups
-        .into_iter()
-        .map(|rollup| (rollup.bucket - HOUR, rollup.totals))
-        .collect()
+    rollups.into_iter().map(|rollup| (rollup.bucket - HOUR, rollup.totals)).collect()
 }

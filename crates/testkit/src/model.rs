@@ -43,11 +43,7 @@ pub async fn agree(stores: &Stores, seed: u64) {
 
         let events: Vec<_> = (0..random.below(4)).map(|_| event(&random)).collect();
         let expected = model.record(events.clone()).await.unwrap();
-        assert_eq!(
-            stores.ledger.record(events).await.unwrap(),
-            expected,
-            "seed {seed}"
-        );
+        assert_eq!(stores.ledger.record(events).await.unwrap(), expected, "seed {seed}");
     }
     compare_catalogs(stores, &model).await;
     compare_ledgers(stores, &model).await;
@@ -66,15 +62,8 @@ fn draft(random: &SeededRandom) -> Draft {
     };
     match random.below(4) {
         0 => delete(&id, expect),
-        1 => Draft {
-            expect,
-            ..notice(&id, "noticed")
-        },
-        _ => put(
-            &id,
-            expect,
-            json!({ "name": format!("N{}", random.below(3)) }),
-        ),
+        1 => Draft { expect, ..notice(&id, "noticed") },
+        _ => put(&id, expect, json!({ "name": format!("N{}", random.below(3)) })),
     }
 }
 
@@ -106,30 +95,14 @@ async fn compare_catalogs(stores: &Stores, model: &Memory) {
     }
     let catalog = &*stores.catalog;
     assert_eq!(all(catalog).await, all(model).await);
-    assert_eq!(
-        catalog.changes(0, 1000).await.unwrap(),
-        model.changes(0, 1000).await.unwrap()
-    );
+    assert_eq!(catalog.changes(0, 1000).await.unwrap(), model.changes(0, 1000).await.unwrap());
     for search in ["n1", "F2", "x"] {
-        let page = Page {
-            after: Some("f0".into()),
-            search: Some(search.into()),
-            limit: 3,
-        };
-        let expected = model
-            .list(Kind::Flag, "default", page.clone())
-            .await
-            .unwrap();
-        assert_eq!(
-            catalog.list(Kind::Flag, "default", page).await.unwrap(),
-            expected
-        );
+        let page = Page { after: Some("f0".into()), search: Some(search.into()), limit: 3 };
+        let expected = model.list(Kind::Flag, "default", page.clone()).await.unwrap();
+        assert_eq!(catalog.list(Kind::Flag, "default", page).await.unwrap(), expected);
     }
     let expected = model.history(&flag("f1"), Some(40), 5).await.unwrap();
-    assert_eq!(
-        catalog.history(&flag("f1"), Some(40), 5).await.unwrap(),
-        expected
-    );
+    assert_eq!(catalog.history(&flag("f1"), Some(40), 5).await.unwrap(), expected);
 }
 
 async fn compare_ledgers(stores: &Stores, model: &Memory) {
@@ -147,23 +120,11 @@ async fn compare_ledgers(stores: &Stores, model: &Memory) {
         assert_eq!(ledger.rollups(query).await.unwrap(), expected);
     }
     let since = NOW + SignedDuration::from_secs(1800);
-    let expected = model
-        .count_events("default", "error", since, None)
-        .await
-        .unwrap();
-    assert_eq!(
-        ledger
-            .count_events("default", "error", since, None)
-            .await
-            .unwrap(),
-        expected
-    );
+    let expected = model.count_events("default", "error", since, None).await.unwrap();
+    assert_eq!(ledger.count_events("default", "error", since, None).await.unwrap(), expected);
     let expected = model.events("default", "a", 7).await.unwrap();
     assert_eq!(ledger.events("default", "a", 7).await.unwrap(), expected);
-    assert_eq!(
-        ledger.prune(since).await.unwrap(),
-        model.prune(since).await.unwrap()
-    );
+    assert_eq!(ledger.prune(since).await.unwrap(), model.prune(since).await.unwrap());
     let expected = model.events("default", "a", 1000).await.unwrap();
     assert_eq!(ledger.events("default", "a", 1000).await.unwrap(), expected);
 }

@@ -12,9 +12,7 @@ pub struct SeededRandom {
 impl SeededRandom {
     /// A source that starts from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self {
-            state: Mutex::new(seed),
-        }
+        Self { state: Mutex::new(seed) }
     }
 
     /// The next number.
@@ -72,9 +70,7 @@ mod tests {
         for _ in 0..8 {
             let mut bytes = [0; 11];
             random.fill(&mut bytes);
-            seen.iter_mut()
-                .zip(bytes)
-                .for_each(|(seen, byte)| *seen |= byte);
+            seen.iter_mut().zip(bytes).for_each(|(seen, byte)| *seen |= byte);
         }
         assert!(seen.iter().all(|byte| *byte != 0));
     }

@@ -51,10 +51,7 @@ impl Reply {
     /// # Panics
     /// Otherwise, showing the body.
     #[track_caller]
-    #[expect(
-        clippy::return_self_not_must_use,
-        reason = "often the status is all that matters"
-    )]
+    #[expect(clippy::return_self_not_must_use, reason = "often the status is all that matters")]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
@@ -76,21 +73,11 @@ impl TestServer {
     pub async fn start_with(program: impl AsRef<Path>, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = program.as_ref().to_owned();
-        let environment: Vec<_> = environment
-            .iter()
-            .map(|(k, v)| ((*k).into(), (*v).into()))
-            .collect();
+        let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let port = free_port();
         let process = launch(&program, &directory, &environment, port);
         let client = Client::new();
-        let mut server = Self {
-            program,
-            directory,
-            environment,
-            port,
-            process,
-            client,
-        };
+        let mut server = Self { program, directory, environment, port, process, client };
         server.wait_until_ready().await;
         server
     }
@@ -135,9 +122,7 @@ impl TestServer {
 
     /// Asks it to end (SIGTERM) without waiting.
     pub fn terminate(&self) {
-        let sent = Command::new("kill")
-            .args(["-TERM", &self.pid().to_string()])
-            .status();
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -178,13 +163,7 @@ impl TestServer {
     }
 
     /// Sends a request; `token` becomes `Authorization: Bearer`, `body` JSON.
-    pub async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Reply {
+    pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Reply {
         let mut request = self.client.request(method, self.url(path));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -201,12 +180,7 @@ impl TestServer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Reply {
-            status,
-            headers,
-            text,
-            json,
-        }
+        Reply { status, headers, text, json }
     }
 
     /// The client that the helpers use, for requests of another shape.
@@ -231,8 +205,7 @@ impl TestServer {
 
     /// `PATCH` of JSON as the holder of `token`.
     pub async fn patch(&self, path: &str, token: &str, body: &Value) -> Reply {
-        self.send(Method::PATCH, path, Some(token), Some(body))
-            .await
+        self.send(Method::PATCH, path, Some(token), Some(body)).await
     }
 
     /// `DELETE` as the holder of `token`.
@@ -246,23 +219,15 @@ impl TestServer {
         if let (Some(role), Some(body)) = (role, body.as_object_mut()) {
             body.insert("role".into(), role.into());
         }
-        self.send(Method::POST, "/auth/register", None, Some(&body))
-            .await
+        self.send(Method::POST, "/auth/register", None, Some(&body)).await
     }
 
     /// Logs `email` in with [`PASSWORD`]; returns the token.
     pub async fn login(&self, email: &str) -> String {
         let body = json!({ "email": email, "password": PASSWORD });
-        let reply = self
-            .send(Method::POST, "/auth/login", None, Some(&body))
-            .await;
+        let reply = self.send(Method::POST, "/auth/login", None, Some(&body)).await;
         let reply = reply.expect_status(200);
-        reply
-            .json
-            .get("token")
-            .and_then(Value::as_str)
-            .unwrap()
-            .to_owned()
+        reply.json.get("token").and_then(Value::as_str).unwrap().to_owned()
     }
 
     /// Registers `email` with `role` and logs in; returns the token.
@@ -287,11 +252,7 @@ impl Drop for TestServer {
         drop(self.process.kill());
         drop(self.process.wait());
         if std::thread::panicking() {
-            drop(writeln!(
-                std::io::stderr(),
-                "output of the server:\n{}",
-                self.output()
-            ));
+            drop(writeln!(std::io::stderr(), "output of the server:\n{}", self.output()));
         }
     }
 }
@@ -306,17 +267,8 @@ fn log_path(directory: &TempDir) -> PathBuf {
     directory.path().join("output.log")
 }
 
-fn launch(
-    program: &Path,
-    directory: &TempDir,
-    environment: &[(String, String)],
-    port: u16,
-) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(log_path(directory))
-        .unwrap();
+fn launch(program: &Path, directory: &TempDir, environment: &[(String, String)], port: u16) -> Child {
+    let log = File::options().create(true).append(true).open(log_path(directory)).unwrap();
     command(program, directory, environment, port)
         .arg("start")
         .stdin(Stdio::null())
@@ -327,12 +279,7 @@ fn launch(
 }
 
 /// Nothing of the caller's environment but the path gets in: a developer's own settings must not change a test.
-fn command(
-    program: &Path,
-    directory: &TempDir,
-    environment: &[(String, String)],
-    port: u16,
-) -> Command {
+fn command(program: &Path, directory: &TempDir, environment: &[(String, String)], port: u16) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(directory.path())

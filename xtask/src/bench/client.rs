@@ -27,17 +27,9 @@ impl Client {
     pub(crate) fn connect(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("connect to port {port}"))?;
-        stream
-            .set_nodelay(true)
-            .context("switch off Nagle's algorithm")?;
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .context("bound the waiting")?;
-        Ok(Self {
-            port,
-            token: None,
-            stream: BufReader::new(stream),
-        })
+        stream.set_nodelay(true).context("switch off Nagle's algorithm")?;
+        stream.set_read_timeout(Some(PATIENCE)).context("bound the waiting")?;
+        Ok(Self { port, token: None, stream: BufReader::new(stream) })
     }
 
     /// The same connection, sending this bearer token from now on.
@@ -55,29 +47,22 @@ impl Client {
     pub(crate) fn post(&mut self, path: &str, document: &Value) -> Result<Value> {
         let Answer { status, body } = self.send("POST", path, &document.to_string())?;
         if !(200..300).contains(&status) {
-            bail!(
-                "POST {path} was answered with {status}: {}",
-                String::from_utf8_lossy(&body)
-            );
+            bail!("POST {path} was answered with {status}: {}", String::from_utf8_lossy(&body));
         }
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
         let authorization = self.token.as_ref();
-        let authorization = authorization.map_or_else(String::new, |token| {
-            format!("authorization: Bearer {token}\r\n")
-        });
+        let authorization =
+            authorization.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n{authorization}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.port,
             body.len()
         );
-        self.stream
-            .get_mut()
-            .write_all(request.as_bytes())
-            .context("send a request")?;
+        self.stream.get_mut().write_all(request.as_bytes()).context("send a request")?;
         read_answer(&mut self.stream).with_context(|| format!("read the answer to {method} {path}"))
     }
 }
@@ -95,30 +80,19 @@ fn read_answer(stream: &mut impl BufRead) -> Result<Answer> {
         if header.is_empty() {
             break;
         }
-        ensure!(
-            !header.starts_with("transfer-encoding:"),
-            "the answer has no length"
-        );
+        ensure!(!header.starts_with("transfer-encoding:"), "the answer has no length");
         if let Some(value) = header.strip_prefix("content-length:") {
-            length = value
-                .trim()
-                .parse()
-                .context("read the length of the answer")?;
+            length = value.trim().parse().context("read the length of the answer")?;
         }
     }
     let mut body = vec![0; length];
-    stream
-        .read_exact(&mut body)
-        .context("read the body of the answer")?;
+    stream.read_exact(&mut body).context("read the body of the answer")?;
     Ok(Answer { status, body })
 }
 
 fn line(stream: &mut impl BufRead) -> Result<String> {
     let mut line = String::new();
-    ensure!(
-        stream.read_line(&mut line)? > 0,
-        "the connection was closed"
-    );
+    ensure!(stream.read_line(&mut line)? > 0, "the connection was closed");
     Ok(line.trim_end().to_owned())
 }
 
@@ -128,8 +102,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_to_its_end_and_no_further() {
-        let mut stream =
-            &b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 204 No\r\n\r\n"[..];
+        let mut stream = &b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 204 No\r\n\r\n"[..];
         let first = read_answer(&mut stream).unwrap();
         assert_eq!((first.status, &first.body[..]), (201, &b"{}"[..]));
         let second = read_answer(&mut stream).unwrap();
@@ -138,12 +111,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_off_is_an_error() {
-        for answer in [
-            "",
-            "HTTP/1.1 200 OK\r\n",
-            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
-            "x\r\n\r\n",
-        ] {
+        for answer in
+            ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", "x\r\n\r\n"]
+        {
             assert!(read_answer(&mut answer.as_bytes()).is_err(), "{answer:?}");
         }
     }

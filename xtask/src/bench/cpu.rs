@@ -32,12 +32,7 @@ pub(crate) fn resident(process: u32) -> Result<f64> {
 }
 
 fn on_processor(task: &Path) -> Option<f64> {
-    fs::read_to_string(task.join("schedstat"))
-        .ok()?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    fs::read_to_string(task.join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// The process and its descendants.
@@ -67,12 +62,7 @@ fn tree(root: u32) -> Result<BTreeSet<u32>> {
 fn parent(process: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name before it may hold anything, even parentheses.
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -35,16 +35,8 @@ struct Allocations {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
     let mut report = Report::default();
     let rounds = options.rounds.to_string();
-    time(
-        &mut report,
-        &lines(&program(workspace, "time", &[&rounds])?)?,
-    );
-    for Allocations {
-        shape,
-        engine,
-        count,
-    } in &lines(&program(workspace, "allocations", &[])?)?
-    {
+    time(&mut report, &lines(&program(workspace, "time", &[&rounds])?)?);
+    for Allocations { shape, engine, count } in &lines(&program(workspace, "allocations", &[])?)? {
         let subject = format!("{shape}, {engine}");
         report.row(&subject, "allocations", &[*count]);
         if engine == OURS {
@@ -57,12 +49,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
 fn time(report: &mut Report, samples: &[Sample]) {
     let mut shapes: BTreeMap<&str, BTreeMap<&str, Vec<f64>>> = BTreeMap::new();
     for Sample { shape, engine, ns } in samples {
-        shapes
-            .entry(shape)
-            .or_default()
-            .entry(engine)
-            .or_default()
-            .push(*ns);
+        shapes.entry(shape).or_default().entry(engine).or_default().push(*ns);
     }
     for (shape, engines) in shapes {
         let mut median = |engine: &str| {
@@ -70,11 +57,7 @@ fn time(report: &mut Report, samples: &[Sample]) {
             report.row(&format!("{shape}, {engine}"), "ns", samples)
         };
         let (ours, peer) = (median(OURS), median(PEER));
-        report.target(
-            format!("{shape}: ratio to {PEER}"),
-            ours / peer,
-            Bound::AtMost(1.0),
-        );
+        report.target(format!("{shape}: ratio to {PEER}"), ours / peer, Bound::AtMost(1.0));
         if let Some((_, limit)) = LIMITS.iter().find(|(name, _)| *name == shape) {
             report.target(format!("{shape}: ns"), ours, Bound::AtMost(*limit));
         }
@@ -86,29 +69,15 @@ fn program(workspace: &Workspace, name: &str, arguments: &[&str]) -> Result<Stri
     let mut command = Command::new(cargo());
     command
         .current_dir(workspace.root.join("benches").join("engine"))
-        .env(
-            "CARGO_TARGET_DIR",
-            workspace.target.join("bench").join("engine"),
-        )
-        .args([
-            "run",
-            "--release",
-            "--quiet",
-            "--locked",
-            "--bin",
-            name,
-            "--",
-        ])
+        .env("CARGO_TARGET_DIR", workspace.target.join("bench").join("engine"))
+        .args(["run", "--release", "--quiet", "--locked", "--bin", name, "--"])
         .args(arguments);
     println!("building and running benches/engine, program `{name}`");
     process::capture(&mut command)
 }
 
 fn lines<'o, T: Deserialize<'o>>(output: &'o str) -> Result<Vec<T>> {
-    output
-        .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("read `{line}`")))
-        .collect()
+    output.lines().map(|line| serde_json::from_str(line).with_context(|| format!("read `{line}`"))).collect()
 }
 
 #[cfg(test)]

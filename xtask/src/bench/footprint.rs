@@ -38,11 +38,7 @@ fn empty(workspace: &Workspace, binary: &Path, report: &mut Report) -> Result<()
         }
     }
     let start = report.row("start to ready, empty database", "ms", &starts);
-    report.target(
-        "start to ready, empty database",
-        start,
-        Bound::AtMost(300.0),
-    );
+    report.target("start to ready, empty database", start, Bound::AtMost(300.0));
     let idle = report.row("resident memory, idle", "MB", &memory);
     report.target("resident memory, idle", idle, Bound::AtMost(40.0));
     Ok(())
@@ -54,21 +50,9 @@ fn full(workspace: &Workspace, binary: &Path, report: &mut Report) -> Result<()>
     let started = Instant::now();
     create_flags(&site)?;
     let took = started.elapsed().as_secs_f64();
-    report.row(
-        "flags created, each on disk",
-        "1/s",
-        &[f64::from(FLAGS) / took],
-    );
-    let memory = report.row(
-        "resident memory, 100 000 flags",
-        "MB",
-        &[rested(&site.server)?],
-    );
-    report.target(
-        "resident memory, 100 000 flags",
-        memory,
-        Bound::AtMost(150.0),
-    );
+    report.row("flags created, each on disk", "1/s", &[f64::from(FLAGS) / took]);
+    let memory = report.row("resident memory, 100 000 flags", "MB", &[rested(&site.server)?]);
+    report.target("resident memory, 100 000 flags", memory, Bound::AtMost(150.0));
     drop(site);
 
     let (server, took) = site::start(binary, &home)?;
@@ -86,9 +70,8 @@ fn rested(server: &Server) -> Result<f64> {
 /// Creates the flags over many connections at once, as many clients would.
 fn create_flags(site: &Site) -> Result<()> {
     thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| scope.spawn(move || write_share(site, writer)))
-            .collect();
+        let writers: Vec<_> =
+            (0..WRITERS).map(|writer| scope.spawn(move || write_share(site, writer))).collect();
         for writer in writers {
             writer.join().map_err(|_| anyhow!("a writer panicked"))??;
         }
@@ -100,9 +83,7 @@ fn write_share(site: &Site, writer: u32) -> Result<()> {
     let mut client = site.client()?;
     for number in (0..FLAGS).filter(|number| number % WRITERS == writer) {
         let flag = site::flag(&format!("flag-{number:06}"));
-        client
-            .post("/api/v1/flags", &flag)
-            .with_context(|| format!("create flag {number}"))?;
+        client.post("/api/v1/flags", &flag).with_context(|| format!("create flag {number}"))?;
     }
     Ok(())
 }

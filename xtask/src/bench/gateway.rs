@@ -55,9 +55,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
     let stage = Stage::open(workspace)?;
     let subjects = stage.subjects();
     for (name, subject) in &subjects {
-        subject
-            .check(&stage.site.token)
-            .with_context(|| format!("check {name}"))?;
+        subject.check(&stage.site.token).with_context(|| format!("check {name}"))?;
     }
     let names: Vec<&str> = subjects.keys().copied().collect();
     let samples = rounds::interleaved(options.rounds, &names, |name| {
@@ -94,81 +92,38 @@ impl Stage {
         };
         let (nginx_ports, envoy_ports) = (ports()?, ports()?);
         let nginx = nginx(&nginx_ports, &site::fresh_home(workspace, "nginx")?)?;
-        let envoy = envoy(
-            &envoy_ports,
-            workspace,
-            &site::fresh_home(workspace, "envoy")?,
-        )?;
-        Ok(Self {
-            site,
-            nginx,
-            nginx_ports,
-            envoy,
-            envoy_ports,
-            _backend: backend,
-        })
+        let envoy = envoy(&envoy_ports, workspace, &site::fresh_home(workspace, "envoy")?)?;
+        Ok(Self { site, nginx, nginx_ports, envoy, envoy_ports, _backend: backend })
     }
 
     fn subjects(&self) -> BTreeMap<&'static str, Subject<'_>> {
-        let Self {
-            site,
-            nginx,
-            nginx_ports,
-            envoy,
-            envoy_ports,
-            ..
-        } = self;
+        let Self { site, nginx, nginx_ports, envoy, envoy_ports, .. } = self;
         let flagbase = &site.server;
         let decision = format!("/api/v1/flags/{}/evaluate", site::FLAG);
         let subject = Subject::new;
         let (small, large) = (Backend::SMALL, Backend::LARGE);
         BTreeMap::from([
-            (
-                FLAGBASE,
-                subject(flagbase.port, "/gateway/small", small, &[flagbase]),
-            ),
+            (FLAGBASE, subject(flagbase.port, "/gateway/small", small, &[flagbase])),
             (NGINX, subject(nginx_ports.plain, "/small", small, &[nginx])),
-            (
-                NGINX_DECIDING,
-                subject(nginx_ports.deciding, "/small", small, &[nginx, flagbase]),
-            ),
+            (NGINX_DECIDING, subject(nginx_ports.deciding, "/small", small, &[nginx, flagbase])),
             (ENVOY, subject(envoy_ports.plain, "/small", small, &[envoy])),
             // Envoy asks for the decision at the path of the request; the backend answers any.
-            (
-                ENVOY_DECIDING,
-                subject(envoy_ports.deciding, &decision, small, &[envoy, flagbase]),
-            ),
-            (
-                FLAGBASE_LARGE,
-                subject(flagbase.port, "/gateway/large", large, &[flagbase]),
-            ),
-            (
-                NGINX_LARGE,
-                subject(nginx_ports.plain, "/large", large, &[nginx]),
-            ),
-            (
-                ENVOY_LARGE,
-                subject(envoy_ports.plain, "/large", large, &[envoy]),
-            ),
+            (ENVOY_DECIDING, subject(envoy_ports.deciding, &decision, small, &[envoy, flagbase])),
+            (FLAGBASE_LARGE, subject(flagbase.port, "/gateway/large", large, &[flagbase])),
+            (NGINX_LARGE, subject(nginx_ports.plain, "/large", large, &[nginx])),
+            (ENVOY_LARGE, subject(envoy_ports.plain, "/large", large, &[envoy])),
         ])
     }
 }
 
 impl<'a> Subject<'a> {
     fn new(port: u16, path: &str, body: usize, used: &[&'a Server]) -> Self {
-        Self {
-            port,
-            path: path.to_owned(),
-            body,
-            used: used.to_vec(),
-        }
+        Self { port, path: path.to_owned(), body, used: used.to_vec() }
     }
 
     /// What is measured must be the backend's answer, and not a quick refusal.
     fn check(&self, token: &str) -> Result<()> {
-        let answer = Client::connect(self.port)?
-            .with_token(token)
-            .get(&self.path)?;
+        let answer = Client::connect(self.port)?.with_token(token).get(&self.path)?;
         let (status, length) = (answer.status, answer.body.len());
         ensure!(
             status == 200 && length == self.body,
@@ -180,11 +135,7 @@ impl<'a> Subject<'a> {
     }
 
     fn measure(&self, seconds: u64, token: &str) -> Result<f64> {
-        let load = Load {
-            port: self.port,
-            path: &self.path,
-            token: Some(token),
-        };
+        let load = Load { port: self.port, path: &self.path, token: Some(token) };
         let used = || self.used.iter().map(|server| server.cpu()).sum();
         let turn = load.measure(seconds, used)?;
         Ok(turn.seconds / turn.requests * 10_000.0)

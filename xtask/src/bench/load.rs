@@ -31,22 +31,13 @@ impl Load<'_> {
         self.send(WARM_UP)?;
         let before = used()?;
         let requests = self.send(seconds)?;
-        Ok(Turn {
-            requests,
-            seconds: used()? - before,
-        })
+        Ok(Turn { requests, seconds: used()? - before })
     }
 
     fn send(&self, seconds: u64) -> Result<f64> {
         let wrk = tool::required("wrk", "on Debian, `apt-get install wrk`")?;
         let mut command = Command::new(wrk);
-        command.args([
-            "-t1",
-            CONNECTIONS,
-            &format!("-d{seconds}s"),
-            "--timeout",
-            "10s",
-        ]);
+        command.args(["-t1", CONNECTIONS, &format!("-d{seconds}s"), "--timeout", "10s"]);
         if let Some(token) = self.token {
             command.args(["-H", &format!("Authorization: Bearer {token}")]);
         }
@@ -59,11 +50,7 @@ impl Load<'_> {
 fn answered(output: &str) -> Result<f64> {
     for complaint in ["Non-2xx", "Socket errors"] {
         let line = output.lines().find(|line| line.contains(complaint));
-        ensure!(
-            line.is_none(),
-            "requests failed: {}",
-            line.unwrap_or_default().trim()
-        );
+        ensure!(line.is_none(), "requests failed: {}", line.unwrap_or_default().trim());
     }
     output
         .lines()
@@ -84,14 +71,8 @@ mod tests {
     #[test]
     fn a_turn_with_failed_requests_does_not_count() {
         let output = "  9 requests in 3.00s, 9MB read\n  Non-2xx or 3xx responses: 7\n";
-        assert!(
-            answered(output)
-                .unwrap_err()
-                .to_string()
-                .contains("responses: 7")
-        );
-        let output =
-            "  9 requests in 3.00s\n  Socket errors: connect 0, read 3, write 0, timeout 0\n";
+        assert!(answered(output).unwrap_err().to_string().contains("responses: 7"));
+        let output = "  9 requests in 3.00s\n  Socket errors: connect 0, read 3, write 0, timeout 0\n";
         assert!(answered(output).unwrap_err().to_string().contains("read 3"));
         assert!(answered("nothing").is_err());
     }

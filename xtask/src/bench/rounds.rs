@@ -19,8 +19,7 @@ pub(crate) fn interleaved(
         let mut order = subjects.to_vec();
         order.sort_by_cached_key(|_| RandomState::new().build_hasher().finish());
         for subject in order {
-            let sample =
-                measure(subject).with_context(|| format!("measure {subject} in round {round}"))?;
+            let sample = measure(subject).with_context(|| format!("measure {subject} in round {round}"))?;
             println!("round {round}/{rounds}  {subject:<40}{sample:>12.3}");
             samples.entry(subject.to_owned()).or_default().push(sample);
         }

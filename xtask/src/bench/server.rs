@@ -39,12 +39,7 @@ impl Server {
             .stderr(errors)
             .spawn()
             .with_context(|| format!("start `{program}`"))?;
-        Ok(Self {
-            child,
-            started,
-            log,
-            port,
-        })
+        Ok(Self { child, started, log, port })
     }
 
     /// Waits until `path` is answered with 200 and returns how long that took since the start.
@@ -59,10 +54,7 @@ impl Server {
             }
             thread::sleep(ASK_EVERY);
         }
-        bail!(
-            "not ready within {READY_WITHIN:?}, see `{}`",
-            self.log.display()
-        )
+        bail!("not ready within {READY_WITHIN:?}, see `{}`", self.log.display())
     }
 
     /// CPU seconds used so far, children included.

@@ -73,13 +73,9 @@ impl Site {
         client.post("/auth/register", &account)?;
         let login = client.post("/auth/login", &account)?;
         let token = login.get("token").and_then(|token| token.as_str());
-        let token = token
-            .context("find the token in the answer to the login")?
-            .to_owned();
+        let token = token.context("find the token in the answer to the login")?.to_owned();
         let site = Self { server, token };
-        site.client()?
-            .post("/api/v1/flags", &flag(FLAG))
-            .context("create the flag")?;
+        site.client()?.post("/api/v1/flags", &flag(FLAG)).context("create the flag")?;
         Ok(site)
     }
 
@@ -93,9 +89,7 @@ impl Site {
         let route = json!({
             "pattern": path, "backend_url": format!("http://127.0.0.1:{backend}"), "flag_key": FLAG,
         });
-        self.client()?
-            .post("/api/v1/gateway/routes", &route)
-            .context("create a route")?;
+        self.client()?.post("/api/v1/gateway/routes", &route).context("create a route")?;
         Ok(())
     }
 }

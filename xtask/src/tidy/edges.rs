@@ -15,41 +15,13 @@ const CORE: &[&str] = &["flagbase-core"];
 const TESTKIT: &[&str] = &["flagbase-testkit"];
 
 const RULES: [Rule; 9] = [
-    Rule {
-        name: "flagbase-engine",
-        product: &[],
-        tests: &[],
-    },
-    Rule {
-        name: "flagbase-core",
-        product: &["flagbase-engine"],
-        tests: TESTKIT,
-    },
-    Rule {
-        name: "flagbase-store",
-        product: CORE,
-        tests: TESTKIT,
-    },
-    Rule {
-        name: "flagbase-events",
-        product: CORE,
-        tests: TESTKIT,
-    },
-    Rule {
-        name: "flagbase-gateway",
-        product: CORE,
-        tests: TESTKIT,
-    },
-    Rule {
-        name: "flagbase-api",
-        product: CORE,
-        tests: TESTKIT,
-    },
-    Rule {
-        name: "flagbase-testkit",
-        product: CORE,
-        tests: &[],
-    },
+    Rule { name: "flagbase-engine", product: &[], tests: &[] },
+    Rule { name: "flagbase-core", product: &["flagbase-engine"], tests: TESTKIT },
+    Rule { name: "flagbase-store", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-events", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-gateway", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-api", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-testkit", product: CORE, tests: &[] },
     Rule {
         name: "flagbase",
         product: &[
@@ -62,26 +34,17 @@ const RULES: [Rule; 9] = [
         ],
         tests: TESTKIT,
     },
-    Rule {
-        name: "xtask",
-        product: &[],
-        tests: &[],
-    },
+    Rule { name: "xtask", product: &[], tests: &[] },
 ];
 
 /// Every arrow that is not in the drawing, and every member that is not.
 pub(super) fn findings(edges: &BTreeMap<&str, Vec<&Dependency>>) -> Vec<String> {
-    edges
-        .iter()
-        .flat_map(|(name, edges)| of_member(name, edges))
-        .collect()
+    edges.iter().flat_map(|(name, edges)| of_member(name, edges)).collect()
 }
 
 fn of_member(name: &str, edges: &[&Dependency]) -> Vec<String> {
     let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
-        return vec![format!(
-            "{name}: a new crate, say in `xtask/src/tidy/edges.rs` what it may know"
-        )];
+        return vec![format!("{name}: a new crate, say in `xtask/src/tidy/edges.rs` what it may know")];
     };
     edges
         .iter()
@@ -105,19 +68,13 @@ mod tests {
     use super::*;
 
     fn check(name: &str, to: &str, kind: Option<&str>) -> Vec<String> {
-        let edge = Dependency {
-            name: to.to_owned(),
-            kind: kind.map(str::to_owned),
-        };
+        let edge = Dependency { name: to.to_owned(), kind: kind.map(str::to_owned) };
         findings(&BTreeMap::from([(name, vec![&edge])]))
     }
 
     #[test]
     fn adapters_know_the_core_and_not_each_other() {
-        assert_eq!(
-            check("flagbase-store", "flagbase-core", None),
-            Vec::<String>::new()
-        );
+        assert_eq!(check("flagbase-store", "flagbase-core", None), Vec::<String>::new());
         assert_eq!(
             check("flagbase-api", "flagbase-store", None),
             ["flagbase-api: must not know `flagbase-store` (normal dependency)"]
@@ -127,30 +84,18 @@ mod tests {
     #[test]
     fn the_engine_knows_nothing_of_ours() {
         assert_eq!(check("flagbase-engine", "flagbase-core", None).len(), 1);
-        assert_eq!(
-            check("flagbase-engine", "flagbase-testkit", Some("dev")).len(),
-            1
-        );
+        assert_eq!(check("flagbase-engine", "flagbase-testkit", Some("dev")).len(), 1);
     }
 
     #[test]
     fn the_testkit_is_for_tests_only() {
-        assert_eq!(
-            check("flagbase", "flagbase-testkit", Some("dev")),
-            Vec::<String>::new()
-        );
+        assert_eq!(check("flagbase", "flagbase-testkit", Some("dev")), Vec::<String>::new());
         assert_eq!(check("flagbase", "flagbase-testkit", None).len(), 1);
-        assert_eq!(
-            check("flagbase", "flagbase-testkit", Some("build")).len(),
-            1
-        );
+        assert_eq!(check("flagbase", "flagbase-testkit", Some("build")).len(), 1);
     }
 
     #[test]
     fn a_crate_that_is_not_in_the_drawing_is_a_finding() {
-        assert_eq!(
-            findings(&BTreeMap::from([("flagbase-new", Vec::new())])).len(),
-            1
-        );
+        assert_eq!(findings(&BTreeMap::from([("flagbase-new", Vec::new())])).len(), 1);
     }
 }

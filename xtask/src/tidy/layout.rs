@@ -20,9 +20,7 @@ pub(super) fn findings(sources: &[Source], roots: &[String]) -> Vec<String> {
 fn badly_named(path: &str) -> Option<String> {
     let mut parts = path.trim_end_matches(".rs").split('/');
     if path.ends_with("/mod.rs") {
-        return Some(format!(
-            "{path}: write `foo.rs` beside `foo/`, not `foo/mod.rs`"
-        ));
+        return Some(format!("{path}: write `foo.rs` beside `foo/`, not `foo/mod.rs`"));
     }
     parts
         .find(|part| SINKS.contains(part))
@@ -49,10 +47,7 @@ mod tests {
     fn every_member_forbids_unsafe_code_in_its_first_file() {
         let roots = ["src/lib.rs".to_owned()];
         let with = source("src/lib.rs", "//! Doc.\n#![forbid(unsafe_code)]\n");
-        let without = source(
-            "src/lib.rs",
-            "//! Says `#![forbid(unsafe_code)]` but does not\n",
-        );
+        let without = source("src/lib.rs", "//! Says `#![forbid(unsafe_code)]` but does not\n");
         let other = source("src/other.rs", "//! Not a root.\n");
         assert_eq!(findings(&[with, other], &roots), Vec::<String>::new());
         assert_eq!(findings(&[without], &roots).len(), 1);

@@ -51,9 +51,7 @@ fn follow(
 }
 
 fn is_external(target: &str) -> bool {
-    ["http://", "https://", "mailto:", "/"]
-        .iter()
-        .any(|prefix| target.starts_with(prefix))
+    ["http://", "https://", "mailto:", "/"].iter().any(|prefix| target.starts_with(prefix))
 }
 
 /// `relative` as seen from `page`, both from the root; `None` when it climbs out.
@@ -104,9 +102,7 @@ fn without_code_spans(line: &str) -> String {
 /// What the headings of a page are called in a link.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter(|(_, line)| line.starts_with('#'));
-    headings
-        .map(|(_, line)| slug(line.trim_start_matches('#').trim()))
-        .collect()
+    headings.map(|(_, line)| slug(line.trim_start_matches('#').trim())).collect()
 }
 
 fn slug(heading: &str) -> String {
@@ -123,10 +119,8 @@ fn forgotten(pages: &[&Source]) -> Vec<String> {
     let Some(summary) = pages.iter().find(|page| page.path == SUMMARY) else {
         return Vec::new();
     };
-    let listed: BTreeSet<String> = links(&summary.text)
-        .iter()
-        .filter_map(|(_, target)| joined(SUMMARY, target))
-        .collect();
+    let listed: BTreeSet<String> =
+        links(&summary.text).iter().filter_map(|(_, target)| joined(SUMMARY, target)).collect();
     pages
         .iter()
         .filter(|page| page.path.starts_with(BOOK) && page.path != SUMMARY)
@@ -141,10 +135,7 @@ mod tests {
     use super::*;
 
     fn check(pages: &[(&str, &str)]) -> Vec<String> {
-        let sources: Vec<Source> = pages
-            .iter()
-            .map(|(path, text)| source(path, text))
-            .collect();
+        let sources: Vec<Source> = pages.iter().map(|(path, text)| source(path, text)).collect();
         let exists = |path: &str| path == "LICENSE" || pages.iter().any(|(page, _)| *page == path);
         findings(&sources, &exists)
     }
@@ -154,10 +145,7 @@ mod tests {
         let good = "[a](../../README.md) [b](./b.md) [c](https://example.com) [draft]() [d](../../LICENSE)";
         let summary = "[a](a.md)\n[b](b.md)";
         let pages = [(SUMMARY, summary), ("README.md", ""), ("docs/src/b.md", "")];
-        assert_eq!(
-            check(&[&pages[..], &[("docs/src/a.md", good)]].concat()),
-            Vec::<String>::new()
-        );
+        assert_eq!(check(&[&pages[..], &[("docs/src/a.md", good)]].concat()), Vec::<String>::new());
         let bad = "fine\n[x](missing.md)";
         assert_eq!(
             check(&[&pages[..], &[("docs/src/a.md", bad)]].concat()),
@@ -169,10 +157,7 @@ mod tests {
     fn an_anchor_must_be_a_heading_of_the_page() {
         let text = "# The `flagbase` binary\n[up](#the-flagbase-binary)\n[no](#nothing)";
         let findings = check(&[("README.md", text)]);
-        assert_eq!(
-            findings,
-            ["README.md:3: link `#nothing` names a heading that is not there"]
-        );
+        assert_eq!(findings, ["README.md:3: link `#nothing` names a heading that is not there"]);
     }
 
     #[test]
@@ -183,20 +168,13 @@ mod tests {
 
     #[test]
     fn a_page_that_the_summary_forgot_is_a_finding() {
-        let findings = check(&[
-            (SUMMARY, "[a](a.md)"),
-            ("docs/src/a.md", ""),
-            ("docs/src/b.md", ""),
-        ]);
+        let findings = check(&[(SUMMARY, "[a](a.md)"), ("docs/src/a.md", ""), ("docs/src/b.md", "")]);
         assert_eq!(findings, ["docs/src/b.md: is not in `docs/src/SUMMARY.md`"]);
     }
 
     #[test]
     fn a_link_cannot_leave_the_repository() {
         let findings = check(&[("README.md", "[x](../other/README.md)")]);
-        assert_eq!(
-            findings,
-            ["README.md:1: link `../other/README.md` leaves the repository"]
-        );
+        assert_eq!(findings, ["README.md:1: link `../other/README.md` leaves the repository"]);
     }
 }

@@ -16,14 +16,10 @@ pub(super) struct Figures {
 impl Figures {
     pub(super) fn of(sources: &[Source]) -> Self {
         let rust = || sources.iter().filter(|source| source.is("rs"));
-        let mut files: Vec<_> = rust()
-            .map(|source| (source.text.lines().count(), source.path.clone()))
-            .collect();
+        let mut files: Vec<_> =
+            rust().map(|source| (source.text.lines().count(), source.path.clone())).collect();
         files.sort();
-        Self {
-            files,
-            lines_of_tests: rust().map(lines_of_tests).sum(),
-        }
+        Self { files, lines_of_tests: rust().map(lines_of_tests).sum() }
     }
 
     pub(super) fn findings(&self) -> Vec<String> {
@@ -79,9 +75,7 @@ fn lines_of_tests(source: &Source) -> usize {
     }
     let inline = |line: &str| line.starts_with("mod ") && line.ends_with('{');
     let marker = format!("#[cfg({})]", "test");
-    let start = lines()
-        .zip(lines().skip(1))
-        .position(|(line, next)| line == marker && inline(next));
+    let start = lines().zip(lines().skip(1)).position(|(line, next)| line == marker && inline(next));
     start.map_or(0, |start| lines().count() - start)
 }
 
@@ -98,11 +92,7 @@ mod tests {
     fn a_file_at_the_limit_passes_and_one_line_more_does_not() {
         let figures = Figures::of(&[file("a.rs", HARD_LIMIT), file("b.rs", HARD_LIMIT + 1)]);
         let findings = figures.findings();
-        assert!(
-            findings
-                .iter()
-                .any(|finding| finding.starts_with("b.rs: 801 lines"))
-        );
+        assert!(findings.iter().any(|finding| finding.starts_with("b.rs: 801 lines")));
         assert!(!findings.iter().any(|finding| finding.starts_with("a.rs")));
     }
 
@@ -118,10 +108,7 @@ mod tests {
 
     #[test]
     fn other_languages_may_be_as_long_as_they_like() {
-        assert_eq!(
-            Figures::of(&[file("a.json", 5000)]).findings(),
-            Vec::<String>::new()
-        );
+        assert_eq!(Figures::of(&[file("a.json", 5000)]).findings(), Vec::<String>::new());
     }
 
     #[test]
@@ -136,10 +123,6 @@ mod tests {
     fn the_figures_of_nothing_are_zero() {
         let figures = Figures::of(&[]);
         assert_eq!(figures.findings(), Vec::<String>::new());
-        assert!(
-            figures
-                .to_string()
-                .starts_with("0 Rust files, 0 lines, 0 % tests")
-        );
+        assert!(figures.to_string().starts_with("0 Rust files, 0 lines, 0 % tests"));
     }
 }

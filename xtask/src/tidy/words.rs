@@ -10,36 +10,18 @@ struct Rule {
 }
 
 const RULES: [Rule; 6] = [
+    Rule { text: concat!("/wo", "rk/"), rust_only: false, why: "is a path of one machine" },
+    Rule { text: concat!("/ro", "ot/"), rust_only: false, why: "is a path of one machine" },
     Rule {
-        text: concat!("/wo", "rk/"),
-        rust_only: false,
-        why: "is a path of one machine",
-    },
-    Rule {
-        text: concat!("/ro", "ot/"),
-        rust_only: false,
-        why: "is a path of one machine",
-    },
-    Rule {
-        text: concat!("#[al", "low("),
-        rust_only: true,
-        why: "hides a lint: use `#[expect(…, reason)]`",
+        text: concat!("#[al", "low("), rust_only: true, why: "hides a lint: use `#[expect(…, reason)]`"
     },
     Rule {
         text: concat!("#![al", "low("),
         rust_only: true,
         why: "hides a lint: use `#![expect(…, reason)]`",
     },
-    Rule {
-        text: concat!("TO", "DO"),
-        rust_only: false,
-        why: "promises: do it or leave it out",
-    },
-    Rule {
-        text: concat!("FIX", "ME"),
-        rust_only: false,
-        why: "promises: do it or leave it out",
-    },
+    Rule { text: concat!("TO", "DO"), rust_only: false, why: "promises: do it or leave it out" },
+    Rule { text: concat!("FIX", "ME"), rust_only: false, why: "promises: do it or leave it out" },
 ];
 
 /// Files written by a machine, in which a random word means nothing.
@@ -91,10 +73,7 @@ mod tests {
     #[test]
     fn a_lock_file_may_hold_any_letters() {
         let text = concat!("checksum TO", "DO");
-        assert_eq!(
-            findings(&[source("Cargo.lock", text)]),
-            Vec::<String>::new()
-        );
+        assert_eq!(findings(&[source("Cargo.lock", text)]), Vec::<String>::new());
         assert_eq!(findings(&[source("a.toml", text)]).len(), 1);
     }
 }

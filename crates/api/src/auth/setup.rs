@@ -15,9 +15,7 @@ use crate::{
 };
 
 pub(super) fn router() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(status))
-        .routes(routes!(set_up))
+    OpenApiRouter::new().routes(routes!(status)).routes(routes!(set_up))
 }
 
 /// Whether there is no administrator yet.
@@ -45,9 +43,7 @@ struct SetupBody {
     responses((status = 200, body = SetupStatus), (status = 503, body = ProblemBody))
 )]
 async fn status(Extension(identity): Extension<Arc<Identity>>) -> Reply<Json<SetupStatus>> {
-    Ok(Json(SetupStatus {
-        needs_setup: identity.needs_setup().await?,
-    }))
+    Ok(Json(SetupStatus { needs_setup: identity.needs_setup().await? }))
 }
 
 /// Makes the first administrator and logs him in. Whatever fails leaves the token good.
@@ -61,10 +57,7 @@ async fn set_up(
     Arriving(origin): Arriving,
     Body(body): Body<SetupBody>,
 ) -> Reply<(StatusCode, Json<LoginView>)> {
-    let credentials = Credentials {
-        email: body.email,
-        password: body.password,
-    };
+    let credentials = Credentials { email: body.email, password: body.password };
     let login = identity.set_up(&body.token, credentials, &origin).await?;
     Ok((StatusCode::CREATED, Json(login.into())))
 }

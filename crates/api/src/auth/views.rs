@@ -58,11 +58,7 @@ pub(super) struct LoginView {
 
 impl From<Login> for LoginView {
     fn from(login: Login) -> Self {
-        Self {
-            token: login.token,
-            expires_at: login.expires_at,
-            user: login.user.into(),
-        }
+        Self { token: login.token, expires_at: login.expires_at, user: login.user.into() }
     }
 }
 
@@ -153,10 +149,10 @@ impl MeView {
             tenant_id: "default",
             groups: caller.groups.iter().map(ToString::to_string).collect(),
             grants: caller.grants.iter().map(GrantBody::from).collect(),
-            session: caller.session.as_ref().map(|id| OwnSession {
-                id: id.to_string(),
-                expires_at: caller.expires_at,
-            }),
+            session: caller
+                .session
+                .as_ref()
+                .map(|id| OwnSession { id: id.to_string(), expires_at: caller.expires_at }),
             permissions,
         }
     }

@@ -57,11 +57,7 @@ async fn invite(
     Known(caller): Known,
     Body(body): Body<InvitationBody>,
 ) -> Reply<(StatusCode, Json<InvitationView>)> {
-    let ask = InvitationRequest {
-        role: body.role,
-        email: body.email,
-        expires_in: body.expires_in,
-    };
+    let ask = InvitationRequest { role: body.role, email: body.email, expires_in: body.expires_in };
     let invited = identity.invite(&caller, ask).await?;
     let view = InvitationView {
         token: invited.token,

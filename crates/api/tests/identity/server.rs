@@ -63,37 +63,22 @@ pub(crate) async fn server() -> Server {
     let (memory, fixed) = (Memory::new(), FixedClock::default());
     let clock: Arc<dyn Clock> = Arc::new(fixed.clone());
     let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
-    let opened = Feed::open(
-        Arc::new(memory.clone()),
-        Arc::clone(&clock),
-        Arc::clone(&random),
-    );
+    let opened = Feed::open(Arc::new(memory.clone()), Arc::clone(&clock), Arc::clone(&random));
     let feed = Arc::new(opened.await.unwrap());
     let accounts = Arc::new(memory.clone());
     let identity = Identity::new(config(), accounts, Arc::clone(&feed), clock, random).unwrap();
     let identity = Arc::new(identity);
     let router = router(services(&memory, feed, Arc::clone(&identity)).await);
-    Server {
-        router,
-        memory,
-        identity,
-        clock: fixed,
-    }
+    Server { router, memory, identity, clock: fixed }
 }
 
 async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> Services {
     let environments = Environments::new(Arc::clone(&feed));
-    environments
-        .ensure_default(EnvironmentKind::Development)
-        .await
-        .unwrap();
+    environments.ensure_default(EnvironmentKind::Development).await.unwrap();
     let (meters, tasks) = (Arc::new(Meters::default()), Tasks::new());
     let clock = Arc::new(FixedClock::default());
     let recorder = Arc::new(Recorder::new(clock, Arc::clone(&meters), Bounds::default()));
-    let policy = AddressPolicy {
-        loopback: true,
-        private: true,
-    };
+    let policy = AddressPolicy { loopback: true, private: true };
     Services {
         identity,
         flags: Arc::new(Flags::new(Arc::clone(&feed))),
@@ -109,10 +94,7 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
         )),
         guards: Arc::new(Guards::new(Arc::clone(&feed))),
         events: Arc::new(Events::new(Arc::clone(&feed), meters, tasks.clone())),
-        settings: ApiSettings {
-            max_body: 1 << 20,
-            cors_origins: Vec::new(),
-        },
+        settings: ApiSettings { max_body: 1 << 20, cors_origins: Vec::new() },
         tasks,
         feed,
         recorder,
@@ -126,12 +108,7 @@ impl Server {
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text,
-            json,
-        }
+        Answer { status: parts.status, headers: parts.headers, text, json }
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, token: &str, body: String) -> Answer {
@@ -167,8 +144,7 @@ impl Server {
             .uri(path)
             .header("authorization", format!("Bearer {token}"))
             .header(name, value);
-        self.ask(request.body(Body::from(body.to_string())).unwrap())
-            .await
+        self.ask(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     pub(crate) async fn login(&self, email: &str, password: &str) -> String {
@@ -187,10 +163,7 @@ impl Server {
 
     pub(crate) async fn administrator(&self) -> String {
         let email = "admin@example.com";
-        let credentials = Credentials {
-            email: email.into(),
-            password: PASSWORD.into(),
-        };
+        let credentials = Credentials { email: email.into(), password: PASSWORD.into() };
         self.identity.create_admin(credentials).await.unwrap();
         self.login(email, PASSWORD).await
     }

@@ -35,11 +35,7 @@ impl CloudEvent {
     /// The event of a change, without what is nobody's business: see [`Bodies`].
     pub fn of(change: &Change) -> Self {
         let environment = change.id.environment.as_ref();
-        let Bodies {
-            before,
-            after,
-            detail,
-        } = Bodies::of(change);
+        let Bodies { before, after, detail } = Bodies::of(change);
         Self {
             specversion: "1.0".into(),
             id: change.event.to_string(),
@@ -88,33 +84,16 @@ impl Bodies {
     pub fn of(change: &Change) -> Self {
         let detail = without_secrets(&change.detail);
         match change.id.kind {
-            Kind::User | Kind::Session | Kind::ApiKey => Self {
-                detail,
-                ..Self::default()
-            },
-            Kind::Environment
-            | Kind::Flag
-            | Kind::Segment
-            | Kind::Guard
-            | Kind::Route
-            | Kind::Role => Self {
-                before: change.before.clone(),
-                after: change.after.clone(),
-                detail,
-            },
+            Kind::User | Kind::Session | Kind::ApiKey => Self { detail, ..Self::default() },
+            Kind::Environment | Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Role => {
+                Self { before: change.before.clone(), after: change.after.clone(), detail }
+            }
         }
     }
 }
 
 /// Members that are never shown, in whatever detail they might turn up.
-const SECRETS: [&str; 6] = [
-    "password",
-    "password_hash",
-    "secret",
-    "secret_hash",
-    "token",
-    "token_hash",
-];
+const SECRETS: [&str; 6] = ["password", "password_hash", "secret", "secret_hash", "token", "token_hash"];
 
 fn without_secrets(detail: &Value) -> Value {
     match detail {
@@ -152,14 +131,8 @@ mod tests {
     fn a_disabled_flag_has_the_name_that_it_always_had() {
         let event = CloudEvent::of(&change(Kind::Flag, "default", "disabled"));
         assert_eq!(event.event_type, "flagbase.flag.disabled");
-        assert_eq!(
-            (event.source.as_str(), event.subject.as_str()),
-            ("/environments/default", "k")
-        );
-        assert_eq!(
-            (event.flagbaseseq, event.time.as_str()),
-            (7, "2026-01-01T00:00:00Z")
-        );
+        assert_eq!((event.source.as_str(), event.subject.as_str()), ("/environments/default", "k"));
+        assert_eq!((event.flagbaseseq, event.time.as_str()), (7, "2026-01-01T00:00:00Z"));
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["specversion"], "1.0");
         assert_eq!(json["type"], "flagbase.flag.disabled");

@@ -40,10 +40,7 @@ pub struct Follow {
 impl Follow {
     /// Whether `change` is asked for, wherever it is in the log.
     pub(super) fn means(&self, change: &Change) -> bool {
-        let here = self
-            .environment
-            .as_ref()
-            .is_none_or(|key| *change.id.environment == **key);
+        let here = self.environment.as_ref().is_none_or(|key| *change.id.environment == **key);
         here && self.pattern.matches(&CloudEvent::type_of(change))
     }
 }
@@ -64,9 +61,7 @@ pub struct Following {
 
 impl std::fmt::Debug for Following {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Following")
-            .field("cursor", &self.cursor)
-            .finish_non_exhaustive()
+        f.debug_struct("Following").field("cursor", &self.cursor).finish_non_exhaustive()
     }
 }
 
@@ -139,9 +134,7 @@ impl Following {
             return self.head.changed().await.ok();
         }
         match self.feed.catalog().changes(self.cursor, BATCH).await {
-            Ok(changes) => self
-                .batch
-                .extend(changes.into_iter().filter(|change| change.revision <= head)),
+            Ok(changes) => self.batch.extend(changes.into_iter().filter(|change| change.revision <= head)),
             Err(error) => {
                 tracing::warn!(%error, "a stream of events waits for the store");
                 tokio::time::sleep(PAUSE).await;

@@ -36,10 +36,7 @@ pub enum PatternError {
 impl Pattern {
     /// Matches everything.
     pub fn all() -> Self {
-        Self {
-            tokens: Vec::new(),
-            rest: true,
-        }
+        Self { tokens: Vec::new(), rest: true }
     }
 
     /// Whether `subject` is meant.
@@ -75,10 +72,7 @@ impl FromStr for Pattern {
             word if word.contains(['*', '>', ' ', '\t', '\r', '\n']) => Err(PatternError::BadToken),
             word => Ok(Token::Word(word.into())),
         };
-        Ok(Self {
-            tokens: head.split('.').map(token).collect::<Result<_, _>>()?,
-            rest,
-        })
+        Ok(Self { tokens: head.split('.').map(token).collect::<Result<_, _>>()?, rest })
     }
 }
 
@@ -106,11 +100,7 @@ mod tests {
             ("*", "flagbase.flag", false),
             ("flagbase", "flagbase.flag", false),
         ] {
-            assert_eq!(
-                matches(pattern, subject),
-                expected,
-                "{pattern} and {subject}"
-            );
+            assert_eq!(matches(pattern, subject), expected, "{pattern} and {subject}");
         }
     }
 

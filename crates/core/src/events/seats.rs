@@ -30,11 +30,7 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    pub(super) fn take(
-        self: &Arc<Self>,
-        holder: &Arc<str>,
-        meters: &Arc<Meters>,
-    ) -> Result<Seat, Refusal> {
+    pub(super) fn take(self: &Arc<Self>, holder: &Arc<str>, meters: &Arc<Meters>) -> Result<Seat, Refusal> {
         let mut taken = self.taken.lock();
         let all: usize = taken.values().sum();
         let own = taken.get(holder).copied().unwrap_or_default();
@@ -48,11 +44,7 @@ impl Seats {
         }
         taken.insert(Arc::clone(holder), own + 1);
         meters.stream_clients(1);
-        Ok(Seat {
-            seats: Arc::clone(self),
-            holder: Arc::clone(holder),
-            meters: Arc::clone(meters),
-        })
+        Ok(Seat { seats: Arc::clone(self), holder: Arc::clone(holder), meters: Arc::clone(meters) })
     }
 }
 
@@ -75,14 +67,9 @@ mod tests {
     fn a_caller_gets_so_many_seats_and_gets_them_back() {
         let (seats, meters) = (Arc::new(Seats::default()), Arc::new(Meters::default()));
         let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
-        let mut held: Vec<_> = (0..MOST_EACH)
-            .map(|_| seats.take(&alice, &meters).unwrap())
-            .collect();
+        let mut held: Vec<_> = (0..MOST_EACH).map(|_| seats.take(&alice, &meters).unwrap()).collect();
         let refusal = seats.take(&alice, &meters).unwrap_err();
-        assert_eq!(
-            (refusal.class, refusal.retry_after.is_some()),
-            (Class::Limited, true)
-        );
+        assert_eq!((refusal.class, refusal.retry_after.is_some()), (Class::Limited, true));
         assert!(seats.take(&bob, &meters).is_ok());
         held.pop();
         assert!(seats.take(&alice, &meters).is_ok());

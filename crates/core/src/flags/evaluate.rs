@@ -29,9 +29,7 @@ impl EnvironmentSnapshot {
     /// Evaluates `key` for `caller`: the session's own override first, then the rules.
     pub fn see<'s>(&'s self, caller: &Caller, key: &str, context: &Context<'_>) -> Option<Seen<'s>> {
         let flag = self.rules.flag(key)?;
-        let evaluation = caller
-            .overridden(self, flag)
-            .unwrap_or_else(|| self.rules.evaluate(flag, context));
+        let evaluation = caller.overridden(self, flag).unwrap_or_else(|| self.rules.evaluate(flag, context));
         Some(Seen { environment: &self.key, flag, evaluation, explanation: None })
     }
 }
@@ -89,16 +87,16 @@ fn slot(environment: &EnvironmentSnapshot, name: &str) -> Result<Slot, Refusal> 
         let known: Vec<_> = environment.rules.attributes().names().collect();
         Refusal::fault(
             &format!("/context/{name}"),
-            format!("unknown attribute `{name}`; known are {}; declare others in the environment", known.join(", ")),
+            format!(
+                "unknown attribute `{name}`; known are {}; declare others in the environment",
+                known.join(", ")
+            ),
         )
     })
 }
 
 fn wrong(name: &str) -> Refusal {
-    Refusal::fault(
-        &format!("/context/{name}"),
-        "expected a string, a number, a boolean or a list of strings",
-    )
+    Refusal::fault(&format!("/context/{name}"), "expected a string, a number, a boolean or a list of strings")
 }
 
 impl Flags {
@@ -114,8 +112,7 @@ impl Flags {
         key: &str,
         context: &Context<'_>,
     ) -> Result<Seen<'s>, Refusal> {
-        let mut seen =
-            environment.see(caller, key, context).ok_or_else(|| not_found(environment, key))?;
+        let mut seen = environment.see(caller, key, context).ok_or_else(|| not_found(environment, key))?;
         let mut explanation = environment.rules.explain(seen.flag, context);
         if seen.evaluation.reason == Reason::Override {
             explanation.summary =

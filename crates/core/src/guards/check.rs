@@ -9,26 +9,20 @@ use serde_json::{Value, json};
 
 use super::Guard;
 use crate::{
-    environments::is_key, flags, metrics::check_event_type, refusal::Refusal,
-    snapshot::EnvironmentSnapshot,
+    environments::is_key, flags, metrics::check_event_type, refusal::Refusal, snapshot::EnvironmentSnapshot,
 };
 
 /// Longer windows than a day are for statistics, not for guards.
 const WINDOW: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// The guard in `body`, called `key` by the address.
-pub(super) fn read(
-    body: &Value,
-    key: &str,
-    environment: &EnvironmentSnapshot,
-) -> Result<Guard, Refusal> {
+pub(super) fn read(body: &Value, key: &str, environment: &EnvironmentSnapshot) -> Result<Guard, Refusal> {
     let Some(object) = body.as_object() else {
         return Err(Refusal::fault("", "expected an object, the guard"));
     };
     let mut object = object.clone();
     if let Some(said) = object.get("key").filter(|said| said.as_str() != Some(key)) {
-        let message =
-            format!("the body says `{said}`, the address `{key}`; a key cannot be changed");
+        let message = format!("the body says `{said}`, the address `{key}`; a key cannot be changed");
         return Err(Refusal::fault("/key", message));
     }
     object.insert("key".to_owned(), json!(key));
@@ -38,58 +32,37 @@ pub(super) fn read(
         object.remove(shown);
     }
     let guard = Guard::deserialize(Value::Object(object)).map_err(|error| {
-        Refusal::fault("", format!("{error}; a guard is {{name?, enabled?, flags?, rule: {{type: \"absolute_count\", …}}}}"))
+        Refusal::fault(
+            "",
+            format!("{error}; a guard is {{name?, enabled?, flags?, rule: {{type: \"absolute_count\", …}}}}"),
+        )
     })?;
     let faults = faults(&guard, environment);
-    if faults.is_empty() {
-        Ok(guard)
-    } else {
-        Err(Refusal::invalid(faults))
-    }
+    if faults.is_empty() { Ok(guard) } else { Err(Refusal::invalid(faults)) }
 }
 
 fn faults(guard: &Guard, environment: &EnvironmentSnapshot) -> Vec<Fault> {
     let mut faults = Vec::new();
     if !is_key(&guard.key) {
-        faults.push(Fault::new(
-            "/key",
-            "use 1 to 64 lower-case letters, digits, `-` or `_`",
-        ));
+        faults.push(Fault::new("/key", "use 1 to 64 lower-case letters, digits, `-` or `_`"));
     }
     if guard.name.chars().count() > 200 {
-        faults.push(Fault::new(
-            "/name",
-            "is longer than 200 characters; shorten it",
-        ));
+        faults.push(Fault::new("/name", "is longer than 200 characters; shorten it"));
     }
     if guard.flags.len() > 1000 {
-        faults.push(Fault::new(
-            "/flags",
-            "names more than 1000 flags; leave it empty to watch all",
-        ));
+        faults.push(Fault::new("/flags", "names more than 1000 flags; leave it empty to watch all"));
         return faults;
     }
     for (at, key) in guard.flags.iter().enumerate() {
         if environment.rules.flag(key).is_none() {
-            faults.push(Fault::new(
-                format!("/flags/{at}"),
-                flags::not_found(environment, key).message,
-            ));
+            faults.push(Fault::new(format!("/flags/{at}"), flags::not_found(environment, key).message));
         }
     }
-    let Rule::AbsoluteCount(AbsoluteCount {
-        window_seconds,
-        event_type,
-        ..
-    }) = &guard.rule;
+    let Rule::AbsoluteCount(AbsoluteCount { window_seconds, event_type, .. }) = &guard.rule;
     if !WINDOW.contains(window_seconds) {
         faults.push(Fault::new(
             "/rule/window_seconds",
-            format!(
-                "`{window_seconds}` is not between {} and {} seconds",
-                WINDOW.start(),
-                WINDOW.end()
-            ),
+            format!("`{window_seconds}` is not between {} and {} seconds", WINDOW.start(), WINDOW.end()),
         ));
     }
     if let Err(message) = check_event_type(event_type) {
@@ -116,14 +89,7 @@ mod tests {
     #[test]
     fn a_guard_needs_no_more_than_its_rule() {
         let guard = reading(&json!({"rule": {"type": "absolute_count"}})).unwrap();
-        assert_eq!(
-            guard,
-            Guard {
-                key: "g".into(),
-                name: String::new(),
-                ..Guard::default_for("e")
-            }
-        );
+        assert_eq!(guard, Guard { key: "g".into(), name: String::new(), ..Guard::default_for("e") });
     }
 
     #[test]
@@ -143,37 +109,13 @@ mod tests {
         for (body, place, says) in [
             (json!([]), "", "expected an object"),
             (json!({}), "", "missing field `rule`"),
-            (
-                json!({"rule": {"type": "magic"}}),
-                "",
-                "unknown variant `magic`",
-            ),
-            (
-                rule("window_seconds", json!(5)),
-                "/rule/window_seconds",
-                "not between 10 and 86400",
-            ),
-            (
-                rule("event_type", json!("E")),
-                "/rule/event_type",
-                "cannot be a type",
-            ),
+            (json!({"rule": {"type": "magic"}}), "", "unknown variant `magic`"),
+            (rule("window_seconds", json!(5)), "/rule/window_seconds", "not between 10 and 86400"),
+            (rule("event_type", json!("E")), "/rule/event_type", "cannot be a type"),
             (rule("more_than", json!(-1)), "", "invalid value"),
-            (
-                json!({"key": "h", "rule": {"type": "absolute_count"}}),
-                "/key",
-                "cannot be changed",
-            ),
-            (
-                json!({"flags": ["x"], "rule": {"type": "absolute_count"}}),
-                "/flags/0",
-                "`x` not found",
-            ),
-            (
-                json!({"colour": 1, "rule": {"type": "absolute_count"}}),
-                "",
-                "unknown field `colour`",
-            ),
+            (json!({"key": "h", "rule": {"type": "absolute_count"}}), "/key", "cannot be changed"),
+            (json!({"flags": ["x"], "rule": {"type": "absolute_count"}}), "/flags/0", "`x` not found"),
+            (json!({"colour": 1, "rule": {"type": "absolute_count"}}), "", "unknown field `colour`"),
         ] {
             let refusal = reading(&body).unwrap_err();
             let fault = refusal.faults.first().unwrap();

@@ -70,26 +70,14 @@ impl Post<'_> {
     /// The beginning of the window.
     fn since(&self) -> Timestamp {
         let window = i64::try_from(self.rule.window_seconds).unwrap_or(i64::MAX);
-        self.now
-            .checked_sub(SignedDuration::from_secs(window))
-            .unwrap_or(Timestamp::MIN)
+        self.now.checked_sub(SignedDuration::from_secs(window)).unwrap_or(Timestamp::MIN)
     }
 }
 
 impl Watcher {
     /// Watches the flags of `feed`, counting in `ledger` and disabling through `flags`.
-    pub fn new(
-        feed: Arc<Feed>,
-        flags: Arc<Flags>,
-        ledger: Arc<dyn Ledger>,
-        meters: Arc<Meters>,
-    ) -> Self {
-        Self {
-            feed,
-            flags,
-            ledger,
-            meters,
-        }
+    pub fn new(feed: Arc<Feed>, flags: Arc<Flags>, ledger: Arc<dyn Ledger>, meters: Arc<Meters>) -> Self {
+        Self { feed, flags, ledger, meters }
     }
 
     /// Starts the task that looks every `interval`. A look that takes longer than that is given up and begun anew.
@@ -100,9 +88,7 @@ impl Watcher {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
                 let look = self.look(self.feed.clock().now());
-                let Some(done) = stop
-                    .run_until_cancelled(tokio::time::timeout(interval * 2, look))
-                    .await
+                let Some(done) = stop.run_until_cancelled(tokio::time::timeout(interval * 2, look)).await
                 else {
                     return;
                 };
@@ -119,20 +105,11 @@ impl Watcher {
         let mut look = Look::default();
         self.meters.clear_guard_evidence();
         for environment in snapshot.environments() {
-            let mut guards: Vec<_> = environment
-                .guards
-                .values()
-                .filter(|guard| guard.enabled)
-                .collect();
+            let mut guards: Vec<_> = environment.guards.values().filter(|guard| guard.enabled).collect();
             guards.sort_by(|a, b| a.key.cmp(&b.key));
             for guard in guards {
                 let Rule::AbsoluteCount(rule) = &guard.rule;
-                let post = Post {
-                    environment: &environment.key,
-                    guard,
-                    rule,
-                    now,
-                };
+                let post = Post { environment: &environment.key, guard, rule, now };
                 match self.judge(&post, &mut look.trips).await {
                     Ok(()) => look.judged += 1,
                     Err(error) => {
@@ -155,15 +132,8 @@ impl Watcher {
 
     async fn judge(&self, post: &Post<'_>, trips: &mut Vec<Trip>) -> Result<(), Refusal> {
         let counts = self.count(post, post.since(), None).await?;
-        for count in counts
-            .iter()
-            .filter(|count| post.guard.watches(&count.flag))
-        {
-            self.meters.guard_evidence(
-                &count.flag,
-                &post.guard.key,
-                evidence_log(post.rule, count),
-            );
+        for count in counts.iter().filter(|count| post.guard.watches(&count.flag)) {
+            self.meters.guard_evidence(&count.flag, &post.guard.key, evidence_log(post.rule, count));
             if post.rule.judge(count.total()).is_trip() {
                 trips.extend(self.trip(post, &count.flag).await?);
             }
@@ -178,10 +148,7 @@ impl Watcher {
             let Some(seen) = self.enabled_at(post, flag) else {
                 return Ok(None);
             };
-            let since = self
-                .turned_on(post, flag)
-                .await?
-                .map_or(post.since(), |on| on.max(post.since()));
+            let since = self.turned_on(post, flag).await?.map_or(post.since(), |on| on.max(post.since()));
             let counts = self.count(post, since, Some(flag)).await?;
             let Some(count) = counts.iter().find(|count| count.flag == flag) else {
                 return Ok(None);
@@ -218,45 +185,19 @@ impl Watcher {
         evidence: &Value,
     ) -> Result<bool, Refusal> {
         let guard = post.guard;
-        let name = if guard.name.is_empty() {
-            &guard.key
-        } else {
-            &guard.name
-        };
-        let actor = Actor {
-            kind: "guard".into(),
-            id: guard.key.as_str().into(),
-            name: name.as_str().into(),
-        };
+        let name = if guard.name.is_empty() { &guard.key } else { &guard.name };
+        let actor = Actor { kind: "guard".into(), id: guard.key.as_str().into(), name: name.as_str().into() };
         let (flags, environment) = (Arc::clone(&self.flags), Arc::clone(post.environment));
         let (key, reason, detail) = (key.to_owned(), reason.to_owned(), evidence.clone());
         // To its end, even when the look is given up: what is logged must also be applied.
         let switched = Feed::finish(async move {
             let (environment, key, reason) = (environment.as_ref(), key.as_str(), reason.as_str());
             let seen = Some(seen);
-            flags
-                .switch(Switch {
-                    environment,
-                    key,
-                    enabled: false,
-                    actor,
-                    reason,
-                    detail,
-                    seen,
-                })
-                .await
+            flags.switch(Switch { environment, key, enabled: false, actor, reason, detail, seen }).await
         });
-        let failed = || {
-            Refusal::new(
-                Class::Internal,
-                "internal",
-                "disabling the flag failed inside the server",
-            )
-        };
-        switched
-            .await
-            .ok_or_else(failed)?
-            .map(|(_, changed)| changed)
+        let failed =
+            || Refusal::new(Class::Internal, "internal", "disabling the flag failed inside the server");
+        switched.await.ok_or_else(failed)?.map(|(_, changed)| changed)
     }
 
     fn tripped(&self, post: &Post<'_>, flag: &str, evidence: Value) -> Trip {
@@ -311,17 +252,12 @@ impl Watcher {
         since: Timestamp,
         flag: Option<&str>,
     ) -> Result<Vec<EventCount>, Refusal> {
-        Ok(self
-            .ledger
-            .count_events(post.environment, &post.rule.event_type, since, flag)
-            .await?)
+        Ok(self.ledger.count_events(post.environment, &post.rule.event_type, since, flag).await?)
     }
 }
 
 fn on(body: Option<&Value>) -> bool {
-    body.and_then(|body| body.get("enabled"))
-        .and_then(Value::as_bool)
-        == Some(true)
+    body.and_then(|body| body.get("enabled")).and_then(Value::as_bool) == Some(true)
 }
 
 fn evidence(post: &Post<'_>, since: Timestamp, count: &EventCount, summary: &str) -> Value {
@@ -338,10 +274,7 @@ fn evidence(post: &Post<'_>, since: Timestamp, count: &EventCount, summary: &str
 }
 
 /// Zero just where the guard does not act yet, above where it does.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a logarithm needs no more than 52 bits"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a logarithm needs no more than 52 bits")]
 fn evidence_log(rule: &AbsoluteCount, count: &EventCount) -> f64 {
     (count.total().max(1) as f64 / rule.more_than.max(1) as f64).ln()
 }

@@ -61,11 +61,7 @@ impl Lockout {
         if failures.len() >= self.most {
             self.make_room(&mut failures, now);
         }
-        let state = failures.entry(key(email)).or_insert(Failures {
-            count: 0,
-            last: now,
-            locked_until: now,
-        });
+        let state = failures.entry(key(email)).or_insert(Failures { count: 0, last: now, locked_until: now });
         if now < state.locked_until {
             return Err(locked(state.locked_until.duration_since(now)));
         }
@@ -104,17 +100,11 @@ impl Lockout {
 
 /// Addresses are not kept in memory in the clear, and not at a length of the client's choice.
 fn key(email: &str) -> [u8; 16] {
-    Sha256::digest(email.as_bytes())
-        .first_chunk()
-        .copied()
-        .unwrap_or_default()
+    Sha256::digest(email.as_bytes()).first_chunk().copied().unwrap_or_default()
 }
 
 fn locked(wait: SignedDuration) -> Refusal {
-    limited(
-        "too many failed logins for this address",
-        wait.try_into().unwrap_or(Duration::ZERO),
-    )
+    limited("too many failed logins for this address", wait.try_into().unwrap_or(Duration::ZERO))
 }
 
 fn limited(what: &str, wait: Duration) -> Refusal {
@@ -138,20 +128,13 @@ impl Clients {
     /// `attempts` at once, and as many again within each `window`.
     pub(super) fn new(attempts: u32, window: Duration, clock: Arc<dyn Clock>) -> Self {
         let attempts = NonZeroU32::new(attempts).unwrap_or(NonZeroU32::MIN);
-        let each = window
-            .checked_div(attempts.get())
-            .filter(|each| !each.is_zero());
+        let each = window.checked_div(attempts.get()).filter(|each| !each.is_zero());
         let quota = Quota::with_period(each.unwrap_or(Duration::from_millis(1)))
             .unwrap_or(Quota::per_second(attempts))
             .allow_burst(attempts);
         let clock = Ticks(clock);
         let limiter = RateLimiter::new(quota, HashMapStateStore::default(), clock.clone());
-        Self {
-            limiter,
-            clock,
-            most: MOST,
-            swept_at: AtomicU64::new(0),
-        }
+        Self { limiter, clock, most: MOST, swept_at: AtomicU64::new(0) }
     }
 
     /// Counts an attempt of a client; refuses it when there were too many.
@@ -167,10 +150,7 @@ impl Clients {
             return Ok(());
         }
         self.limiter.check_key(&client).map_err(|until| {
-            limited(
-                "too many attempts from your address",
-                until.wait_time_from(self.clock.now()),
-            )
+            limited("too many attempts from your address", until.wait_time_from(self.clock.now()))
         })
     }
 

@@ -70,10 +70,6 @@ pub struct KnownSecret;
 impl IdentityConfig {
     pub(super) fn check(&self) -> Result<(), KnownSecret> {
         let secret = self.secret.reveal();
-        if secret.is_empty() || secret == WELL_KNOWN {
-            Err(KnownSecret)
-        } else {
-            Ok(())
-        }
+        if secret.is_empty() || secret == WELL_KNOWN { Err(KnownSecret) } else { Ok(()) }
     }
 }

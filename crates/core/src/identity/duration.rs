@@ -11,10 +11,7 @@ pub fn lifetime(text: &str, pointer: &str) -> Result<SignedDuration, Refusal> {
         Some(seconds @ 60..=MOST) => Ok(SignedDuration::from_secs(seconds)),
         _ => Err(Refusal::fault(
             pointer,
-            format!(
-                "`{}` is no lifetime; use something like `30m`, `720h` or `90d`",
-                cut(text)
-            ),
+            format!("`{}` is no lifetime; use something like `30m`, `720h` or `90d`", cut(text)),
         )),
     }
 }
@@ -47,17 +44,8 @@ mod tests {
 
     #[test]
     fn the_forms_people_write_are_read() {
-        for (text, seconds) in [
-            ("720h", 2_592_000),
-            ("90d", 7_776_000),
-            ("1h30m", 5400),
-            ("60s", 60),
-        ] {
-            assert_eq!(
-                lifetime(text, "/expires_in").unwrap().as_secs(),
-                seconds,
-                "{text}"
-            );
+        for (text, seconds) in [("720h", 2_592_000), ("90d", 7_776_000), ("1h30m", 5400), ("60s", 60)] {
+            assert_eq!(lifetime(text, "/expires_in").unwrap().as_secs(), seconds, "{text}");
         }
     }
 

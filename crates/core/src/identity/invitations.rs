@@ -40,17 +40,11 @@ pub struct Invited {
 
 impl Identity {
     /// Invites somebody; nobody can invite to more than he has himself.
-    pub async fn invite(
-        &self,
-        caller: &Caller,
-        ask: InvitationRequest,
-    ) -> Result<Invited, Refusal> {
+    pub async fn invite(&self, caller: &Caller, ask: InvitationRequest) -> Result<Invited, Refusal> {
         self.require_manager(caller)?;
         self.may_grant(caller, &ask.role, "/role")?;
         let mut faults = Vec::new();
-        let email = ask
-            .email
-            .map(|email| policy::email(&email, "/email", &mut faults));
+        let email = ask.email.map(|email| policy::email(&email, "/email", &mut faults));
         if !faults.is_empty() {
             return Err(Refusal::invalid(faults));
         }
@@ -58,11 +52,7 @@ impl Identity {
             Some(text) => lifetime(text, "/expires_in")?,
             None => DEFAULT_LIFETIME,
         };
-        let expires_at = self
-            .clock
-            .now()
-            .saturating_add(good_for)
-            .unwrap_or(Timestamp::MAX);
+        let expires_at = self.clock.now().saturating_add(good_for).unwrap_or(Timestamp::MAX);
         let token = self.random.hex(32);
         let role: Arc<str> = ask.role.into();
         let invitation = Invitation {
@@ -72,15 +62,8 @@ impl Identity {
             setup: false,
             expires_at,
         };
-        self.accounts
-            .invitation(InvitationAsk::Put(invitation))
-            .await?;
+        self.accounts.invitation(InvitationAsk::Put(invitation)).await?;
         tracing::info!(by = %caller.id, %role, "invited somebody");
-        Ok(Invited {
-            token,
-            role,
-            email,
-            expires_at,
-        })
+        Ok(Invited { token, role, email, expires_at })
     }
 }

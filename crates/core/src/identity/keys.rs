@@ -64,11 +64,7 @@ impl Identity {
             detail: serde_json::Value::Null,
         };
         let revision = commit(Arc::clone(&self.feed), caller.actor(), reason, draft).await?;
-        Ok(NewKey {
-            key: Arc::new(key),
-            token,
-            revision,
-        })
+        Ok(NewKey { key: Arc::new(key), token, revision })
     }
 
     fn new_key(&self, caller: &Caller, ask: KeyRequest) -> Result<(ApiKey, String), Refusal> {
@@ -88,11 +84,7 @@ impl Identity {
         let wanted: Permissions = ask.permissions.iter().copied().collect();
         let beyond: Vec<_> = wanted
             .iter()
-            .filter(|permission| {
-                !caller
-                    .permissions(&snapshot, environment)
-                    .allow(*permission)
-            })
+            .filter(|permission| !caller.permissions(&snapshot, environment).allow(*permission))
             .map(|permission| format!("`{}`", permission.as_str()))
             .collect();
         if !beyond.is_empty() {
@@ -106,27 +98,15 @@ impl Identity {
                 ),
             ));
         }
-        if snapshot
-            .keys()
-            .filter(|key| key.environment == ask.environment)
-            .count()
-            >= MOST
-        {
+        if snapshot.keys().filter(|key| key.environment == ask.environment).count() >= MOST {
             return Err(Refusal::new(
                 Class::Conflict,
                 "too_many_keys",
-                format!(
-                    "environment `{}` has {MOST} keys already; revoke one first",
-                    ask.environment
-                ),
+                format!("environment `{}` has {MOST} keys already; revoke one first", ask.environment),
             ));
         }
         let expires_at = match &ask.expires_in {
-            Some(text) => self
-                .clock
-                .now()
-                .checked_add(lifetime(text, "/expires_in")?)
-                .ok(),
+            Some(text) => self.clock.now().checked_add(lifetime(text, "/expires_in")?).ok(),
             None => None,
         };
         let (id, secret) = (self.random.hex(8), self.random.hex(32));
@@ -147,19 +127,13 @@ impl Identity {
         caller.require_somebody()?;
         let snapshot = self.feed.snapshots().get();
         let managed = |key: &&Arc<ApiKey>| {
-            snapshot
-                .environment(&key.environment)
-                .is_some_and(|environment| {
-                    caller
-                        .permissions(&snapshot, environment)
-                        .allow(Permission::KeyManage)
-                })
+            snapshot.environment(&key.environment).is_some_and(|environment| {
+                caller.permissions(&snapshot, environment).allow(Permission::KeyManage)
+            })
         };
-        let anywhere = snapshot.environments().any(|environment| {
-            caller
-                .permissions(&snapshot, environment)
-                .allow(Permission::KeyManage)
-        });
+        let anywhere = snapshot
+            .environments()
+            .any(|environment| caller.permissions(&snapshot, environment).allow(Permission::KeyManage));
         if !anywhere {
             caller.require_everywhere(&snapshot, Permission::KeyManage)?;
         }
@@ -175,12 +149,7 @@ impl Identity {
             return Err(unknown(id));
         }
         let document = DocumentId::new(Kind::ApiKey, "", id);
-        let stored = self
-            .feed
-            .catalog()
-            .get(&document)
-            .await?
-            .ok_or_else(|| unknown(id))?;
+        let stored = self.feed.catalog().get(&document).await?.ok_or_else(|| unknown(id))?;
         let draft = Draft {
             id: document,
             verb: "deleted",
@@ -194,20 +163,12 @@ impl Identity {
 
     /// The key whose token this is.
     pub(super) fn key_behind(&self, token: &str) -> Result<Arc<ApiKey>, Refusal> {
-        let parts = token
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split_once('_'));
-        let Some((id, secret)) = parts.filter(|(id, secret)| id.len() <= 64 && secret.len() <= 128)
-        else {
+        let parts = token.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+        let Some((id, secret)) = parts.filter(|(id, secret)| id.len() <= 64 && secret.len() <= 128) else {
             return Err(Refusal::unauthenticated());
         };
-        let key = self
-            .feed
-            .snapshots()
-            .load()
-            .key(id)
-            .map(Arc::clone)
-            .ok_or_else(Refusal::unauthenticated)?;
+        let key =
+            self.feed.snapshots().load().key(id).map(Arc::clone).ok_or_else(Refusal::unauthenticated)?;
         if !bool::from(sha256(secret).as_bytes().ct_eq(key.secret_hash.as_bytes())) {
             return Err(Refusal::unauthenticated());
         }
@@ -232,35 +193,20 @@ impl ApiKey {
 fn check(ask: &KeyRequest) -> Result<(), Refusal> {
     let mut faults = Vec::new();
     let length = ask.name.chars().count();
-    if !(1..=100).contains(&length)
-        || ask.name.trim() != ask.name
-        || ask.name.contains(char::is_control)
-    {
+    if !(1..=100).contains(&length) || ask.name.trim() != ask.name || ask.name.contains(char::is_control) {
         faults.push(fault("/name", "expected a name of 1 to 100 characters"));
     }
     if ask.permissions.is_empty() {
-        faults.push(fault(
-            "/permissions",
-            "is empty; name at least one, such as `flag.evaluate`",
-        ));
+        faults.push(fault("/permissions", "is empty; name at least one, such as `flag.evaluate`"));
     }
     for (at, permission) in ask.permissions.iter().enumerate() {
-        if matches!(
-            permission,
-            Permission::UserManage | Permission::KeyManage | Permission::EnvironmentWrite
-        ) {
-            let message = format!(
-                "`{}` is for people; a key cannot have it",
-                permission.as_str()
-            );
+        if matches!(permission, Permission::UserManage | Permission::KeyManage | Permission::EnvironmentWrite)
+        {
+            let message = format!("`{}` is for people; a key cannot have it", permission.as_str());
             faults.push(fault(&format!("/permissions/{at}"), &message));
         }
     }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::invalid(faults))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(faults)) }
 }
 
 fn unknown(id: &str) -> Refusal {

@@ -70,21 +70,11 @@ impl Identity {
             verb: "created",
             detail: json!({"role": user.role, "registered": true}),
         };
-        let write = UserWrite::Create {
-            user: user.clone(),
-            invitation,
-            first_admin: false,
-        };
+        let write = UserWrite::Create { user: user.clone(), invitation, first_admin: false };
         self.writer
             .create(write, Arc::clone(&user.id), notice)
             .await
-            .map_err(|refusal| {
-                if refusal.class == Class::Stale {
-                    bad_invitation()
-                } else {
-                    refusal
-                }
-            })?;
+            .map_err(|refusal| if refusal.class == Class::Stale { bad_invitation() } else { refusal })?;
         tracing::info!(user_id = %user.id, role = %user.role, "registered");
         Ok(user.into())
     }
@@ -119,18 +109,9 @@ impl Identity {
     }
 
     /// The role that is granted: never more than anybody may have, or than the invitation gives.
-    fn role_of(
-        &self,
-        ask: &Register,
-        invitation: Option<&Invitation>,
-    ) -> Result<Arc<str>, Refusal> {
+    fn role_of(&self, ask: &Register, invitation: Option<&Invitation>) -> Result<Arc<str>, Refusal> {
         let asked = ask.role.as_deref().filter(|role| !role.is_empty());
-        let free = |role: &str| {
-            self.config
-                .self_assignable_roles
-                .iter()
-                .any(|free| free == role)
-        };
+        let free = |role: &str| self.config.self_assignable_roles.iter().any(|free| free == role);
         let role: Arc<str> = match (asked, invitation) {
             (None, None) => self.config.default_role.as_str().into(),
             (None, Some(invitation)) => Arc::clone(&invitation.role),
@@ -146,12 +127,7 @@ impl Identity {
 
     fn not_assignable(&self, role: &str) -> Refusal {
         let role: String = role.chars().take(64).collect();
-        let free: Vec<_> = self
-            .config
-            .self_assignable_roles
-            .iter()
-            .map(|role| format!("`{role}`"))
-            .collect();
+        let free: Vec<_> = self.config.self_assignable_roles.iter().map(|role| format!("`{role}`")).collect();
         Refusal::new(
             Class::Forbidden,
             "role_not_assignable",
@@ -163,11 +139,7 @@ impl Identity {
     }
 
     /// A user who is not stored yet, with the password hashed. Fails on what an address or password may not be.
-    pub(super) async fn new_user(
-        &self,
-        credentials: Credentials,
-        role: Arc<str>,
-    ) -> Result<User, Refusal> {
+    pub(super) async fn new_user(&self, credentials: Credentials, role: Arc<str>) -> Result<User, Refusal> {
         let mut faults = Vec::new();
         let email = policy::email(&credentials.email, "/email", &mut faults);
         policy::password(&credentials.password, &email, "/password", &mut faults);
@@ -200,10 +172,7 @@ impl Identity {
         self.lockout.begin(&email, self.clock.now())?;
         let user = self.accounts.user(UserRef::Email(&email)).await?;
         let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let verified = self
-            .passwords
-            .verify(credentials.password.clone(), hash)
-            .await?;
+        let verified = self.passwords.verify(credentials.password.clone(), hash).await?;
         let Some(user) = user.filter(|_| verified.right) else {
             tracing::info!(address = ?origin.address, "login failed");
             return Err(wrong());
@@ -236,15 +205,10 @@ impl Identity {
         }
     }
 
-    pub(super) async fn begin_session(
-        &self,
-        user: User,
-        origin: &Origin,
-    ) -> Result<Login, Refusal> {
+    pub(super) async fn begin_session(&self, user: User, origin: &Origin) -> Result<Login, Refusal> {
         let now = self.clock.now();
         // Whole seconds, because that is what the token says.
-        let lifetime =
-            SignedDuration::try_from(self.config.token_ttl).unwrap_or(SignedDuration::MAX);
+        let lifetime = SignedDuration::try_from(self.config.token_ttl).unwrap_or(SignedDuration::MAX);
         let expires_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
         let expires_at = Timestamp::from_second(expires_at.as_second()).unwrap_or(expires_at);
         let session = Session {
@@ -253,12 +217,7 @@ impl Identity {
             created_at: now,
             expires_at,
             revoked_at: None,
-            client: origin
-                .client
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(200)
-                .collect(),
+            client: origin.client.chars().filter(|c| !c.is_control()).take(200).collect(),
             overrides: Vec::new(),
         };
         let token = self.tokens.sign(&user, &session)?;
@@ -267,11 +226,7 @@ impl Identity {
         let id = Arc::clone(&session.id);
         self.writer.begin_session(session).await?;
         self.unchanged(&user, id).await?;
-        Ok(Login {
-            token,
-            expires_at,
-            user: user.into(),
-        })
+        Ok(Login { token, expires_at, user: user.into() })
     }
 
     /// Ends the new session again when its user was changed while the password was looked at: what was proven may
@@ -281,22 +236,14 @@ impl Identity {
         if stored.is_some_and(|(_, now)| now.updated_at == user.updated_at && !now.disabled) {
             return Ok(());
         }
-        self.writer
-            .end_session(session, self.clock.now(), Actor::system())
-            .await?;
-        Err(Refusal::new(
-            Class::Conflict,
-            "user_changed",
-            "the account was changed meanwhile; log in again",
-        ))
+        self.writer.end_session(session, self.clock.now(), Actor::system()).await?;
+        Err(Refusal::new(Class::Conflict, "user_changed", "the account was changed meanwhile; log in again"))
     }
 
     async fn end_oldest_sessions(&self, user: &User, now: Timestamp) -> Result<(), Refusal> {
         let sessions = self.accounts.sessions(&user.id, now).await?;
         for oldest in sessions.into_iter().skip(MOST_SESSIONS - 1) {
-            self.writer
-                .end_session(oldest.id, now, Actor::system())
-                .await?;
+            self.writer.end_session(oldest.id, now, Actor::system()).await?;
         }
         Ok(())
     }
@@ -304,9 +251,7 @@ impl Identity {
     /// Ends the session of `caller`.
     pub async fn logout(&self, caller: &Caller) -> Result<(), Refusal> {
         let session = own_session(caller)?;
-        self.writer
-            .end_session(Arc::clone(session), self.clock.now(), caller.actor())
-            .await
+        self.writer.end_session(Arc::clone(session), self.clock.now(), caller.actor()).await
     }
 
     /// Changes the password of `caller`, who must know the present one, and ends all his other sessions.
@@ -346,9 +291,7 @@ impl Identity {
         let now = self.clock.now();
         for session in self.accounts.sessions(&caller.id, now).await? {
             if session.id != *kept {
-                self.writer
-                    .end_session(session.id, now, caller.actor())
-                    .await?;
+                self.writer.end_session(session.id, now, caller.actor()).await?;
             }
         }
         Ok(())
@@ -370,11 +313,7 @@ pub(super) fn own_session(caller: &Caller) -> Result<&Arc<str>, Refusal> {
 
 /// The user as the actor of what he does.
 pub(super) fn actor(user: &User) -> Actor {
-    Actor {
-        kind: "user".into(),
-        id: Arc::clone(&user.id),
-        name: Arc::clone(&user.email),
-    }
+    Actor { kind: "user".into(), id: Arc::clone(&user.id), name: Arc::clone(&user.email) }
 }
 
 fn wrong() -> Refusal {

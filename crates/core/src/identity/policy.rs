@@ -36,16 +36,12 @@ fn is_email(text: &str) -> bool {
         return false;
     };
     let local_fits = (1..=LONGEST_LOCAL_PART).contains(&local.len())
-        && local
-            .split('.')
-            .all(|atom| !atom.is_empty() && atom.bytes().all(is_atom));
+        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom));
     let domain_fits = domain.split('.').all(|label| {
         (1..=LONGEST_LABEL).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
     text.len() <= LONGEST_EMAIL && local_fits && domain_fits
 }
@@ -62,7 +58,9 @@ pub(super) fn password(password: &str, email: &str, pointer: &str, faults: &mut 
     if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
         faults.push(fault(
             pointer,
-            &format!("is {length} characters long; use {SHORTEST_PASSWORD} to {LONGEST_PASSWORD}, any characters"),
+            &format!(
+                "is {length} characters long; use {SHORTEST_PASSWORD} to {LONGEST_PASSWORD}, any characters"
+            ),
         ));
     } else if COMMON.lines().any(|common| common == lower) {
         faults.push(fault(
@@ -82,17 +80,16 @@ pub(super) fn may_be_password(password: &str) -> bool {
 /// The groups, each once; pushes a fault when one is no name.
 pub(super) fn groups(names: &[String], pointer: &str, faults: &mut Vec<Fault>) -> Vec<Arc<str>> {
     if names.len() > MOST_GROUPS {
-        faults.push(fault(
-            pointer,
-            &format!("has {} groups; {MOST_GROUPS} is the most", names.len()),
-        ));
+        faults.push(fault(pointer, &format!("has {} groups; {MOST_GROUPS} is the most", names.len())));
     }
     let mut groups: Vec<Arc<str>> = Vec::new();
     for (at, name) in names.iter().take(MOST_GROUPS).enumerate() {
         if !is_group(name) {
             faults.push(fault(
                 &format!("{pointer}/{at}"),
-                &format!("expected a name of 1 to {LONGEST_GROUP} characters without commas and control characters"),
+                &format!(
+                    "expected a name of 1 to {LONGEST_GROUP} characters without commas and control characters"
+                ),
             ));
         } else if !groups.iter().any(|known| **known == **name) {
             groups.push(name.as_str().into());
@@ -109,10 +106,7 @@ fn is_group(name: &str) -> bool {
 
 /// A fault at `pointer`.
 pub(super) fn fault(pointer: &str, message: &str) -> Fault {
-    Fault {
-        pointer: pointer.to_owned(),
-        message: message.to_owned(),
-    }
+    Fault { pointer: pointer.to_owned(), message: message.to_owned() }
 }
 
 #[cfg(test)]
@@ -127,12 +121,7 @@ mod tests {
 
     #[test]
     fn addresses_people_have_are_taken_in_lower_case() {
-        for text in [
-            "alice@example.com",
-            "Alice.B+tag@Example.co.uk",
-            "a@localhost",
-            "o'neil@x-y.org",
-        ] {
+        for text in ["alice@example.com", "Alice.B+tag@Example.co.uk", "a@localhost", "o'neil@x-y.org"] {
             let mut faults = Vec::new();
             assert_eq!(*email(text, "/email", &mut faults), *text.to_lowercase());
             assert!(faults.is_empty(), "{text}");
@@ -172,15 +161,9 @@ mod tests {
     fn length_is_all_that_a_password_needs_besides_being_uncommon() {
         assert!(!wrong_password("xkqzwvjp"));
         assert!(!wrong_password(&"ä".repeat(256)));
-        for text in [
-            "",
-            "short",
-            &"a".repeat(257),
-            "password1",
-            "PassWord123",
-            "12345678",
-            "alice@example.com",
-        ] {
+        for text in
+            ["", "short", &"a".repeat(257), "password1", "PassWord123", "12345678", "alice@example.com"]
+        {
             assert!(wrong_password(text), "{text}");
         }
     }
@@ -189,10 +172,7 @@ mod tests {
     fn the_list_of_common_passwords_is_in_the_form_it_is_compared_in() {
         assert!(COMMON.lines().count() >= 150);
         for line in COMMON.lines() {
-            assert!(
-                line.len() >= SHORTEST_PASSWORD,
-                "`{line}` is refused for its length already"
-            );
+            assert!(line.len() >= SHORTEST_PASSWORD, "`{line}` is refused for its length already");
             assert_eq!(line, line.trim().to_lowercase());
         }
     }

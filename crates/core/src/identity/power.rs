@@ -17,33 +17,19 @@ impl Identity {
     }
 
     /// Fails unless `caller` has everything that the role called `role` permits. `pointer` says where it was asked for.
-    pub(super) fn may_grant(
-        &self,
-        caller: &Caller,
-        role: &str,
-        pointer: &str,
-    ) -> Result<(), Refusal> {
+    pub(super) fn may_grant(&self, caller: &Caller, role: &str, pointer: &str) -> Result<(), Refusal> {
         let snapshot = self.feed.snapshots().load();
         let Some(granted) = snapshot.role(role) else {
-            return Err(Refusal::invalid(vec![fault(
-                pointer,
-                &unknown_role(&snapshot, role),
-            )]));
+            return Err(Refusal::invalid(vec![fault(pointer, &unknown_role(&snapshot, role))]));
         };
         Self::has_all_of(caller, &snapshot, granted)
     }
 
     /// Fails unless `caller` has everything that `role` permits.
-    pub(super) fn has_all_of(
-        caller: &Caller,
-        snapshot: &Snapshot,
-        role: &Role,
-    ) -> Result<(), Refusal> {
+    pub(super) fn has_all_of(caller: &Caller, snapshot: &Snapshot, role: &Role) -> Result<(), Refusal> {
         let covered = *caller.role == *ADMIN
             || (role.key != ADMIN
-                && snapshot
-                    .role(&caller.role)
-                    .is_some_and(|own| covers(own, role, snapshot)));
+                && snapshot.role(&caller.role).is_some_and(|own| covers(own, role, snapshot)));
         if covered {
             return Ok(());
         }
@@ -77,16 +63,8 @@ impl Identity {
             ));
         }
         for (at, grant) in grants.iter().enumerate() {
-            if let Err(unknown) = self
-                .feed
-                .snapshots()
-                .load()
-                .require_environment(&grant.environment)
-            {
-                return Err(Refusal::fault(
-                    &format!("/grants/{at}/environment"),
-                    unknown.message,
-                ));
+            if let Err(unknown) = self.feed.snapshots().load().require_environment(&grant.environment) {
+                return Err(Refusal::fault(&format!("/grants/{at}/environment"), unknown.message));
             }
             self.may_grant(caller, &grant.role, &format!("/grants/{at}/role"))?;
         }
@@ -95,25 +73,16 @@ impl Identity {
 }
 
 fn unknown_role(snapshot: &Snapshot, role: &str) -> String {
-    let mut known: Vec<_> = snapshot
-        .roles()
-        .map(|role| format!("`{}`", role.key))
-        .collect();
+    let mut known: Vec<_> = snapshot.roles().map(|role| format!("`{}`", role.key)).collect();
     known.sort();
     let role: String = role.chars().take(64).collect();
-    format!(
-        "role `{role}` does not exist; there is {}",
-        known.join(", ")
-    )
+    format!("role `{role}` does not exist; there is {}", known.join(", "))
 }
 
 /// Whether everything that `other` permits, wherever, is permitted there by `own`.
 fn covers(own: &Role, other: &Role, snapshot: &Snapshot) -> bool {
     other.permissions.keys().all(|scope| {
-        let had = match scope
-            .strip_prefix("environment:")
-            .map(|key| snapshot.environment(key))
-        {
+        let had = match scope.strip_prefix("environment:").map(|key| snapshot.environment(key)) {
             Some(Some(environment)) => own.permits(&environment.definition),
             // A scope of its own word, or of an environment that is not there: only what is had under the same words.
             _ => own.permits_in_scope("*").or(own.permits_in_scope(scope)),
@@ -128,15 +97,8 @@ mod tests {
     use super::*;
 
     fn role(key: &str, sets: &[(&str, &[Permission])]) -> Role {
-        let permissions = sets
-            .iter()
-            .map(|(scope, set)| ((*scope).to_owned(), set.to_vec()))
-            .collect();
-        Role {
-            key: key.to_owned(),
-            name: String::new(),
-            permissions,
-        }
+        let permissions = sets.iter().map(|(scope, set)| ((*scope).to_owned(), set.to_vec())).collect();
+        Role { key: key.to_owned(), name: String::new(), permissions }
     }
 
     #[test]
@@ -146,28 +108,13 @@ mod tests {
         assert!(covers(&admin, &developer, &snapshot) && covers(&admin, &user, &snapshot));
         assert!(covers(&user, &user, &snapshot));
         assert!(!covers(&user, &developer, &snapshot) && !covers(&developer, &admin, &snapshot));
-        let manager = role(
-            "manager",
-            &[("*", &[Permission::UserManage, Permission::FlagRead])],
-        );
-        assert!(
-            !covers(&manager, &user, &snapshot),
-            "it lacks `flag.evaluate`"
-        );
+        let manager = role("manager", &[("*", &[Permission::UserManage, Permission::FlagRead])]);
+        assert!(!covers(&manager, &user, &snapshot), "it lacks `flag.evaluate`");
         let reader = role(
             "reader",
-            &[
-                ("production", &[Permission::FlagRead]),
-                ("environment:x", &[Permission::FlagRead]),
-            ],
+            &[("production", &[Permission::FlagRead]), ("environment:x", &[Permission::FlagRead])],
         );
-        assert!(
-            covers(&manager, &reader, &snapshot),
-            "what is had everywhere covers every place"
-        );
-        assert!(
-            !covers(&reader, &manager, &snapshot),
-            "what is had in a place does not cover everywhere"
-        );
+        assert!(covers(&manager, &reader, &snapshot), "what is had everywhere covers every place");
+        assert!(!covers(&reader, &manager, &snapshot), "what is had in a place does not cover everywhere");
     }
 }

@@ -32,24 +32,14 @@ impl Identity {
     /// All roles, by key.
     pub async fn roles(&self, caller: &Caller) -> Result<Vec<StoredRole>, Refusal> {
         self.require_manager(caller)?;
-        let page = Page {
-            limit: MOST + 3,
-            ..Page::default()
-        };
+        let page = Page { limit: MOST + 3, ..Page::default() };
         let stored = self.feed.catalog().list(Kind::Role, "", page).await?;
         let snapshot = self.feed.snapshots().get();
-        let revision = |key: &str| {
-            stored
-                .iter()
-                .find(|one| *one.id.key == *key)
-                .map_or(0, |one| one.revision)
-        };
+        let revision =
+            |key: &str| stored.iter().find(|one| *one.id.key == *key).map_or(0, |one| one.revision);
         let mut roles: Vec<_> = snapshot
             .roles()
-            .map(|role| StoredRole {
-                role: Role::clone(role),
-                revision: revision(&role.key),
-            })
+            .map(|role| StoredRole { role: Role::clone(role), revision: revision(&role.key) })
             .collect();
         roles.sort_by(|a, b| a.role.key.cmp(&b.role.key));
         Ok(roles)
@@ -63,21 +53,12 @@ impl Identity {
 
     async fn stored_role(&self, key: &str) -> Result<Option<StoredRole>, Refusal> {
         let revision = self.role_revision(key).await?.unwrap_or(0);
-        let role = self
-            .feed
-            .snapshots()
-            .load()
-            .role(key)
-            .map(|role| Role::clone(role));
+        let role = self.feed.snapshots().load().role(key).map(|role| Role::clone(role));
         Ok(role.map(|role| StoredRole { role, revision }))
     }
 
     async fn role_revision(&self, key: &str) -> Result<Option<Revision>, Refusal> {
-        let stored = self
-            .feed
-            .catalog()
-            .get(&DocumentId::new(Kind::Role, "", key))
-            .await?;
+        let stored = self.feed.catalog().get(&DocumentId::new(Kind::Role, "", key)).await?;
         Ok(stored.map(|document| document.revision))
     }
 
@@ -101,18 +82,9 @@ impl Identity {
         let body = serde_json::to_value(&role).map_err(|error| {
             Refusal::new(Class::Internal, "internal", "the role cannot be written").because(error)
         })?;
-        let verb = if shown.is_some() {
-            "updated"
-        } else {
-            "created"
-        };
-        let revision = self
-            .commit_role(
-                caller.actor(),
-                reason,
-                (&role.key, verb, expect, Write::Put(body)),
-            )
-            .await?;
+        let verb = if shown.is_some() { "updated" } else { "created" };
+        let revision =
+            self.commit_role(caller.actor(), reason, (&role.key, verb, expect, Write::Put(body))).await?;
         Ok(StoredRole { role, revision })
     }
 
@@ -127,34 +99,19 @@ impl Identity {
         self.require_manager(caller)?;
         self.may_change_role(caller, key)?;
         let Some(revision) = self.role_revision(key).await? else {
-            return Err(if is_built_in(key) {
-                built_in(key)
-            } else {
-                unknown(key)
-            });
+            return Err(if is_built_in(key) { built_in(key) } else { unknown(key) });
         };
-        let needed = self.config.default_role == key
-            || self
-                .config
-                .self_assignable_roles
-                .iter()
-                .any(|one| one == key);
+        let needed =
+            self.config.default_role == key || self.config.self_assignable_roles.iter().any(|one| one == key);
         if needed && !is_built_in(key) {
             return Err(Refusal::new(
                 Class::Conflict,
                 "role_in_use",
-                format!(
-                    "role `{key}` is what the configuration gives to new accounts; change that first"
-                ),
+                format!("role `{key}` is what the configuration gives to new accounts; change that first"),
             ));
         }
         let expect = seen.expect(&format!("role `{key}`"), Some(revision))?;
-        self.commit_role(
-            caller.actor(),
-            reason,
-            (key, "deleted", expect, Write::Delete),
-        )
-        .await?;
+        self.commit_role(caller.actor(), reason, (key, "deleted", expect, Write::Delete)).await?;
         Ok(())
     }
 
@@ -163,9 +120,7 @@ impl Identity {
             return Err(built_in(key));
         }
         let snapshot = self.feed.snapshots().load();
-        snapshot
-            .role(key)
-            .map_or(Ok(()), |before| Self::has_all_of(caller, &snapshot, before))
+        snapshot.role(key).map_or(Ok(()), |before| Self::has_all_of(caller, &snapshot, before))
     }
 
     fn check_role(&self, role: &Role) -> Result<(), Refusal> {
@@ -180,25 +135,14 @@ impl Identity {
         if RESERVED.contains(&role.key.as_str()) {
             faults.push(fault(
                 "/key",
-                &format!(
-                    "`{}` is what callers without a user are called; choose another",
-                    role.key
-                ),
+                &format!("`{}` is what callers without a user are called; choose another", role.key),
             ));
         }
-        let room =
-            snapshot.role(&role.key).is_some() || snapshot.roles().count() < MOST as usize + 3;
+        let room = snapshot.role(&role.key).is_some() || snapshot.roles().count() < MOST as usize + 3;
         if !room {
-            faults.push(fault(
-                "",
-                &format!("there are {MOST} roles already; remove one first"),
-            ));
+            faults.push(fault("", &format!("there are {MOST} roles already; remove one first")));
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::invalid(faults))
-        }
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(faults)) }
     }
 
     async fn commit_role(
@@ -208,13 +152,7 @@ impl Identity {
         (key, verb, expect, write): (&str, &'static str, Expect, Write),
     ) -> Result<Revision, Refusal> {
         let id = DocumentId::new(Kind::Role, "", key);
-        let draft = Draft {
-            id,
-            verb,
-            expect,
-            write,
-            detail: serde_json::Value::Null,
-        };
+        let draft = Draft { id, verb, expect, write, detail: serde_json::Value::Null };
         commit(Arc::clone(&self.feed), actor, reason, draft).await
     }
 }
@@ -228,24 +166,14 @@ pub(super) async fn commit(
 ) -> Result<Revision, Refusal> {
     let reason = reason.to_owned();
     finish(async move {
-        let changes = feed
-            .edit()
-            .await
-            .commit(actor, &reason, vec![draft])
-            .await?;
+        let changes = feed.edit().await.commit(actor, &reason, vec![draft]).await?;
         Ok(changes.last().map_or(0, |change| change.revision))
     })
     .await
 }
 
 fn place(scope: &str, message: &str) -> Fault {
-    fault(
-        &format!(
-            "/permissions/{}",
-            scope.replace('~', "~0").replace('/', "~1")
-        ),
-        message,
-    )
+    fault(&format!("/permissions/{}", scope.replace('~', "~0").replace('/', "~1")), message)
 }
 
 fn is_built_in(key: &str) -> bool {
@@ -253,11 +181,7 @@ fn is_built_in(key: &str) -> bool {
 }
 
 fn built_in(key: &str) -> Refusal {
-    Refusal::new(
-        Class::Conflict,
-        "role_built_in",
-        format!("role `{key}` is built in and stays as it is"),
-    )
+    Refusal::new(Class::Conflict, "role_built_in", format!("role `{key}` is built in and stays as it is"))
 }
 
 fn unknown(key: &str) -> Refusal {

@@ -12,10 +12,7 @@ impl Identity {
     pub async fn sessions(&self, caller: &Caller) -> Result<Vec<SessionInfo>, Refusal> {
         let current = own_session(caller)?;
         let sessions = self.accounts.sessions(&caller.id, self.clock.now()).await?;
-        Ok(sessions
-            .into_iter()
-            .map(|session| SessionInfo::of(session, Some(current)))
-            .collect())
+        Ok(sessions.into_iter().map(|session| SessionInfo::of(session, Some(current))).collect())
     }
 
     /// Ends one of the caller's own sessions. Those of others do not exist for him.
@@ -24,27 +21,17 @@ impl Identity {
         let found = self.accounts.session(id).await?;
         match found {
             Some((session, _)) if session.user_id == caller.id => {
-                self.writer
-                    .end_session(session.id, self.clock.now(), caller.actor())
-                    .await
+                self.writer.end_session(session.id, self.clock.now(), caller.actor()).await
             }
             _ => {
                 let id: String = id.chars().take(64).collect();
-                Err(Refusal::not_found(
-                    "session_not_found",
-                    format!("you have no session `{id}`"),
-                ))
+                Err(Refusal::not_found("session_not_found", format!("you have no session `{id}`")))
             }
         }
     }
 
     /// Ends all sessions of a user.
-    pub async fn end_sessions(
-        &self,
-        caller: &Caller,
-        user: &str,
-        reason: &str,
-    ) -> Result<(), Refusal> {
+    pub async fn end_sessions(&self, caller: &Caller, user: &str, reason: &str) -> Result<(), Refusal> {
         self.require_manager(caller)?;
         let mut user = self.writer.user(user).await?;
         self.may_change(caller, &user)?;
@@ -59,18 +46,11 @@ impl Identity {
     }
 
     /// The sessions of any user, newest first, for administrators.
-    pub async fn sessions_of(
-        &self,
-        caller: &Caller,
-        user: &str,
-    ) -> Result<Vec<SessionInfo>, Refusal> {
+    pub async fn sessions_of(&self, caller: &Caller, user: &str) -> Result<Vec<SessionInfo>, Refusal> {
         self.require_manager(caller)?;
         let user = self.writer.user(user).await?;
         let sessions = self.accounts.sessions(&user.id, self.clock.now()).await?;
         let current: Option<&Arc<str>> = caller.session.as_ref();
-        Ok(sessions
-            .into_iter()
-            .map(|session| SessionInfo::of(session, current))
-            .collect())
+        Ok(sessions.into_iter().map(|session| SessionInfo::of(session, current)).collect())
     }
 }

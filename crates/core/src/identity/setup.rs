@@ -5,9 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{
-    Credentials, Identity, Invited, Login, Origin, Profile, login, policy, sha256, writer::Notice,
-};
+use super::{Credentials, Identity, Invited, Login, Origin, Profile, login, policy, sha256, writer::Notice};
 use crate::{
     accounts::{Invitation, InvitationAsk, UserRef, UserWrite},
     catalog::Actor,
@@ -26,13 +24,8 @@ impl Identity {
         if !self.needs_setup().await? {
             return Err(setup_done());
         }
-        let lifetime =
-            SignedDuration::try_from(self.config.setup_token_ttl).unwrap_or(SignedDuration::MAX);
-        let expires_at = self
-            .clock
-            .now()
-            .saturating_add(lifetime)
-            .unwrap_or(Timestamp::MAX);
+        let lifetime = SignedDuration::try_from(self.config.setup_token_ttl).unwrap_or(SignedDuration::MAX);
+        let expires_at = self.clock.now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
         let token = self.random.hex(32);
         let invitation = Invitation {
             token_hash: sha256(&token),
@@ -41,15 +34,8 @@ impl Identity {
             setup: true,
             expires_at,
         };
-        self.accounts
-            .invitation(InvitationAsk::Put(invitation))
-            .await?;
-        Ok(Invited {
-            token,
-            role: ADMIN.into(),
-            email: None,
-            expires_at,
-        })
+        self.accounts.invitation(InvitationAsk::Put(invitation)).await?;
+        Ok(Invited { token, role: ADMIN.into(), email: None, expires_at })
     }
 
     /// Makes the first administrator and logs him in.
@@ -67,13 +53,8 @@ impl Identity {
             return Err(setup_done());
         }
         let hash = sha256(token);
-        let found = self
-            .accounts
-            .invitation(InvitationAsk::Find(hash.clone()))
-            .await?;
-        if !found
-            .is_some_and(|invitation| invitation.setup && invitation.expires_at > self.clock.now())
-        {
+        let found = self.accounts.invitation(InvitationAsk::Find(hash.clone())).await?;
+        if !found.is_some_and(|invitation| invitation.setup && invitation.expires_at > self.clock.now()) {
             return Err(bad_token());
         }
         let user = self.new_user(credentials, ADMIN.into()).await?;
@@ -83,21 +64,11 @@ impl Identity {
             verb: "created",
             detail: json!({"role": ADMIN, "setup": true}),
         };
-        let write = UserWrite::Create {
-            user: user.clone(),
-            invitation: Some(hash),
-            first_admin: true,
-        };
+        let write = UserWrite::Create { user: user.clone(), invitation: Some(hash), first_admin: true };
         self.writer
             .create(write, Arc::clone(&user.id), notice)
             .await
-            .map_err(|refusal| {
-                if refusal.class == Class::Stale {
-                    bad_token()
-                } else {
-                    refusal
-                }
-            })?;
+            .map_err(|refusal| if refusal.class == Class::Stale { bad_token() } else { refusal })?;
         tracing::info!(user_id = %user.id, "the first administrator was made");
         self.begin_session(user, origin).await
     }
@@ -111,31 +82,18 @@ impl Identity {
             verb: "created",
             detail: json!({"role": ADMIN}),
         };
-        let write = UserWrite::Create {
-            user: user.clone(),
-            invitation: None,
-            first_admin: false,
-        };
-        self.writer
-            .create(write, Arc::clone(&user.id), notice)
-            .await?;
+        let write = UserWrite::Create { user: user.clone(), invitation: None, first_admin: false };
+        self.writer.create(write, Arc::clone(&user.id), notice).await?;
         Ok(user.into())
     }
 
     /// Sets the password of an account and ends its sessions, from the machine itself.
     pub async fn reset_password(&self, credentials: Credentials) -> Result<Profile, Refusal> {
         let email = policy::normal(&credentials.email);
-        let mut user = self
-            .accounts
-            .user(UserRef::Email(&email))
-            .await?
-            .ok_or_else(|| {
-                let email: String = email.chars().take(254).collect();
-                Refusal::not_found(
-                    "user_not_found",
-                    format!("there is no account with the address `{email}`"),
-                )
-            })?;
+        let mut user = self.accounts.user(UserRef::Email(&email)).await?.ok_or_else(|| {
+            let email: String = email.chars().take(254).collect();
+            Refusal::not_found("user_not_found", format!("there is no account with the address `{email}`"))
+        })?;
         let mut faults = Vec::new();
         policy::password(&credentials.password, &email, "/password", &mut faults);
         if !faults.is_empty() {
@@ -157,11 +115,7 @@ impl Identity {
 }
 
 fn setup_done() -> Refusal {
-    Refusal::new(
-        Class::Conflict,
-        "setup_done",
-        "an administrator exists already; ask for an invitation",
-    )
+    Refusal::new(Class::Conflict, "setup_done", "an administrator exists already; ask for an invitation")
 }
 
 fn bad_token() -> Refusal {

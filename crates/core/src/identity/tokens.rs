@@ -69,10 +69,7 @@ impl Tokens {
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         validation.leeway = 0;
-        let digest = Sha256::new()
-            .chain_update(b"flagbase kid\0")
-            .chain_update(secret.reveal())
-            .finalize();
+        let digest = Sha256::new().chain_update(b"flagbase kid\0").chain_update(secret.reveal()).finalize();
         Self {
             signing: EncodingKey::from_secret(secret.reveal()),
             verifying: DecodingKey::from_secret(secret.reveal()),
@@ -83,10 +80,7 @@ impl Tokens {
 
     /// A token for `session` of `user`.
     pub(super) fn sign(&self, user: &User, session: &Session) -> Result<String, Refusal> {
-        let header = Header {
-            kid: Some(self.kid.clone()),
-            ..Header::new(Algorithm::HS256)
-        };
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::HS256) };
         let claims = Issued {
             sub: &user.id,
             sid: &session.id,
@@ -99,12 +93,8 @@ impl Tokens {
             groups: &user.groups,
         };
         jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|error| {
-            Refusal::new(
-                Class::Internal,
-                "internal",
-                "the token could not be signed; see the server's log",
-            )
-            .because(error)
+            Refusal::new(Class::Internal, "internal", "the token could not be signed; see the server's log")
+                .because(error)
         })
     }
 
@@ -116,24 +106,17 @@ impl Tokens {
         let data = jsonwebtoken::decode::<Received>(token, &self.verifying, &self.validation)
             .map_err(|_| Refusal::unauthenticated())?;
         let claims = data.claims;
-        let ids_fit = [&claims.sub, &claims.sid]
-            .iter()
-            .all(|id| (1..=64).contains(&id.len()));
+        let ids_fit = [&claims.sub, &claims.sid].iter().all(|id| (1..=64).contains(&id.len()));
         let from = claims.nbf.map_or(claims.iat, |nbf| nbf.max(claims.iat));
         let begun = from <= now.as_second().saturating_add(SKEW);
         if !self.accepts(&data.header) || !ids_fit || !begun {
             return Err(Refusal::unauthenticated());
         }
-        let expires_at =
-            Timestamp::from_second(claims.exp).map_err(|_| Refusal::unauthenticated())?;
+        let expires_at = Timestamp::from_second(claims.exp).map_err(|_| Refusal::unauthenticated())?;
         if expires_at <= now {
             return Err(expired());
         }
-        Ok(Claim {
-            user: claims.sub.into(),
-            session: claims.sid.into(),
-            expires_at,
-        })
+        Ok(Claim { user: claims.sub.into(), session: claims.sid.into(), expires_at })
     }
 
     /// Whether the header asks for nothing but what [`Tokens::sign`] writes: no key of the sender's choice, no
@@ -152,11 +135,7 @@ impl Tokens {
 }
 
 fn expired() -> Refusal {
-    Refusal::new(
-        Class::Unauthenticated,
-        "token_expired",
-        "the token has expired; log in again",
-    )
+    Refusal::new(Class::Unauthenticated, "token_expired", "the token has expired; log in again")
 }
 
 #[cfg(test)]

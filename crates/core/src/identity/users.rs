@@ -43,13 +43,7 @@ impl Identity {
     /// A page of users, by address.
     pub async fn users(&self, caller: &Caller, page: UserPage) -> Result<Vec<Profile>, Refusal> {
         self.require_manager(caller)?;
-        Ok(self
-            .accounts
-            .users(page)
-            .await?
-            .into_iter()
-            .map(Profile::from)
-            .collect())
+        Ok(self.accounts.users(page).await?.into_iter().map(Profile::from).collect())
     }
 
     /// One user.
@@ -59,37 +53,22 @@ impl Identity {
     }
 
     /// Makes an account; nobody can give more than he has himself.
-    pub async fn create_user(
-        &self,
-        caller: &Caller,
-        new: NewUser,
-        reason: &str,
-    ) -> Result<Profile, Refusal> {
+    pub async fn create_user(&self, caller: &Caller, new: NewUser, reason: &str) -> Result<Profile, Refusal> {
         self.require_manager(caller)?;
         let role = new.role.unwrap_or_else(|| self.config.default_role.clone());
         self.may_grant(caller, &role, "/role")?;
         self.check_grants(caller, &new.grants)?;
         let groups = checked_groups(&new.groups)?;
         let user = self.new_user(new.credentials, role.into()).await?;
-        let user = User {
-            groups,
-            grants: new.grants,
-            ..user
-        };
+        let user = User { groups, grants: new.grants, ..user };
         let notice = Notice {
             actor: caller.actor(),
             reason: reason.to_owned(),
             verb: "created",
             detail: json!({"role": user.role}),
         };
-        let write = UserWrite::Create {
-            user: user.clone(),
-            invitation: None,
-            first_admin: false,
-        };
-        self.writer
-            .create(write, Arc::clone(&user.id), notice)
-            .await?;
+        let write = UserWrite::Create { user: user.clone(), invitation: None, first_admin: false };
+        self.writer.create(write, Arc::clone(&user.id), notice).await?;
         Ok(user.into())
     }
 
@@ -113,21 +92,11 @@ impl Identity {
             verb: verb(&before, &after),
             detail: difference(&before, &after),
         };
-        self.writer
-            .update(after.clone(), end_sessions, notice)
-            .await?;
-        Ok(Profile {
-            version: after.version + 1,
-            ..after.into()
-        })
+        self.writer.update(after.clone(), end_sessions, notice).await?;
+        Ok(Profile { version: after.version + 1, ..after.into() })
     }
 
-    async fn patched(
-        &self,
-        caller: &Caller,
-        before: &User,
-        patch: UserPatch,
-    ) -> Result<User, Refusal> {
+    async fn patched(&self, caller: &Caller, before: &User, patch: UserPatch) -> Result<User, Refusal> {
         let mut user = before.clone();
         if let Some(role) = patch.role {
             self.may_grant(caller, &role, "/role")?;
@@ -171,20 +140,14 @@ impl Identity {
             verb: "deleted",
             detail: json!({"role": user.role}),
         };
-        self.writer
-            .delete(Arc::clone(&user.id), user.version, notice)
-            .await
+        self.writer.delete(Arc::clone(&user.id), user.version, notice).await
     }
 }
 
 fn checked_groups(names: &[String]) -> Result<Vec<Arc<str>>, Refusal> {
     let mut faults = Vec::new();
     let groups = policy::groups(names, "/groups", &mut faults);
-    if faults.is_empty() {
-        Ok(groups)
-    } else {
-        Err(Refusal::invalid(faults))
-    }
+    if faults.is_empty() { Ok(groups) } else { Err(Refusal::invalid(faults)) }
 }
 
 fn verb(before: &User, after: &User) -> &'static str {
@@ -204,19 +167,12 @@ fn difference(before: &User, after: &User) -> Value {
         ("disabled", before.disabled != after.disabled),
         ("password", before.password_hash != after.password_hash),
     ];
-    let changed: Vec<_> = parts
-        .into_iter()
-        .filter(|(_, changed)| *changed)
-        .map(|(name, _)| name)
-        .collect();
+    let changed: Vec<_> = parts.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect();
     let mut detail = json!({"changed": changed});
     if before.role != after.role
         && let Value::Object(members) = &mut detail
     {
-        members.insert(
-            "role".to_owned(),
-            json!({"before": before.role, "after": after.role}),
-        );
+        members.insert("role".to_owned(), json!({"before": before.role, "after": after.role}));
     }
     detail
 }

@@ -42,10 +42,7 @@ impl Hasher for Taken {
         }
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "half of a digest is as good a hash as the whole"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "half of a digest is as good a hash as the whole")]
     fn write_u128(&mut self, digest: u128) {
         self.0 = digest as u64;
     }
@@ -72,13 +69,10 @@ impl Entry {
         }
         match &caller.principal {
             Principal::Nobody => false,
-            Principal::User => caller
-                .session
-                .as_ref()
-                .is_some_and(|session| epochs.stamp(&caller.id, session) == self.stamp),
-            Principal::Key(key) => snapshot
-                .key(&key.id)
-                .is_some_and(|stored| Arc::ptr_eq(stored, key)),
+            Principal::User => {
+                caller.session.as_ref().is_some_and(|session| epochs.stamp(&caller.id, session) == self.stamp)
+            }
+            Principal::Key(key) => snapshot.key(&key.id).is_some_and(|stored| Arc::ptr_eq(stored, key)),
         }
     }
 }
@@ -86,12 +80,7 @@ impl Entry {
 impl Verified {
     /// Room for `most` callers.
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            callers: HashMap::builder()
-                .hasher(BuildHasherDefault::default())
-                .build(),
-            most,
-        }
+        Self { callers: HashMap::builder().hasher(BuildHasherDefault::default()).build(), most }
     }
 
     /// The caller behind this token, when it is remembered and still holds. Takes no lock.
@@ -114,13 +103,7 @@ impl Verified {
     /// Remembers a verified caller. `stamp` must have been taken before its user and session were read.
     pub(super) fn remember(&self, token: Digest, caller: &Arc<Caller>, stamp: u64) {
         let callers = self.callers.pin();
-        callers.insert(
-            token,
-            Entry {
-                caller: Arc::clone(caller),
-                stamp,
-            },
-        );
+        callers.insert(token, Entry { caller: Arc::clone(caller), stamp });
     }
 
     /// Makes room when there is none: first what no longer holds goes, then everything.
@@ -166,35 +149,22 @@ mod tests {
         let token = Digest::of("token");
         verified.remember(token, &caller("u", "s", 100), epochs.stamp("u", "s"));
         assert!(verified.get(token, &epochs, &snapshot, at(99)).is_some());
-        assert!(
-            verified
-                .get(Digest::of("other"), &epochs, &snapshot, at(99))
-                .is_none()
-        );
+        assert!(verified.get(Digest::of("other"), &epochs, &snapshot, at(99)).is_none());
         assert!(verified.get(token, &epochs, &snapshot, at(100)).is_none());
-        assert_eq!(
-            verified.len(),
-            0,
-            "what has expired is dropped when it is met"
-        );
+        assert_eq!(verified.len(), 0, "what has expired is dropped when it is met");
     }
 
     #[test]
     fn a_stamp_that_is_not_the_present_one_admits_nobody() {
         let (verified, epochs, snapshot) = (Verified::new(8), Epochs::default(), Snapshot::empty());
         let token = Digest::of("token");
-        verified.remember(
-            token,
-            &caller("u", "s", 100),
-            epochs.stamp("u", "s").wrapping_sub(1),
-        );
+        verified.remember(token, &caller("u", "s", 100), epochs.stamp("u", "s").wrapping_sub(1));
         assert!(verified.get(token, &epochs, &snapshot, at(1)).is_none());
     }
 
     #[test]
     fn the_memory_is_bounded_and_the_dead_go_first() {
-        let (verified, epochs, snapshot) =
-            (Verified::new(100), Epochs::default(), Snapshot::empty());
+        let (verified, epochs, snapshot) = (Verified::new(100), Epochs::default(), Snapshot::empty());
         for number in 0..1000 {
             let (user, expires_at) = (format!("u{number}"), if number % 2 == 0 { 10 } else { 100 });
             verified.make_room(&epochs, &snapshot, at(50));
@@ -202,11 +172,7 @@ mod tests {
             verified.remember(Digest::of(&user), &caller(&user, "s", expires_at), stamp);
             assert!(verified.len() <= 100);
         }
-        assert!(
-            verified
-                .get(Digest::of("u999"), &epochs, &snapshot, at(50))
-                .is_some()
-        );
+        assert!(verified.get(Digest::of("u999"), &epochs, &snapshot, at(50)).is_some());
     }
 
     #[test]

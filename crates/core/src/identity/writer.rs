@@ -37,29 +37,15 @@ impl Writer {
     }
 
     /// Makes the account.
-    pub(super) async fn create(
-        &self,
-        write: UserWrite,
-        id: Arc<str>,
-        notice: Notice,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn create(&self, write: UserWrite, id: Arc<str>, notice: Notice) -> Result<(), Refusal> {
         let this = self.clone();
-        finish(async move {
-            this.write(write, this.commit(Kind::User, &id, notice))
-                .await
-        })
-        .await
+        finish(async move { this.write(write, this.commit(Kind::User, &id, notice)).await }).await
     }
 
     /// Stores `user`, read at `user.version`; `end_sessions` ends them all.
     ///
     /// Fails when that would leave nobody to administer. Two such changes cannot pass each other: they take turns.
-    pub(super) async fn update(
-        &self,
-        user: User,
-        end_sessions: bool,
-        notice: Notice,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn update(&self, user: User, end_sessions: bool, notice: Notice) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
             let _turn = this.feed.edit().await;
@@ -67,19 +53,13 @@ impl Writer {
                 this.keep_an_admin(&user.id).await?;
             }
             let commit = this.commit(Kind::User, &user.id, notice);
-            this.write(UserWrite::Update { user, end_sessions }, commit)
-                .await
+            this.write(UserWrite::Update { user, end_sessions }, commit).await
         })
         .await
     }
 
     /// Removes a user read at `version`.
-    pub(super) async fn delete(
-        &self,
-        id: Arc<str>,
-        version: u64,
-        notice: Notice,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn delete(&self, id: Arc<str>, version: u64, notice: Notice) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
             let _turn = this.feed.edit().await;
@@ -95,14 +75,7 @@ impl Writer {
         let this = self.clone();
         finish(async move {
             let commit = this.feed.draft(Actor::system(), "", Vec::new());
-            this.write(
-                UserWrite::Update {
-                    user,
-                    end_sessions: false,
-                },
-                commit,
-            )
-            .await
+            this.write(UserWrite::Update { user, end_sessions: false }, commit).await
         })
         .await
     }
@@ -134,12 +107,7 @@ impl Writer {
             }
             session.revoked_at = Some(now);
             let detail = json!({"user_id": session.user_id});
-            let notice = Notice {
-                actor,
-                reason: String::new(),
-                verb: "revoked",
-                detail,
-            };
+            let notice = Notice { actor, reason: String::new(), verb: "revoked", detail };
             let commit = this.commit(Kind::Session, &id, notice);
             let changes = this.accounts.write_session(session, commit).await?;
             this.feed.applied(changes).await?;
@@ -154,16 +122,10 @@ impl Writer {
         if !before.as_ref().is_some_and(is_admin) {
             return Ok(());
         }
-        let mut page = UserPage {
-            limit: PAGE,
-            ..UserPage::default()
-        };
+        let mut page = UserPage { limit: PAGE, ..UserPage::default() };
         loop {
             let users = self.accounts.users(page.clone()).await?;
-            if users
-                .iter()
-                .any(|other| is_admin(other) && *other.id != *user)
-            {
+            if users.iter().any(|other| is_admin(other) && *other.id != *user) {
                 return Ok(());
             }
             match users.last() {
@@ -215,10 +177,6 @@ pub(super) async fn finish<T: Send + 'static>(
     write: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
     Feed::finish(write).await.unwrap_or_else(|| {
-        Err(Refusal::new(
-            Class::Internal,
-            "internal",
-            "the change was interrupted; see the server's log",
-        ))
+        Err(Refusal::new(Class::Internal, "internal", "the change was interrupted; see the server's log"))
     })
 }

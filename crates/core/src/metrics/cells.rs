@@ -17,8 +17,8 @@ use crate::ledger::Totals;
 
 /// Upper bounds of the latency histogram, in microseconds.
 pub(crate) const BOUNDS_US: [u64; 14] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
 ];
 
 /// Names of the status classes, as in `request.2xx`.
@@ -100,14 +100,7 @@ impl ClassCell {
 
     fn take(&self) -> Option<Totals> {
         let count = self.count.take();
-        (count > 0).then(|| {
-            totals(
-                count,
-                self.micros.take(),
-                self.squares.take(),
-                self.max.swap(0, Relaxed),
-            )
-        })
+        (count > 0).then(|| totals(count, self.micros.take(), self.squares.take(), self.max.swap(0, Relaxed)))
     }
 
     fn untaken(&self) -> Option<Totals> {
@@ -117,27 +110,14 @@ impl ClassCell {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "sums of microseconds stay far below 2^53 between two writes"
-)]
+#[expect(clippy::cast_precision_loss, reason = "sums of microseconds stay far below 2^53 between two writes")]
 fn totals(count: u64, micros: u64, squares: u64, max: u64) -> Totals {
     // Milliseconds; (10 µs)² is 1e-4 ms².
-    Totals {
-        count,
-        sum: micros as f64 / 1e3,
-        sum_squares: squares as f64 / 1e4,
-        max: max as f64 / 1e3,
-    }
+    Totals { count, sum: micros as f64 / 1e3, sum_squares: squares as f64 / 1e4, max: max as f64 / 1e3 }
 }
 
 impl RequestCell {
-    pub(crate) fn new(
-        environment: &Arc<str>,
-        route: &Arc<str>,
-        flag: &Arc<str>,
-        variant: &Arc<str>,
-    ) -> Self {
+    pub(crate) fn new(environment: &Arc<str>, route: &Arc<str>, flag: &Arc<str>, variant: &Arc<str>) -> Self {
         Self {
             environment: Arc::clone(environment),
             route: Arc::clone(route),
@@ -150,9 +130,7 @@ impl RequestCell {
 
     /// Counts one answered request.
     pub fn observe(&self, status: u16, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros())
-            .unwrap_or(u64::MAX)
-            .min(MOST_MICROS);
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).min(MOST_MICROS);
         let class = usize::from((status / 100).clamp(1, 5)) - 1;
         if let Some(class) = self.classes.get(class) {
             class.observe(micros);
@@ -165,36 +143,24 @@ impl RequestCell {
 
     /// What is new per status class, given away once.
     pub(crate) fn take(&self) -> impl Iterator<Item = (&'static str, Totals)> {
-        CLASSES
-            .iter()
-            .zip(&self.classes)
-            .filter_map(|(name, class)| Some((*name, class.take()?)))
+        CLASSES.iter().zip(&self.classes).filter_map(|(name, class)| Some((*name, class.take()?)))
     }
 
     /// What is new per status class, without taking it.
     pub(crate) fn untaken(&self) -> impl Iterator<Item = (&'static str, Totals)> {
-        CLASSES
-            .iter()
-            .zip(&self.classes)
-            .filter_map(|(name, class)| Some((*name, class.untaken()?)))
+        CLASSES.iter().zip(&self.classes).filter_map(|(name, class)| Some((*name, class.untaken()?)))
     }
 
     /// Requests per status class since the process began.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        CLASSES
-            .iter()
-            .zip(&self.classes)
-            .map(|(name, class)| (*name, class.count.total()))
+        CLASSES.iter().zip(&self.classes).map(|(name, class)| (*name, class.count.total()))
     }
 
     /// Sum of all latencies in seconds, and requests per histogram bucket, since the process began.
     #[expect(clippy::cast_precision_loss, reason = "285 years of latencies fit")]
     pub(crate) fn latencies(&self) -> (f64, [u64; BOUNDS_US.len() + 1]) {
         let micros: u64 = self.classes.iter().map(|class| class.micros.total()).sum();
-        (
-            micros as f64 / 1e6,
-            std::array::from_fn(|at| self.buckets.get(at).map_or(0, |n| n.load(Relaxed))),
-        )
+        (micros as f64 / 1e6, std::array::from_fn(|at| self.buckets.get(at).map_or(0, |n| n.load(Relaxed))))
     }
 }
 
@@ -249,19 +215,13 @@ impl ExposureCell {
 
     /// Evaluations per reason since the process began, those that happened.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = REASONS
-            .iter()
-            .zip(&self.reasons)
-            .map(|(reason, n)| (reason.as_str(), n.total()));
+        let counts = REASONS.iter().zip(&self.reasons).map(|(reason, n)| (reason.as_str(), n.total()));
         counts.filter(|(_, n)| *n > 0)
     }
 }
 
 fn exposures(count: u64) -> Option<Totals> {
-    (count > 0).then(|| Totals {
-        count,
-        ..Totals::default()
-    })
+    (count > 0).then(|| Totals { count, ..Totals::default() })
 }
 
 #[cfg(test)]
@@ -279,24 +239,10 @@ mod tests {
         cell.observe(204, Duration::from_millis(3));
         cell.observe(200, Duration::from_millis(5));
         let first: Vec<_> = cell.take().collect();
-        assert_eq!(
-            first,
-            [(
-                "2xx",
-                Totals {
-                    count: 2,
-                    sum: 8.0,
-                    sum_squares: 34.0,
-                    max: 5.0
-                }
-            )]
-        );
+        assert_eq!(first, [("2xx", Totals { count: 2, sum: 8.0, sum_squares: 34.0, max: 5.0 })]);
         assert_eq!(cell.take().count(), 0);
         cell.observe(503, Duration::from_millis(1));
-        assert_eq!(
-            cell.untaken().map(|(class, _)| class).collect::<Vec<_>>(),
-            ["5xx"]
-        );
+        assert_eq!(cell.untaken().map(|(class, _)| class).collect::<Vec<_>>(), ["5xx"]);
         assert_eq!(cell.counts().map(|(_, n)| n).sum::<u64>(), 3);
     }
 
@@ -304,19 +250,9 @@ mod tests {
     fn the_greatest_latency_is_that_of_the_last_interval() {
         let cell = cell();
         cell.observe(200, Duration::from_secs(9));
-        assert_eq!(
-            cell.take()
-                .map(|(_, totals)| totals.max)
-                .collect::<Vec<_>>(),
-            [9000.0]
-        );
+        assert_eq!(cell.take().map(|(_, totals)| totals.max).collect::<Vec<_>>(), [9000.0]);
         cell.observe(200, Duration::from_millis(2));
-        assert_eq!(
-            cell.take()
-                .map(|(_, totals)| totals.max)
-                .collect::<Vec<_>>(),
-            [2.0]
-        );
+        assert_eq!(cell.take().map(|(_, totals)| totals.max).collect::<Vec<_>>(), [2.0]);
     }
 
     #[test]

@@ -39,10 +39,7 @@ impl Exposition {
         let labels = [("version", build.version), ("commit", build.commit)];
         ours.register("build", "What was built", Info::new(labels));
         recorder.meters().register(ours);
-        ours.register_collector(Box::new(Cells {
-            recorder,
-            snapshots,
-        }));
+        ours.register_collector(Box::new(Cells { recorder, snapshots }));
         Self { registry }
     }
 
@@ -142,16 +139,11 @@ impl Cells {
                 ("flag", cell.flag.as_ref()),
             ];
             let (sum, counts) = cell.latencies();
-            let bounds = BOUNDS_US
-                .iter()
-                .map(|bound| seconds(*bound))
-                .chain([f64::MAX]);
+            let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
             let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
             let all = counts.iter().sum();
             result = result.and_then(|()| {
-                metric
-                    .encode_family(&labels)?
-                    .encode_histogram::<NoLabelSet>(sum, all, &buckets, None)
+                metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, all, &buckets, None)
             });
         });
         result
@@ -163,14 +155,8 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
-fn counter(
-    metric: &mut MetricEncoder<'_>,
-    labels: &impl EncodeLabelSet,
-    count: u64,
-) -> fmt::Result {
-    metric
-        .encode_family(labels)?
-        .encode_counter::<NoLabelSet, _, u64>(&count, None)
+fn counter(metric: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, count: u64) -> fmt::Result {
+    metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 
 #[derive(Debug)]
@@ -181,18 +167,13 @@ impl Collector for ProcessCollector {
         let process = Process::read();
         if let Some(seconds) = process.cpu_seconds {
             encoder
-                .encode_descriptor(
-                    "process_cpu_seconds",
-                    "CPU time used",
-                    None,
-                    MetricType::Counter,
-                )?
+                .encode_descriptor("process_cpu_seconds", "CPU time used", None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
         }
         let mut gauge = |name: &str, help: &str, value: Option<f64>| match value {
-            Some(value) => encoder
-                .encode_descriptor(name, help, None, MetricType::Gauge)?
-                .encode_gauge(&value),
+            Some(value) => {
+                encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+            }
             None => Ok(()),
         };
         gauge(
@@ -200,16 +181,8 @@ impl Collector for ProcessCollector {
             "When the process began, in seconds since the epoch",
             process.start_seconds,
         )?;
-        gauge(
-            "process_resident_memory_bytes",
-            "Memory in RAM",
-            process.resident_bytes.map(float),
-        )?;
-        gauge(
-            "process_open_fds",
-            "Open files and sockets",
-            process.open_files.map(float),
-        )
+        gauge("process_resident_memory_bytes", "Memory in RAM", process.resident_bytes.map(float))?;
+        gauge("process_open_fds", "Open files and sockets", process.open_files.map(float))
     }
 }
 

@@ -22,15 +22,7 @@ const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// A value larger than this would spoil sums of squares.
 const MOST_VALUE: f64 = 1e15;
 
-const MEMBERS: [&str; 7] = [
-    "flag_key",
-    "variant",
-    "event_type",
-    "value",
-    "unit",
-    "time",
-    "event_id",
-];
+const MEMBERS: [&str; 7] = ["flag_key", "variant", "event_type", "value", "unit", "time", "event_id"];
 
 /// An event that makes sense.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,10 +50,7 @@ pub(super) fn read(body: &Value, against: &Against<'_>) -> Result<(Vec<Event>, b
         Value::Object(object) if object.contains_key("events") => (wrapped(object)?, "/events"),
         Value::Object(object) => return one(object, against).map(|event| (vec![event], true)),
         _ => {
-            return Err(Refusal::fault(
-                "",
-                "expected an event, a list of events, or `{\"events\": […]}`",
-            ));
+            return Err(Refusal::fault("", "expected an event, a list of events, or `{\"events\": […]}`"));
         }
     };
     if list.len() > MOST_EVENTS {
@@ -70,11 +59,7 @@ pub(super) fn read(body: &Value, against: &Against<'_>) -> Result<(Vec<Event>, b
     }
     let (mut events, mut faults) = (Vec::with_capacity(list.len()), Vec::new());
     for (at, item) in list.iter().enumerate() {
-        let mut reader = Reader {
-            at: format!("{prefix}/{at}"),
-            against,
-            faults: &mut faults,
-        };
+        let mut reader = Reader { at: format!("{prefix}/{at}"), against, faults: &mut faults };
         let event = match item.as_object() {
             Some(object) => reader.event(object),
             None => reader.fault("", "expected an object, the event"),
@@ -105,16 +90,10 @@ fn wrapped(object: &Map<String, Value>) -> Result<&Vec<Value>, Refusal> {
 
 fn one(object: &Map<String, Value>, against: &Against<'_>) -> Result<Event, Refusal> {
     let required = ["flag_key", "variant", "event_type"];
-    let given = |name: &str| {
-        object
-            .get(name)
-            .is_some_and(|value| value.as_str() != Some(""))
-    };
+    let given = |name: &str| object.get(name).is_some_and(|value| value.as_str() != Some(""));
     if !required.iter().all(|name| given(name)) {
         let missing = required.into_iter().filter(|name| !given(name));
-        let faults = missing
-            .map(|name| Fault::new(format!("/{name}"), "is required"))
-            .collect();
+        let faults = missing.map(|name| Fault::new(format!("/{name}"), "is required")).collect();
         let mut refusal = Refusal::invalid(faults);
         "flag_key, variant and event_type are required".clone_into(&mut refusal.message);
         return Err(refusal);
@@ -125,12 +104,7 @@ fn one(object: &Map<String, Value>, against: &Against<'_>) -> Result<Event, Refu
         return Err(flags::not_found(against.environment, key));
     }
     let mut faults = Vec::new();
-    let event = Reader {
-        at: String::new(),
-        against,
-        faults: &mut faults,
-    }
-    .event(object);
+    let event = Reader { at: String::new(), against, faults: &mut faults }.event(object);
     match event {
         Ok(event) if faults.is_empty() => Ok(event),
         _ => Err(Refusal::invalid(faults)),
@@ -149,16 +123,12 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn fault<T>(&mut self, member: &str, message: impl Into<String>) -> Result<T, Faulty> {
         let slash = if member.is_empty() { "" } else { "/" };
-        self.faults
-            .push(Fault::new(format!("{}{slash}{member}", self.at), message));
+        self.faults.push(Fault::new(format!("{}{slash}{member}", self.at), message));
         Err(Faulty)
     }
 
     fn event(&mut self, object: &Map<String, Value>) -> Result<Event, Faulty> {
-        for name in object
-            .keys()
-            .filter(|name| !MEMBERS.contains(&name.as_str()))
-        {
+        for name in object.keys().filter(|name| !MEMBERS.contains(&name.as_str())) {
             let _: Result<(), Faulty> = self.fault(
                 &name.replace('~', "~0").replace('/', "~1"),
                 format!("unknown member; an event has {}", MEMBERS.join(", ")),
@@ -172,15 +142,7 @@ impl Reader<'_> {
         let at = self.time(object);
         let id = self.text(object, "event_id", 128);
         let (flag, variant) = target?;
-        Ok(Event {
-            flag,
-            variant,
-            kind: kind?,
-            value: value?,
-            unit: unit?,
-            at: at?,
-            id: id?,
-        })
+        Ok(Event { flag, variant, kind: kind?, value: value?, unit: unit?, at: at?, id: id? })
     }
 
     fn target(&mut self, object: &Map<String, Value>) -> Result<(Arc<str>, Arc<str>), Faulty> {
@@ -191,15 +153,9 @@ impl Reader<'_> {
         };
         let name = self.required(object, "variant")?;
         let Some(variant) = flag.variants().find(|variant| *variant.name == *name) else {
-            let known: Vec<_> = flag
-                .variants()
-                .map(|variant| format!("`{}`", variant.name))
-                .collect();
-            let message = format!(
-                "flag `{key}` has no variant `{}`; it has {}",
-                short(name),
-                known.join(", ")
-            );
+            let known: Vec<_> = flag.variants().map(|variant| format!("`{}`", variant.name)).collect();
+            let message =
+                format!("flag `{key}` has no variant `{}`; it has {}", short(name), known.join(", "));
             return self.fault("variant", message);
         };
         Ok((Arc::clone(flag.key()), Arc::clone(&variant.name)))
@@ -218,10 +174,7 @@ impl Reader<'_> {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match value.as_f64() {
                 Some(number) if number.abs() <= MOST_VALUE => Ok(Some(number)),
-                Some(_) => self.fault(
-                    "value",
-                    format!("must be between -{MOST_VALUE:e} and {MOST_VALUE:e}"),
-                ),
+                Some(_) => self.fault("value", format!("must be between -{MOST_VALUE:e} and {MOST_VALUE:e}")),
                 None => self.fault("value", "expected a number"),
             },
         }
@@ -238,10 +191,8 @@ impl Reader<'_> {
             }
         };
         let Ok(at) = text.parse::<Timestamp>() else {
-            let message = format!(
-                "`{}` is no RFC 3339 time; write it like `2026-01-31T12:00:00Z`",
-                short(text)
-            );
+            let message =
+                format!("`{}` is no RFC 3339 time; write it like `2026-01-31T12:00:00Z`", short(text));
             return self.fault("time", message);
         };
         if at.duration_since(now) > AHEAD {
@@ -249,10 +200,8 @@ impl Reader<'_> {
         }
         if now.duration_since(at) > retention {
             let hours = retention.as_hours();
-            return self.fault(
-                "time",
-                format!("`{at}` is older than {hours} hours, which is all that is kept"),
-            );
+            return self
+                .fault("time", format!("`{at}` is older than {hours} hours, which is all that is kept"));
         }
         Ok(at.min(now))
     }
@@ -268,10 +217,9 @@ impl Reader<'_> {
             Some(Value::String(text)) if text.is_empty() => {
                 self.fault(name, "must not be empty; leave it out")
             }
-            Some(Value::String(text)) if text.chars().count() > most => self.fault(
-                name,
-                format!("is longer than {most} characters; shorten it"),
-            ),
+            Some(Value::String(text)) if text.chars().count() > most => {
+                self.fault(name, format!("is longer than {most} characters; shorten it"))
+            }
             Some(Value::String(text)) if text.chars().any(char::is_control) => {
                 self.fault(name, "must not hold control characters")
             }
@@ -280,11 +228,7 @@ impl Reader<'_> {
         }
     }
 
-    fn required<'v>(
-        &mut self,
-        object: &'v Map<String, Value>,
-        name: &str,
-    ) -> Result<&'v str, Faulty> {
+    fn required<'v>(&mut self, object: &'v Map<String, Value>, name: &str) -> Result<&'v str, Faulty> {
         match object.get(name) {
             Some(Value::String(text)) if !text.is_empty() => Ok(text),
             None | Some(Value::Null | Value::String(_)) => self.fault(name, "is required"),
@@ -295,8 +239,7 @@ impl Reader<'_> {
 
 /// Whether `word` can name a type of event; otherwise what is wrong with it.
 pub(crate) fn check_event_type(word: &str) -> Result<(), String> {
-    let fits =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
     if word.is_empty() || word.len() > 64 || !word.bytes().all(fits) {
         return Err(format!(
             "`{}` cannot be a type of event; use 1 to 64 lower-case letters, digits, `_`, `.` and `-`",
@@ -304,9 +247,7 @@ pub(crate) fn check_event_type(word: &str) -> Result<(), String> {
         ));
     }
     if word.starts_with(REQUEST) {
-        return Err(format!(
-            "types that begin with `{REQUEST}` are counted by the gateway; choose another"
-        ));
+        return Err(format!("types that begin with `{REQUEST}` are counted by the gateway; choose another"));
     }
     Ok(())
 }

@@ -79,16 +79,12 @@ impl Meters {
 
     /// `n` events of a type were `accepted`, `duplicate` or `refused`.
     pub fn ingested(&self, event_type: &str, result: &'static str, n: u64) {
-        self.ingested.with(
-            [("type", event_type.into()), ("result", result.into())],
-            |c| c.inc_by(n),
-        );
+        self.ingested.with([("type", event_type.into()), ("result", result.into())], |c| c.inc_by(n));
     }
 
     /// `n` observations were not kept apart, or not kept, and why.
     pub fn dropped(&self, reason: &'static str, n: u64) {
-        self.dropped
-            .with([("reason", reason.into())], |counter| counter.inc_by(n));
+        self.dropped.with([("reason", reason.into())], |counter| counter.inc_by(n));
     }
 
     /// So many events wait to be stored; returns what it was before.
@@ -103,8 +99,7 @@ impl Meters {
 
     /// So many rollups wait to be written.
     pub(super) fn unwritten(&self, rollups: usize) {
-        self.unwritten
-            .set(i64::try_from(rollups).unwrap_or(i64::MAX));
+        self.unwritten.set(i64::try_from(rollups).unwrap_or(i64::MAX));
     }
 
     /// A write of rollups took so long.
@@ -114,33 +109,26 @@ impl Meters {
 
     /// A guard looked; `result` is `keep`, `trip` or `inconclusive`.
     pub fn guard_looked(&self, guard: &str, result: &'static str) {
-        self.guard_evaluations
-            .with([("guard", guard.into()), ("result", result.into())], |c| {
-                c.inc_by(1)
-            });
+        self.guard_evaluations.with([("guard", guard.into()), ("result", result.into())], |c| c.inc_by(1));
     }
 
     /// The logarithm of the evidence a guard has against a flag; it acts above zero.
     pub fn guard_evidence(&self, flag: &str, guard: &str, evidence: f64) {
-        self.guard_evidence
-            .with([("flag", flag.into()), ("guard", guard.into())], |gauge| {
-                gauge.set(evidence);
-                0
-            });
+        self.guard_evidence.with([("flag", flag.into()), ("guard", guard.into())], |gauge| {
+            gauge.set(evidence);
+            0
+        });
     }
 
     /// Forgets the evidence of the look before.
     pub fn clear_guard_evidence(&self) {
         self.guard_evidence.family.clear();
-        self.guard_evidence
-            .used
-            .store(0, std::sync::atomic::Ordering::Relaxed);
+        self.guard_evidence.used.store(0, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// A guard acted: `disable`.
     pub fn guard_acted(&self, action: &'static str) {
-        self.guard_actions
-            .with([("action", action.into())], |counter| counter.inc_by(1));
+        self.guard_actions.with([("action", action.into())], |counter| counter.inc_by(1));
     }
 
     /// All guards were looked at.
@@ -151,16 +139,12 @@ impl Meters {
 
     /// Somebody was not let in: `reason` such as `bad_password` or `expired_token`.
     pub fn auth_failure(&self, reason: &'static str) {
-        self.auth_failures
-            .with([("reason", reason.into())], |counter| counter.inc_by(1));
+        self.auth_failures.with([("reason", reason.into())], |counter| counter.inc_by(1));
     }
 
     /// The relay handed an event to a bus, or could not: `ok` or `error`.
     pub fn published(&self, bus: &str, result: &'static str) {
-        self.published.with(
-            [("bus", bus.into()), ("result", result.into())],
-            |counter| counter.inc_by(1),
-        );
+        self.published.with([("bus", bus.into()), ("result", result.into())], |counter| counter.inc_by(1));
     }
 
     /// Adds everything to `registry`, whose prefix is `flagbase`.
@@ -176,75 +160,31 @@ impl Meters {
             "Time from a change to its followers",
             self.propagation.clone(),
         );
-        r.register(
-            "sdk_stream_clients",
-            "Open streams of events",
-            self.stream_clients.clone(),
-        );
-        r.register(
-            "events_ingested",
-            "Events sent in",
-            self.ingested.family.clone(),
-        );
-        r.register(
-            "events_dropped",
-            "Observations not kept, or not kept apart",
-            self.dropped.family.clone(),
-        );
-        r.register(
-            "ingest_queue_depth",
-            "Events waiting to be stored",
-            self.queue.clone(),
-        );
-        r.register(
-            "ingest_lag_seconds",
-            "Age of events on arrival",
-            self.lag.clone(),
-        );
-        r.register(
-            "rollups_unwritten",
-            "Rollups waiting to be written",
-            self.unwritten.clone(),
-        );
-        r.register(
-            "rollup_flush_seconds",
-            "Time a write of rollups took",
-            self.flush.clone(),
-        );
+        r.register("sdk_stream_clients", "Open streams of events", self.stream_clients.clone());
+        r.register("events_ingested", "Events sent in", self.ingested.family.clone());
+        r.register("events_dropped", "Observations not kept, or not kept apart", self.dropped.family.clone());
+        r.register("ingest_queue_depth", "Events waiting to be stored", self.queue.clone());
+        r.register("ingest_lag_seconds", "Age of events on arrival", self.lag.clone());
+        r.register("rollups_unwritten", "Rollups waiting to be written", self.unwritten.clone());
+        r.register("rollup_flush_seconds", "Time a write of rollups took", self.flush.clone());
         self.register_guards(r);
     }
 
     fn register_guards(&self, r: &mut Registry) {
-        r.register(
-            "guard_evaluations",
-            "Looks of guards",
-            self.guard_evaluations.family.clone(),
-        );
+        r.register("guard_evaluations", "Looks of guards", self.guard_evaluations.family.clone());
         r.register(
             "guard_evidence_log",
             "Logarithm of the evidence against a flag; the guard acts above zero",
             self.guard_evidence.family.clone(),
         );
-        r.register(
-            "guard_actions",
-            "What guards did",
-            self.guard_actions.family.clone(),
-        );
+        r.register("guard_actions", "What guards did", self.guard_actions.family.clone());
         r.register(
             "guard_last_check_timestamp",
             "When guards last looked, in seconds since the epoch",
             self.guard_checked.clone(),
         );
-        r.register(
-            "auth_failures",
-            "Callers not let in",
-            self.auth_failures.family.clone(),
-        );
-        r.register(
-            "events_published",
-            "Events handed to a bus",
-            self.published.family.clone(),
-        );
+        r.register("auth_failures", "Callers not let in", self.auth_failures.family.clone());
+        r.register("events_published", "Events handed to a bus", self.published.family.clone());
     }
 }
 
@@ -260,10 +200,7 @@ where
     Family<Labels<N>, M>: Default,
 {
     fn default() -> Self {
-        Self {
-            family: Family::default(),
-            used: AtomicI64::new(0),
-        }
+        Self { family: Family::default(), used: AtomicI64::new(0) }
     }
 }
 

@@ -49,14 +49,10 @@ impl Range {
         let until = time("until", asked.until.as_deref())?.unwrap_or(now);
         let from = match time("from", asked.from.as_deref())? {
             Some(from) => from,
-            None => until
-                .checked_sub(SignedDuration::from_hours(1))
-                .unwrap_or(until),
+            None => until.checked_sub(SignedDuration::from_hours(1)).unwrap_or(until),
         };
         if from >= until {
-            return Err(malformed(format!(
-                "`from` ({from}) must be before `until` ({until})"
-            )));
+            return Err(malformed(format!("`from` ({from}) must be before `until` ({until})")));
         }
         let stretch = until.duration_since(from).as_secs();
         let resolution = match asked.resolution.as_deref() {
@@ -64,9 +60,7 @@ impl Range {
             Some("1m") => Resolution::Minute,
             Some("1h") => Resolution::Hour,
             Some(other) => {
-                return Err(malformed(format!(
-                    "resolution `{other}`: expected `10s`, `1m` or `1h`"
-                )));
+                return Err(malformed(format!("resolution `{other}`: expected `10s`, `1m` or `1h`")));
             }
             None if stretch <= 3600 => Resolution::TenSeconds,
             None if stretch <= 86_400 => Resolution::Minute,
@@ -75,16 +69,8 @@ impl Range {
         let width = resolution.seconds();
         let last = resolution.bucket(until);
         // Now is always within the last bucket, also when it has only just begun.
-        let end = if asked.until.is_none() || until > second(last) {
-            last + width
-        } else {
-            last
-        };
-        let range = Self {
-            from: resolution.bucket(from),
-            until: end,
-            resolution,
-        };
+        let end = if asked.until.is_none() || until > second(last) { last + width } else { last };
+        let range = Self { from: resolution.bucket(from), until: end, resolution };
         if (range.until - range.from) / width > MOST_BUCKETS {
             return Err(malformed(format!(
                 "more than {MOST_BUCKETS} buckets; ask for a shorter time or a coarser resolution"
@@ -97,9 +83,7 @@ impl Range {
 fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {
     let parse = |text: &str| {
         text.parse::<Timestamp>().map_err(|_| {
-            malformed(format!(
-                "`{name}={text}`: expected a time, such as `2026-01-31T12:00:00Z`"
-            ))
+            malformed(format!("`{name}={text}`: expected a time, such as `2026-01-31T12:00:00Z`"))
         })
     };
     text.map(parse).transpose()
@@ -125,10 +109,7 @@ impl Metrics {
         let snapshot = self.readable(caller, environment)?;
         let range = Range::of(asked, self.clock().now())?;
         let place = snapshot.require_environment(environment)?;
-        let compiled = place
-            .rules
-            .flag(flag)
-            .ok_or_else(|| flags::not_found(place, flag))?;
+        let compiled = place.rules.flag(flag).ok_or_else(|| flags::not_found(place, flag))?;
         let rollups = self.rollups(environment, Some(flag), range).await?;
         let known = compiled.variants().map(|variant| variant.name.as_ref());
         Ok(FlagMetrics {
@@ -155,9 +136,7 @@ impl Metrics {
     ) -> Result<Vec<FlagTotals>, Refusal> {
         self.readable(caller, environment)?;
         let range = Range::of(asked, self.clock().now())?;
-        Ok(summary::flags(
-            &self.rollups(environment, None, range).await?,
-        ))
+        Ok(summary::flags(&self.rollups(environment, None, range).await?))
     }
 
     /// How every gateway route did that was used, by id.
@@ -169,9 +148,7 @@ impl Metrics {
     ) -> Result<Vec<RouteTotals>, Refusal> {
         self.readable(caller, environment)?;
         let range = Range::of(asked, self.clock().now())?;
-        Ok(summary::routes(
-            &self.rollups(environment, None, range).await?,
-        ))
+        Ok(summary::routes(&self.rollups(environment, None, range).await?))
     }
 
     /// Recorded events of a flag as they came, newest first, at most `limit`.
@@ -187,17 +164,10 @@ impl Metrics {
         if place.rules.flag(flag).is_none() {
             return Err(flags::not_found(place, flag));
         }
-        Ok(self
-            .ledger
-            .events(environment, flag, limit.min(MOST_EVENTS))
-            .await?)
+        Ok(self.ledger.events(environment, flag, limit.min(MOST_EVENTS)).await?)
     }
 
-    fn readable(
-        &self,
-        caller: &Caller,
-        environment: &str,
-    ) -> Result<std::sync::Arc<Snapshot>, Refusal> {
+    fn readable(&self, caller: &Caller, environment: &str) -> Result<std::sync::Arc<Snapshot>, Refusal> {
         let snapshot = self.feed.snapshots().get();
         let place = snapshot.require_environment(environment)?;
         caller.require(&snapshot, place, Permission::MetricRead)?;
@@ -232,11 +202,7 @@ mod tests {
 
     fn asked(from: &str, until: &str, resolution: &str) -> RangeAsked {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        RangeAsked {
-            from: given(from),
-            until: given(until),
-            resolution: given(resolution),
-        }
+        RangeAsked { from: given(from), until: given(until), resolution: given(resolution) }
     }
 
     #[test]
@@ -250,15 +216,8 @@ mod tests {
     #[test]
     fn longer_stretches_come_in_coarser_buckets() {
         let day = Range::of(&asked("2026-02-28T12:00:00Z", "", ""), now()).unwrap();
-        let month = Range::of(
-            &asked("2026-02-01T00:30:00Z", "2026-03-01T00:00:00Z", ""),
-            now(),
-        )
-        .unwrap();
-        assert_eq!(
-            (day.resolution, month.resolution),
-            (Resolution::Minute, Resolution::Hour)
-        );
+        let month = Range::of(&asked("2026-02-01T00:30:00Z", "2026-03-01T00:00:00Z", ""), now()).unwrap();
+        assert_eq!((day.resolution, month.resolution), (Resolution::Minute, Resolution::Hour));
         assert_eq!(second(month.from).to_string(), "2026-02-01T00:00:00Z");
         assert_eq!(second(month.until).to_string(), "2026-03-01T00:00:00Z");
     }
@@ -266,16 +225,10 @@ mod tests {
     #[test]
     fn nonsense_says_what_to_do() {
         for (asked, says) in [
-            (
-                asked("yesterday", "", ""),
-                "`from=yesterday`: expected a time",
-            ),
+            (asked("yesterday", "", ""), "`from=yesterday`: expected a time"),
             (asked("2026-04-01T00:00:00Z", "", ""), "must be before"),
             (asked("", "", "5m"), "expected `10s`, `1m` or `1h`"),
-            (
-                asked("2026-01-01T00:00:00Z", "", "10s"),
-                "coarser resolution",
-            ),
+            (asked("2026-01-01T00:00:00Z", "", "10s"), "coarser resolution"),
         ] {
             let refusal = Range::of(&asked, now()).unwrap_err();
             assert_eq!(refusal.class, Class::Malformed);

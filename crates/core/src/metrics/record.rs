@@ -48,37 +48,20 @@ impl Metrics {
         let environment = snapshot.require_environment(environment)?;
         caller.require(&snapshot, environment, Permission::MetricRecord)?;
         let now = self.clock().now();
-        let retention =
-            SignedDuration::try_from(self.settings.retention).unwrap_or(SignedDuration::MAX);
-        let (events, single) = intake::read(
-            body,
-            &Against {
-                environment,
-                now,
-                retention,
-            },
-        )?;
+        let retention = SignedDuration::try_from(self.settings.retention).unwrap_or(SignedDuration::MAX);
+        let (events, single) = intake::read(body, &Against { environment, now, retention })?;
         let key: Arc<str> = environment.definition.key.as_str().into();
         let recorded_by = Arc::clone(&caller.id);
-        let events: Vec<RecordedEvent> = events
-            .into_iter()
-            .map(|event| self.stored(event, &key, &recorded_by, now))
-            .collect();
-        let types: Vec<Arc<str>> = events
-            .iter()
-            .map(|event| Arc::clone(&event.event_type))
-            .collect();
+        let events: Vec<RecordedEvent> =
+            events.into_iter().map(|event| self.stored(event, &key, &recorded_by, now)).collect();
+        let types: Vec<Arc<str>> = events.iter().map(|event| Arc::clone(&event.event_type)).collect();
         let fresh = self.store(events).await?;
         let meters = self.recorder.meters();
         for (event_type, fresh) in types.iter().zip(&fresh) {
             meters.ingested(event_type, if *fresh { "accepted" } else { "duplicate" }, 1);
         }
         let accepted = fresh.iter().filter(|fresh| **fresh).count();
-        Ok(Recorded {
-            accepted,
-            duplicates: fresh.len() - accepted,
-            single,
-        })
+        Ok(Recorded { accepted, duplicates: fresh.len() - accepted, single })
     }
 
     fn stored(
@@ -92,9 +75,7 @@ impl Metrics {
         self.recorder.meters().lag(lag.unwrap_or_default());
         RecordedEvent {
             environment: Arc::clone(environment),
-            event_id: event
-                .id
-                .unwrap_or_else(|| self.feed.random().uuid7(self.clock()).to_string()),
+            event_id: event.id.unwrap_or_else(|| self.feed.random().uuid7(self.clock()).to_string()),
             flag: event.flag,
             variant: event.variant,
             event_type: event.kind,
@@ -139,11 +120,7 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn enter(meters: &'a Meters, events: usize) -> Self {
         let size = i64::try_from(events).unwrap_or(i64::MAX);
-        Self {
-            meters,
-            before: meters.queue(size),
-            size,
-        }
+        Self { meters, before: meters.queue(size), size }
     }
 }
 

@@ -33,10 +33,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            requests: 10_000,
-            exposures: 50_000,
-        }
+        Self { requests: 10_000, exposures: 50_000 }
     }
 }
 
@@ -103,10 +100,7 @@ impl Recorder {
     /// Counts one answered request.
     pub fn request(&self, seen: &RequestObservation<'_>) {
         let names = [seen.environment, seen.route, seen.flag, seen.variant];
-        if !self
-            .requests
-            .with(names, |cell| cell.observe(seen.status, seen.latency))
-        {
+        if !self.requests.with(names, |cell| cell.observe(seen.status, seen.latency)) {
             self.handle(seen.environment, seen.route, seen.flag, seen.variant)
                 .observe(seen.status, seen.latency);
         }
@@ -127,12 +121,7 @@ impl Recorder {
         let found = self
             .requests
             .intern([environment, route, flag, variant], make)
-            .or_else(|| {
-                self.no_room(
-                    self.requests
-                        .overflow([environment, &other, &other, &other], make),
-                )
-            });
+            .or_else(|| self.no_room(self.requests.overflow([environment, &other, &other, &other], make)));
         found.unwrap_or_else(|| Arc::new(RequestCell::new(environment, &other, &other, &other)))
     }
 
@@ -143,17 +132,10 @@ impl Recorder {
     }
 
     /// The same, by names.
-    pub fn exposed(
-        &self,
-        environment: &Arc<str>,
-        flag: &Arc<str>,
-        variant: &Arc<str>,
-        reason: Reason,
-    ) {
+    pub fn exposed(&self, environment: &Arc<str>, flag: &Arc<str>, variant: &Arc<str>, reason: Reason) {
         let names = [environment, flag, variant];
         if !self.exposures.with(names, |cell| cell.observe(reason)) {
-            self.exposure_handle(environment, flag, variant)
-                .observe(reason);
+            self.exposure_handle(environment, flag, variant).observe(reason);
         }
     }
 
@@ -164,9 +146,8 @@ impl Recorder {
         flag: &Arc<str>,
         variant: &Arc<str>,
     ) -> Arc<ExposureCell> {
-        let make = |[environment, flag, variant]: [&Arc<str>; 3]| {
-            ExposureCell::new(environment, flag, variant)
-        };
+        let make =
+            |[environment, flag, variant]: [&Arc<str>; 3]| ExposureCell::new(environment, flag, variant);
         let other: Arc<str> = OTHER.into();
         let found = self
             .exposures
@@ -177,11 +158,7 @@ impl Recorder {
 
     /// Runs `evaluate`, and measures how long it takes once in [`SAMPLE`] times.
     pub fn timed<T>(&self, evaluate: impl FnOnce() -> T) -> T {
-        if !self
-            .evaluations
-            .fetch_add(1, Relaxed)
-            .is_multiple_of(SAMPLE)
-        {
+        if !self.evaluations.fetch_add(1, Relaxed).is_multiple_of(SAMPLE) {
             return evaluate();
         }
         let begun = std::time::Instant::now();
@@ -191,14 +168,7 @@ impl Recorder {
     }
 
     fn no_room<T>(&self, found: Option<T>) -> Option<T> {
-        self.meters.dropped(
-            if found.is_some() {
-                "cardinality"
-            } else {
-                "overflow"
-            },
-            1,
-        );
+        self.meters.dropped(if found.is_some() { "cardinality" } else { "overflow" }, 1);
         found
     }
 
@@ -243,29 +213,18 @@ impl<const N: usize> Hash for Borrowed<'_, N> {
 
 impl<const N: usize> Equivalent<Names<N>> for Borrowed<'_, N> {
     fn equivalent(&self, key: &Names<N>) -> bool {
-        self.0
-            .iter()
-            .zip(&key.0)
-            .all(|(a, b)| Arc::ptr_eq(a, b) || ***a == **b)
+        self.0.iter().zip(&key.0).all(|(a, b)| Arc::ptr_eq(a, b) || ***a == **b)
     }
 }
 
 impl<C, const N: usize> Cells<C, N> {
     fn new(room: usize) -> Self {
-        Self {
-            map: HashMap::default(),
-            room,
-            used: AtomicUsize::new(0),
-        }
+        Self { map: HashMap::default(), room, used: AtomicUsize::new(0) }
     }
 
     /// Runs `count` on the cell of `names`; `false` when there is none yet.
     fn with(&self, names: [&Arc<str>; N], count: impl FnOnce(&C)) -> bool {
-        self.map
-            .pin()
-            .get(&Borrowed(names))
-            .map(|cell| count(cell))
-            .is_some()
+        self.map.pin().get(&Borrowed(names)).map(|cell| count(cell)).is_some()
     }
 
     /// The cell of `names`, made when there is room.
@@ -274,11 +233,7 @@ impl<C, const N: usize> Cells<C, N> {
     }
 
     /// The cell that takes what there was no room for.
-    fn overflow(
-        &self,
-        names: [&Arc<str>; N],
-        make: impl Fn([&Arc<str>; N]) -> C,
-    ) -> Option<Arc<C>> {
+    fn overflow(&self, names: [&Arc<str>; N], make: impl Fn([&Arc<str>; N]) -> C) -> Option<Arc<C>> {
         self.within(self.room + OTHERS, names, make)
     }
 

@@ -134,10 +134,7 @@ impl Sum {
         } else if **metric == *EXPOSURE {
             self.exposures += rollup.totals.count;
         } else {
-            self.events
-                .entry(Arc::clone(metric))
-                .or_default()
-                .add(&rollup.totals);
+            self.events.entry(Arc::clone(metric)).or_default().add(&rollup.totals);
         }
     }
 
@@ -147,28 +144,18 @@ impl Sum {
 
     fn latency(&self) -> Option<Latency> {
         let mean = ratio(self.requests.sum, self.requests.count)?;
-        Some(Latency {
-            mean,
-            max: self.requests.max,
-        })
+        Some(Latency { mean, max: self.requests.max })
     }
 
     fn events(&self) -> BTreeMap<String, EventSummary> {
-        let among = if self.exposures > 0 {
-            self.exposures
-        } else {
-            self.requests.count
-        };
+        let among = if self.exposures > 0 { self.exposures } else { self.requests.count };
         let summary = |totals: &Totals| EventSummary {
             count: totals.count,
             sum: totals.sum,
             mean: ratio(totals.sum, totals.count).unwrap_or_default(),
             rate: ratio(float(totals.count), among),
         };
-        self.events
-            .iter()
-            .map(|(event_type, totals)| (event_type.to_string(), summary(totals)))
-            .collect()
+        self.events.iter().map(|(event_type, totals)| (event_type.to_string(), summary(totals))).collect()
     }
 
     pub(super) fn variant(&self, variant: &str) -> VariantMetrics {
@@ -199,11 +186,7 @@ impl Sum {
         RouteTotals {
             route: route.to_owned(),
             requests: self.requests.count,
-            statuses: self
-                .classes
-                .iter()
-                .map(|(class, n)| (class.to_string(), *n))
-                .collect(),
+            statuses: self.classes.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
             errors_5xx: self.errors(),
             error_rate: ratio(float(self.errors()), self.requests.count),
             latency_ms: self.latency(),
@@ -213,17 +196,13 @@ impl Sum {
 }
 
 /// Variants of one flag: `known` ones first, in their order, whether or not anything was counted.
-pub(super) fn variants<'a>(
-    rollups: &[Rollup],
-    known: impl Iterator<Item = &'a str>,
-) -> Vec<VariantMetrics> {
+pub(super) fn variants<'a>(rollups: &[Rollup], known: impl Iterator<Item = &'a str>) -> Vec<VariantMetrics> {
     let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
     for rollup in rollups {
         sums.entry(&rollup.series.variant).or_default().add(rollup);
     }
-    let mut variants: Vec<_> = known
-        .map(|name| sums.remove(name).unwrap_or_default().variant(name))
-        .collect();
+    let mut variants: Vec<_> =
+        known.map(|name| sums.remove(name).unwrap_or_default().variant(name)).collect();
     variants.extend(sums.iter().map(|(name, sum)| sum.variant(name)));
     variants
 }
@@ -232,15 +211,10 @@ pub(super) fn variants<'a>(
 pub(super) fn series(rollups: &[Rollup]) -> Vec<Moment> {
     let mut sums: BTreeMap<(i64, &str), Sum> = BTreeMap::new();
     for rollup in rollups {
-        sums.entry((rollup.bucket, &rollup.series.variant))
-            .or_default()
-            .add(rollup);
+        sums.entry((rollup.bucket, &rollup.series.variant)).or_default().add(rollup);
     }
     let moment = |((bucket, variant), sum): (&(i64, &str), &Sum)| {
-        Some(Moment {
-            at: Timestamp::from_second(*bucket).ok()?,
-            metrics: sum.variant(variant),
-        })
+        Some(Moment { at: Timestamp::from_second(*bucket).ok()?, metrics: sum.variant(variant) })
     };
     sums.iter().filter_map(moment).collect()
 }
@@ -248,10 +222,7 @@ pub(super) fn series(rollups: &[Rollup]) -> Vec<Moment> {
 /// Per flag, by key.
 pub(super) fn flags(rollups: &[Rollup]) -> Vec<FlagTotals> {
     let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
-    for rollup in rollups
-        .iter()
-        .filter(|rollup| !rollup.series.flag.is_empty())
-    {
+    for rollup in rollups.iter().filter(|rollup| !rollup.series.flag.is_empty()) {
         sums.entry(&rollup.series.flag).or_default().add(rollup);
     }
     sums.iter().map(|(flag, sum)| sum.flag(flag)).collect()
@@ -260,31 +231,21 @@ pub(super) fn flags(rollups: &[Rollup]) -> Vec<FlagTotals> {
 /// Per route, by id.
 pub(super) fn routes(rollups: &[Rollup]) -> Vec<RouteTotals> {
     let mut sums: BTreeMap<&str, (Sum, BTreeMap<String, u64>)> = BTreeMap::new();
-    for rollup in rollups
-        .iter()
-        .filter(|rollup| !rollup.series.route.is_empty())
-    {
+    for rollup in rollups.iter().filter(|rollup| !rollup.series.route.is_empty()) {
         let (sum, variants) = sums.entry(&rollup.series.route).or_default();
         sum.add(rollup);
         if !rollup.series.variant.is_empty() {
-            *variants
-                .entry(rollup.series.variant.to_string())
-                .or_default() += rollup.totals.count;
+            *variants.entry(rollup.series.variant.to_string()).or_default() += rollup.totals.count;
         }
     }
-    sums.into_iter()
-        .map(|(route, (sum, variants))| sum.route(route, variants))
-        .collect()
+    sums.into_iter().map(|(route, (sum, variants))| sum.route(route, variants)).collect()
 }
 
 fn ratio(part: f64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part / float(whole))
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts above 2^53 would take centuries"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts above 2^53 would take centuries")]
 fn float(n: u64) -> f64 {
     n as f64
 }

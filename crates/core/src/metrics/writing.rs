@@ -32,12 +32,7 @@ struct State {
 
 impl Writing {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self {
-            state: RwLock::new(State {
-                since: now,
-                pending: VecDeque::new(),
-            }),
-        }
+        Self { state: RwLock::new(State { since: now, pending: VecDeque::new() }) }
     }
 }
 
@@ -47,10 +42,7 @@ impl Recorder {
         let mut waited = Duration::ZERO;
         loop {
             let pause = until_next_bucket(self.clock().now()).min(interval.max(SHORTEST));
-            let stopped = stop
-                .run_until_cancelled(tokio::time::sleep(pause))
-                .await
-                .is_none();
+            let stopped = stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
             waited += pause;
             if !stopped && waited + SHORTEST < interval {
                 self.collect(&mut *self.writing.state.write().await);
@@ -83,9 +75,8 @@ impl Recorder {
             written += size;
         }
         self.meters().unwritten(0);
-        self.meters().flushed(
-            Duration::try_from(self.clock().now().duration_since(begun)).unwrap_or_default(),
-        );
+        self.meters()
+            .flushed(Duration::try_from(self.clock().now().duration_since(begun)).unwrap_or_default());
         Ok(written)
     }
 
@@ -102,20 +93,11 @@ impl Recorder {
             let width = query.resolution.seconds();
             let bucket = rollup.bucket.div_euclid(width) * width;
             let of_query = *rollup.series.environment == query.environment
-                && query
-                    .flag
-                    .as_ref()
-                    .is_none_or(|flag| *flag == *rollup.series.flag)
-                && query
-                    .route
-                    .as_ref()
-                    .is_none_or(|route| *route == *rollup.series.route)
+                && query.flag.as_ref().is_none_or(|flag| *flag == *rollup.series.flag)
+                && query.route.as_ref().is_none_or(|route| *route == *rollup.series.route)
                 && (query.from..query.until).contains(&bucket);
             if of_query {
-                rollups.push(Rollup {
-                    bucket,
-                    ..rollup.clone()
-                });
+                rollups.push(Rollup { bucket, ..rollup.clone() });
             }
         };
         state.pending.iter().for_each(&mut take);
@@ -144,11 +126,7 @@ impl Recorder {
                     variant: Arc::clone(&cell.variant),
                     metric: request_metric(class),
                 };
-                each(Rollup {
-                    series,
-                    bucket,
-                    totals,
-                });
+                each(Rollup { series, bucket, totals });
             };
             if take {
                 cell.take().for_each(&mut add);
@@ -167,11 +145,7 @@ impl Recorder {
                 variant: Arc::clone(&cell.variant),
                 metric: Arc::clone(&exposure),
             };
-            each(Rollup {
-                series,
-                bucket,
-                totals,
-            });
+            each(Rollup { series, bucket, totals });
         });
     }
 }
@@ -202,13 +176,7 @@ mod tests {
     #[test]
     fn the_next_bucket_begins_on_a_round_ten_seconds() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        assert_eq!(
-            until_next_bucket(at("2026-01-01T00:00:07.25Z")),
-            Duration::from_millis(2750)
-        );
-        assert_eq!(
-            until_next_bucket(at("2026-01-01T00:00:10Z")),
-            Duration::from_secs(10)
-        );
+        assert_eq!(until_next_bucket(at("2026-01-01T00:00:07.25Z")), Duration::from_millis(2750));
+        assert_eq!(until_next_bucket(at("2026-01-01T00:00:10Z")), Duration::from_secs(10));
     }
 }

@@ -10,8 +10,8 @@ use flagbase_core::{
     feed::Feed,
     flags::Asked,
     identity::{
-        Credentials, Identity, IdentityConfig, Login, Origin, Profile, Register, Registration,
-        Secret, UserPatch,
+        Credentials, Identity, IdentityConfig, Login, Origin, Profile, Register, Registration, Secret,
+        UserPatch,
     },
     permissions::{Permission, Permissions},
     refusal::{Precondition, Refusal},
@@ -60,28 +60,13 @@ pub(crate) async fn house_on(
 ) -> House {
     let clock = FixedClock::default();
     let random = Arc::new(SeededRandom::new(7));
-    let feed = Feed::open(
-        Arc::new(memory.clone()),
-        Arc::new(clock.clone()),
-        Arc::clone(&random) as _,
-    );
+    let feed = Feed::open(Arc::new(memory.clone()), Arc::new(clock.clone()), Arc::clone(&random) as _);
     let feed = Arc::new(feed.await.unwrap());
     let mut config = config();
     change(&mut config);
-    let identity = Identity::new(
-        config,
-        accounts,
-        Arc::clone(&feed),
-        Arc::new(clock.clone()),
-        random,
-    )
-    .unwrap();
-    let house = House {
-        identity,
-        feed,
-        memory,
-        clock,
-    };
+    let identity =
+        Identity::new(config, accounts, Arc::clone(&feed), Arc::new(clock.clone()), random).unwrap();
+    let house = House { identity, feed, memory, clock };
     house.build().await;
     house
 }
@@ -89,54 +74,25 @@ pub(crate) async fn house_on(
 impl House {
     async fn build(&self) {
         let environments = Environments::new(Arc::clone(&self.feed));
-        environments
-            .ensure_default(EnvironmentKind::Development)
-            .await
-            .unwrap();
-        let builder = Caller {
-            role: "admin".into(),
-            ..someone()
-        };
-        let asked = Asked {
-            caller: &builder,
-            environment: "",
-            reason: "",
-        };
-        for (key, kind) in [
-            ("staging", EnvironmentKind::Development),
-            ("live", EnvironmentKind::Production),
-        ] {
-            let environment = Environment {
-                key: key.into(),
-                name: String::new(),
-                kind,
-                attributes: Vec::new(),
-            };
-            environments
-                .put(asked, environment, Precondition::Absent)
-                .await
-                .unwrap();
+        environments.ensure_default(EnvironmentKind::Development).await.unwrap();
+        let builder = Caller { role: "admin".into(), ..someone() };
+        let asked = Asked { caller: &builder, environment: "", reason: "" };
+        for (key, kind) in [("staging", EnvironmentKind::Development), ("live", EnvironmentKind::Production)]
+        {
+            let environment =
+                Environment { key: key.into(), name: String::new(), kind, attributes: Vec::new() };
+            environments.put(asked, environment, Precondition::Absent).await.unwrap();
         }
     }
 
-    pub(crate) async fn register(
-        &self,
-        email: &str,
-        role: Option<&str>,
-    ) -> Result<Profile, Refusal> {
-        let ask = Register {
-            credentials: credentials(email),
-            role: role.map(str::to_owned),
-            invitation: None,
-        };
+    pub(crate) async fn register(&self, email: &str, role: Option<&str>) -> Result<Profile, Refusal> {
+        let ask =
+            Register { credentials: credentials(email), role: role.map(str::to_owned), invitation: None };
         self.identity.register(ask, &Origin::default()).await
     }
 
     pub(crate) async fn login(&self, email: &str, password: &str) -> Result<Login, Refusal> {
-        let credentials = Credentials {
-            email: email.to_owned(),
-            password: password.to_owned(),
-        };
+        let credentials = Credentials { email: email.to_owned(), password: password.to_owned() };
         self.identity.login(credentials, &Origin::default()).await
     }
 
@@ -153,10 +109,7 @@ impl House {
     }
 
     pub(crate) async fn admin(&self) -> Arc<Caller> {
-        self.identity
-            .create_admin(credentials("admin@example.com"))
-            .await
-            .unwrap();
+        self.identity.create_admin(credentials("admin@example.com")).await.unwrap();
         self.enter("admin@example.com").await.1
     }
 
@@ -197,10 +150,7 @@ pub(crate) fn someone() -> Caller {
 }
 
 pub(crate) fn credentials(email: &str) -> Credentials {
-    Credentials {
-        email: email.to_owned(),
-        password: PASSWORD.to_owned(),
-    }
+    Credentials { email: email.to_owned(), password: PASSWORD.to_owned() }
 }
 
 pub(crate) fn set(permissions: &[Permission]) -> Permissions {

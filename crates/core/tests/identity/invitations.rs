@@ -8,10 +8,7 @@ use crate::house::{credentials, house_with, refused};
 async fn an_invitation_lets_one_in_once_with_its_role() {
     let house = house_with(|config| config.registration = Registration::Invite).await;
     let admin = house.admin().await;
-    assert_eq!(
-        refused(house.register("alice@example.com", None).await).code,
-        "invitation_required"
-    );
+    assert_eq!(refused(house.register("alice@example.com", None).await).code, "invitation_required");
     let ask = InvitationRequest {
         role: "admin".into(),
         email: Some("Alice@example.com".into()),
@@ -28,22 +25,10 @@ async fn an_invitation_lets_one_in_once_with_its_role() {
         let identity = &house.identity;
         async move { identity.register(ask, &Origin::default()).await }
     };
-    assert_eq!(
-        refused(register("mallory@example.com", None).await).code,
-        "invalid_invitation"
-    );
-    assert_eq!(
-        refused(register("alice@example.com", Some("developer")).await).code,
-        "role_not_assignable"
-    );
-    assert_eq!(
-        &*register("alice@example.com", None).await.unwrap().role,
-        "admin"
-    );
-    assert_eq!(
-        refused(register("alice@example.com", None).await).code,
-        "invalid_invitation"
-    );
+    assert_eq!(refused(register("mallory@example.com", None).await).code, "invalid_invitation");
+    assert_eq!(refused(register("alice@example.com", Some("developer")).await).code, "role_not_assignable");
+    assert_eq!(&*register("alice@example.com", None).await.unwrap().role, "admin");
+    assert_eq!(refused(register("alice@example.com", None).await).code, "invalid_invitation");
 }
 
 #[tokio::test]
@@ -55,35 +40,18 @@ async fn invitations_expire_and_the_setup_token_is_none() {
         role: None,
         invitation: Some(token.to_owned()),
     };
-    let refusal = refused(
-        house
-            .identity
-            .register(register(&setup.token), &Origin::default())
-            .await,
-    );
+    let refusal = refused(house.identity.register(register(&setup.token), &Origin::default()).await);
     assert_eq!(refusal.code, "invalid_invitation");
     let admin = house.admin().await;
-    let ask = InvitationRequest {
-        role: "user".into(),
-        email: None,
-        expires_in: Some("1h".into()),
-    };
+    let ask = InvitationRequest { role: "user".into(), email: None, expires_in: Some("1h".into()) };
     let invited = house.identity.invite(&admin, ask).await.unwrap();
     house.clock.advance_seconds(3600);
-    let refusal = refused(
-        house
-            .identity
-            .register(register(&invited.token), &Origin::default())
-            .await,
-    );
+    let refusal = refused(house.identity.register(register(&invited.token), &Origin::default()).await);
     assert_eq!(refusal.code, "invalid_invitation");
 }
 
 #[tokio::test]
 async fn closed_registration_is_closed() {
     let house = house_with(|config| config.registration = Registration::Closed).await;
-    assert_eq!(
-        refused(house.register("alice@example.com", None).await).code,
-        "registration_closed"
-    );
+    assert_eq!(refused(house.register("alice@example.com", None).await).code, "registration_closed");
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flagbase_core::{
     accounts::{
-        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef,
-        UserWrite,
+        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef, UserWrite,
     },
     catalog::{Change, Commit},
 };
@@ -44,11 +43,7 @@ impl Accounts for Slow {
         found
     }
 
-    async fn write_user(
-        &self,
-        write: UserWrite,
-        notice: Commit,
-    ) -> Result<Vec<Change>, AccountsError> {
+    async fn write_user(&self, write: UserWrite, notice: Commit) -> Result<Vec<Change>, AccountsError> {
         self.inner.write_user(write, notice).await
     }
 
@@ -64,11 +59,7 @@ impl Accounts for Slow {
         self.inner.has_admin().await
     }
 
-    async fn write_session(
-        &self,
-        session: Session,
-        notice: Commit,
-    ) -> Result<Vec<Change>, AccountsError> {
+    async fn write_session(&self, session: Session, notice: Commit) -> Result<Vec<Change>, AccountsError> {
         self.inner.write_session(session, notice).await
     }
 

@@ -36,9 +36,7 @@ impl CompiledCondition {
     fn holds_of_nothing(&self, context: &Context<'_>, segments: &Segments) -> bool {
         match &self.matcher {
             Matcher::Exists(wanted) => !wanted,
-            Matcher::Segments(positions) => {
-                segments.any_contains(positions, context) != self.negated
-            }
+            Matcher::Segments(positions) => segments.any_contains(positions, context) != self.negated,
             _ => false,
         }
     }
@@ -59,12 +57,7 @@ impl Compiler<'_> {
             self.slot(&condition.attribute, &at.member("attribute"), faults)
         };
         let matcher = Matcher::new(condition, at, &mut self.scope, faults);
-        Some(CompiledCondition {
-            matcher: matcher?,
-            slot: slot?,
-            operator,
-            negated: operator.is_negated(),
-        })
+        Some(CompiledCondition { matcher: matcher?, slot: slot?, operator, negated: operator.is_negated() })
     }
 
     /// The slot of a declared attribute.

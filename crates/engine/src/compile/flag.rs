@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    CompiledFlag, CompiledPrerequisite, CompiledRollout, CompiledRule, CompiledServe,
-    CompiledTarget, Compiler, Conditions, Extras, Label, Share, Variants,
+    CompiledFlag, CompiledPrerequisite, CompiledRollout, CompiledRule, CompiledServe, CompiledTarget,
+    Compiler, Conditions, Extras, Label, Share, Variants,
 };
 use crate::bucket::{BUCKETS, Salted};
 use crate::fault::{At, Fault, Faults};
@@ -34,23 +34,14 @@ pub(crate) fn compile(
         off: position(flag, &flag.off_variant),
         kind: flag.kind,
         enabled: flag.enabled,
-        otherwise: if varies {
-            Reason::Default
-        } else {
-            Reason::Static
-        },
+        otherwise: if varies { Reason::Default } else { Reason::Static },
     })
 }
 
 /// Names were checked before, so that the first variant stands in for none in reality.
 fn position(flag: &Flag, name: &str) -> u16 {
-    let position = flag
-        .variants
-        .iter()
-        .position(|variant| variant.name == name);
-    position
-        .and_then(|position| u16::try_from(position).ok())
-        .unwrap_or(0)
+    let position = flag.variants.iter().position(|variant| variant.name == name);
+    position.and_then(|position| u16::try_from(position).ok()).unwrap_or(0)
 }
 
 /// In the order in which they are tried.
@@ -93,18 +84,10 @@ fn compile_rule(
     };
     let labelled = !rule.id.is_empty() || !rule.description.is_empty();
     let label = labelled.then(|| {
-        Box::new(Label {
-            id: rule.id.as_str().into(),
-            description: rule.description.as_str().into(),
-        })
+        Box::new(Label { id: rule.id.as_str().into(), description: rule.description.as_str().into() })
     });
     let priority = i32::try_from(rule.priority).unwrap_or(i32::MAX);
-    Some(CompiledRule {
-        conditions,
-        serve,
-        label,
-        priority,
-    })
+    Some(CompiledRule { conditions, serve, label, priority })
 }
 
 fn compile_rollout(
@@ -115,10 +98,7 @@ fn compile_rollout(
     faults: &mut Faults,
 ) -> Option<CompiledRollout> {
     let slot = env.slot(&rollout.bucket_by, &at.member("bucket_by"), faults)?;
-    Some(CompiledRollout {
-        slot,
-        shares: shares(flag, &rollout.weights),
-    })
+    Some(CompiledRollout { slot, shares: shares(flag, &rollout.weights) })
 }
 
 /// Cumulative, so that raising the first weight only moves units into the first variant.
@@ -127,10 +107,7 @@ fn shares(flag: &Flag, weights: &[Weight]) -> Box<[Share]> {
     let mut sum = 0.0;
     let share = |weight: &Weight| {
         sum += weight.weight;
-        Share {
-            variant: position(flag, &weight.variant),
-            end: part_of(sum, total),
-        }
+        Share { variant: position(flag, &weight.variant), end: part_of(sum, total) }
     };
     weights.iter().map(share).collect()
 }
@@ -151,16 +128,14 @@ fn extras(flag: &Flag, env: &mut Compiler<'_>, faults: &mut Faults) -> Extras {
     let targets = targets
         .filter_map(|(index, target)| compile_target(flag, target, &at.item(index), env, faults))
         .collect();
-    let rollout = flag.rollout.as_ref().and_then(|rollout| {
-        compile_rollout(flag, rollout, &At::ROOT.member("rollout"), env, faults)
+    let rollout = flag
+        .rollout
+        .as_ref()
+        .and_then(|rollout| compile_rollout(flag, rollout, &At::ROOT.member("rollout"), env, faults));
+    let prerequisites = flag.prerequisites.iter().map(|required| CompiledPrerequisite {
+        flag: env.scope.texts.text(&required.flag),
+        variant: env.scope.texts.text(&required.variant),
     });
-    let prerequisites = flag
-        .prerequisites
-        .iter()
-        .map(|required| CompiledPrerequisite {
-            flag: env.scope.texts.text(&required.flag),
-            variant: env.scope.texts.text(&required.variant),
-        });
     let prerequisites = prerequisites.collect();
     let mut segments: Vec<Arc<str>> = flag
         .rules
@@ -171,12 +146,7 @@ fn extras(flag: &Flag, env: &mut Compiler<'_>, faults: &mut Faults) -> Extras {
         .collect();
     segments.sort_unstable();
     segments.dedup();
-    Extras {
-        prerequisites,
-        targets,
-        rollout,
-        segments: segments.into(),
-    }
+    Extras { prerequisites, targets, rollout, segments: segments.into() }
 }
 
 fn compile_target(
@@ -187,16 +157,8 @@ fn compile_target(
     faults: &mut Faults,
 ) -> Option<CompiledTarget> {
     let slot = env.slot(&target.attribute, &at.member("attribute"), faults)?;
-    let values = target
-        .values
-        .iter()
-        .map(|value| env.scope.texts.text(value))
-        .collect();
-    Some(CompiledTarget {
-        slot,
-        variant: position(flag, &target.variant),
-        values: TextSet::new(values),
-    })
+    let values = target.values.iter().map(|value| env.scope.texts.text(value)).collect();
+    Some(CompiledTarget { slot, variant: position(flag, &target.variant), values: TextSet::new(values) })
 }
 
 impl Extras {

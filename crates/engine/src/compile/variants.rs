@@ -42,24 +42,13 @@ impl Variants {
 }
 
 fn build(variants: &[Variant], texts: &mut Interner) -> Variants {
-    let mut compiled = variants
-        .iter()
-        .zip(0..)
-        .map(|(variant, index)| CompiledVariant {
-            index,
-            name: texts.text(&variant.name),
-            value: variant.value.clone(),
-            json: variant.value.to_string().into(),
-        });
+    let mut compiled = variants.iter().zip(0..).map(|(variant, index)| CompiledVariant {
+        index,
+        name: texts.text(&variant.name),
+        value: variant.value.clone(),
+        json: variant.value.to_string().into(),
+    });
     // The check of definitions refuses a flag without variants; this is what such a flag would be.
-    let nothing = || CompiledVariant {
-        index: 0,
-        name: "".into(),
-        value: Value::Null,
-        json: "null".into(),
-    };
-    Variants {
-        first: compiled.next().unwrap_or_else(nothing),
-        others: compiled.collect(),
-    }
+    let nothing = || CompiledVariant { index: 0, name: "".into(), value: Value::Null, json: "null".into() };
+    Variants { first: compiled.next().unwrap_or_else(nothing), others: compiled.collect() }
 }

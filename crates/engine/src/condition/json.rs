@@ -16,10 +16,7 @@ pub(crate) fn parse(object: Object<'_>, faults: &mut Faults) -> Option<Condition
     let (operator, values) = (operator?, values?);
     let attribute = match attribute {
         Some(name) if operator.is_segment() && !name.is_empty() => {
-            let message = format!(
-                "`{}` compares no attribute; leave it out",
-                operator.as_str()
-            );
+            let message = format!("`{}` compares no attribute; leave it out", operator.as_str());
             faults.add(&object.at.member("attribute"), message);
             return None;
         }
@@ -29,24 +26,16 @@ pub(crate) fn parse(object: Object<'_>, faults: &mut Faults) -> Option<Condition
         None => None,
     };
     let Some(attribute) = attribute else {
-        let missing =
-            !object.has("attribute") || object.get("attribute").is_some_and(is_empty_text);
+        let missing = !object.has("attribute") || object.get("attribute").is_some_and(is_empty_text);
         if missing {
             let message = "an attribute is missing; name what to compare, such as `role`";
             faults.add(&object.at.member("attribute"), message);
         }
         return None;
     };
-    let condition = Condition {
-        attribute,
-        operator,
-        values,
-    };
+    let condition = Condition { attribute, operator, values };
     // Compiled only to find the faults here, where the place in the body is still known.
-    let mut scope = Scope {
-        texts: &mut Interner::default(),
-        segments: None,
-    };
+    let mut scope = Scope { texts: &mut Interner::default(), segments: None };
     Matcher::new(&condition, object.at, &mut scope, faults)?;
     Some(condition)
 }
@@ -59,10 +48,7 @@ fn operator(object: Object<'_>, faults: &mut Faults) -> Option<Operator> {
     let at = object.at.member("operator");
     if !object.has("operator") {
         let names = crate::fault::listing(Operator::ALL.iter().map(|(_, name)| *name));
-        faults.add(
-            &at,
-            format!("an operator is missing; choose one of {names}"),
-        );
+        faults.add(&at, format!("an operator is missing; choose one of {names}"));
         return None;
     }
     let name = object.text("operator", faults)?;
@@ -84,11 +70,8 @@ fn values(object: Object<'_>, faults: &mut Faults) -> Option<Values> {
     };
     let items = object.items("value", MOST_VALUES, faults)?;
     let before = faults.len();
-    let scalars = items
-        .iter()
-        .enumerate()
-        .filter_map(|(index, item)| scalar(item, &at.item(index), faults))
-        .collect();
+    let scalars =
+        items.iter().enumerate().filter_map(|(index, item)| scalar(item, &at.item(index), faults)).collect();
     (faults.len() == before).then_some(Values::Many(scalars))
 }
 
@@ -111,10 +94,7 @@ fn scalar(value: &Value, at: &At<'_>, faults: &mut Faults) -> Option<Scalar> {
 /// Writes the members `attribute`, `operator` and `value` into `object`.
 pub(crate) fn render(condition: &Condition, object: &mut Map<String, Value>) {
     if !condition.operator.is_segment() {
-        object.insert(
-            "attribute".into(),
-            Value::from(condition.attribute.as_str()),
-        );
+        object.insert("attribute".into(), Value::from(condition.attribute.as_str()));
     }
     object.insert("operator".into(), Value::from(condition.operator.as_str()));
     match &condition.values {

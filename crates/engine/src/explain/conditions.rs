@@ -39,9 +39,7 @@ impl Ruleset {
     }
 
     fn why_segments(&self, positions: &[u32], context: &Context<'_>) -> String {
-        let segments = positions
-            .iter()
-            .filter_map(|position| self.segments().at(*position));
+        let segments = positions.iter().filter_map(|position| self.segments().at(*position));
         let parts = segments.map(|segment| {
             let key = quote(&segment.key);
             match segment.membership(context, self.segments()) {
@@ -71,16 +69,9 @@ impl Ruleset {
             Matcher::Version(_, version) => json!(version.source),
             Matcher::Moment(_, moment) => json!(moment.1),
             Matcher::Exists(wanted) => json!(wanted),
-            Matcher::Networks(networks) => networks
-                .source
-                .iter()
-                .take(SHOWN)
-                .map(|net| json!(net))
-                .collect(),
+            Matcher::Networks(networks) => networks.source.iter().take(SHOWN).map(|net| json!(net)).collect(),
             Matcher::Segments(positions) => {
-                let segments = positions
-                    .iter()
-                    .filter_map(|position| self.segments().at(*position));
+                let segments = positions.iter().filter_map(|position| self.segments().at(*position));
                 segments.map(|segment| json!(segment.key)).collect()
             }
         }
@@ -114,10 +105,9 @@ fn why_compared(
     match value {
         Value::List([]) => format!("{name} is an empty list, which {verb} {expected}"),
         Value::List(_) if fits => format!("{name} is {actual}, one of which {verb} {expected}"),
-        Value::List(_) => format!(
-            "{name} is {actual}, none of which {} {expected}",
-            verbs(condition.operator, true)
-        ),
+        Value::List(_) => {
+            format!("{name} is {actual}, none of which {} {expected}", verbs(condition.operator, true))
+        }
         _ => format!("{name} is {actual}, which {verb} {expected}"),
     }
 }
@@ -134,10 +124,9 @@ fn shown_expected(matcher: &Matcher) -> String {
         Matcher::Number(_, number) => format!("`{number}`"),
         Matcher::Version(_, version) => quote(&version.source),
         Matcher::Moment(_, moment) => quote(&moment.1),
-        Matcher::Networks(networks) => shown_list(
-            networks.source.iter().map(AsRef::as_ref),
-            networks.source.len(),
-        ),
+        Matcher::Networks(networks) => {
+            shown_list(networks.source.iter().map(AsRef::as_ref), networks.source.len())
+        }
         Matcher::Exists(wanted) => format!("`{wanted}`"),
         Matcher::Segments(_) => "the segments".to_owned(),
     }

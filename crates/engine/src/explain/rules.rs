@@ -32,16 +32,10 @@ impl Ruleset {
         traces
     }
 
-    fn explain_rule(
-        &self,
-        flag: &CompiledFlag,
-        rule: &CompiledRule,
-        context: &Context<'_>,
-    ) -> RuleTrace {
+    fn explain_rule(&self, flag: &CompiledFlag, rule: &CompiledRule, context: &Context<'_>) -> RuleTrace {
         let conditions = rule.conditions.as_slice().iter();
-        let conditions: Vec<ConditionTrace> = conditions
-            .map(|condition| self.explain_condition(condition, context))
-            .collect();
+        let conditions: Vec<ConditionTrace> =
+            conditions.map(|condition| self.explain_condition(condition, context)).collect();
         let rollout = match &rule.serve {
             CompiledServe::Rollout(rollout) => Some(self.explain_rollout(flag, rollout, context)),
             CompiledServe::Variant(_) => None,

@@ -48,18 +48,12 @@ pub(super) fn as_json(value: Value<'_>) -> serde_json::Value {
         Value::Str(text) => text.into(),
         Value::Number(number) => number_json(number),
         Value::Bool(truth) => truth.into(),
-        Value::List(items) => items
-            .iter()
-            .map(|item| serde_json::Value::from(&**item))
-            .collect(),
+        Value::List(items) => items.iter().map(|item| serde_json::Value::from(&**item)).collect(),
     }
 }
 
 /// Whole numbers without a point.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "only numbers that are whole and small"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "only numbers that are whole and small")]
 pub(super) fn number_json(number: f64) -> serde_json::Value {
     if number.fract() == 0.0 && number.abs() < 1e15 {
         return (number as i64).into();

@@ -91,9 +91,7 @@ fn read(object: Object<'_>, faults: &mut Faults) -> Option<Flag> {
 }
 
 fn targets(object: Object<'_>, known: &[crate::Variant], faults: &mut Faults) -> Vec<Target> {
-    let items = object
-        .items("targets", MOST_TARGETS, faults)
-        .unwrap_or_default();
+    let items = object.items("targets", MOST_TARGETS, faults).unwrap_or_default();
     let at = object.at.member("targets");
     let mut targets = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -104,10 +102,7 @@ fn targets(object: Object<'_>, known: &[crate::Variant], faults: &mut Faults) ->
         object.refuse_unknown(&["variant", "attribute", "values"], faults);
         let variant = variants::name(object, "variant", known, faults);
         if !object.has("variant") {
-            faults.add(
-                &at.member("variant"),
-                "a target has to name the `variant` it gets",
-            );
+            faults.add(&at.member("variant"), "a target has to name the `variant` it gets");
         }
         let attribute = object.text("attribute", faults);
         let values = object.texts("values", MOST_TARGET_VALUES, faults);
@@ -121,9 +116,7 @@ fn targets(object: Object<'_>, known: &[crate::Variant], faults: &mut Faults) ->
 }
 
 fn prerequisites(object: Object<'_>, faults: &mut Faults) -> Vec<Prerequisite> {
-    let items = object
-        .items("prerequisites", MOST_PREREQUISITES, faults)
-        .unwrap_or_default();
+    let items = object.items("prerequisites", MOST_PREREQUISITES, faults).unwrap_or_default();
     let at = object.at.member("prerequisites");
     let mut prerequisites = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -134,10 +127,7 @@ fn prerequisites(object: Object<'_>, faults: &mut Faults) -> Vec<Prerequisite> {
         object.refuse_unknown(&["flag", "variant"], faults);
         let flag = object.text("flag", faults);
         if !object.has("flag") {
-            faults.add(
-                &at.member("flag"),
-                "a prerequisite has to name the `flag` it requires",
-            );
+            faults.add(&at.member("flag"), "a prerequisite has to name the `flag` it requires");
         }
         // The other flag is not known here; a boolean stands for an implied variant.
         let variant = match object.get("variant") {
@@ -148,10 +138,7 @@ fn prerequisites(object: Object<'_>, faults: &mut Faults) -> Vec<Prerequisite> {
             let message = "a prerequisite has to name the `variant` the other flag must give";
             faults.add(&at.member("variant"), message);
         }
-        prerequisites.extend(
-            flag.zip(variant)
-                .map(|(flag, variant)| Prerequisite { flag, variant }),
-        );
+        prerequisites.extend(flag.zip(variant).map(|(flag, variant)| Prerequisite { flag, variant }));
     }
     prerequisites
 }

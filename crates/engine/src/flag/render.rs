@@ -13,18 +13,12 @@ pub(super) fn flag(flag: &Flag) -> Value {
     object.insert("enabled".into(), json!(flag.enabled));
     object.insert("type".into(), json!(flag.kind.as_str()));
     if !implied {
-        object.insert(
-            "variants".into(),
-            flag.variants.iter().map(variant).collect(),
-        );
+        object.insert("variants".into(), flag.variants.iter().map(variant).collect());
     }
     object.insert("default_value".into(), json!(flag.default_value()));
     object.insert("default_variant".into(), json!(flag.default_variant));
     object.insert("off_variant".into(), json!(flag.off_variant));
-    object.insert(
-        "rules".into(),
-        flag.rules.iter().map(|one| rule(one, implied)).collect(),
-    );
+    object.insert("rules".into(), flag.rules.iter().map(|one| rule(one, implied)).collect());
     if let Some(one) = &flag.rollout {
         object.insert("rollout".into(), rollout(one));
     }
@@ -59,12 +53,8 @@ fn rule(rule: &Rule, implied: bool) -> Value {
         object.insert("conditions".into(), conditions);
     }
     match &rule.serve {
-        Serve::Variant(name) if implied && name == "true" => {
-            object.insert("variant".into(), true.into())
-        }
-        Serve::Variant(name) if implied && name == "false" => {
-            object.insert("variant".into(), false.into())
-        }
+        Serve::Variant(name) if implied && name == "true" => object.insert("variant".into(), true.into()),
+        Serve::Variant(name) if implied && name == "false" => object.insert("variant".into(), false.into()),
         Serve::Variant(name) => object.insert("variant".into(), json!(name)),
         Serve::Rollout(one) => object.insert("rollout".into(), rollout(one)),
     };
@@ -79,17 +69,13 @@ fn condition(condition: &crate::Condition) -> Value {
 
 fn rollout(rollout: &Rollout) -> Value {
     let weights = rollout.weights.iter();
-    let weights: Value = weights
-        .map(|weight| json!({ "variant": weight.variant, "weight": number(weight.weight) }))
-        .collect();
+    let weights: Value =
+        weights.map(|weight| json!({ "variant": weight.variant, "weight": number(weight.weight) })).collect();
     json!({ "bucket_by": rollout.bucket_by, "weights": weights })
 }
 
 /// Whole numbers without a point.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "only numbers that are whole and small"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "only numbers that are whole and small")]
 fn number(number: f64) -> Value {
     let whole = number.fract() == 0.0 && number.abs() < 1e15;
     if whole {

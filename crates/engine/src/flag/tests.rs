@@ -19,14 +19,8 @@ fn faults(body: &Value) -> Vec<String> {
 #[track_caller]
 fn refused(body: &Value, pointer: &str, words: &str) {
     let found = Flag::from_json(body).expect_err("it should have been refused");
-    let at: Vec<&Fault> = found
-        .iter()
-        .filter(|fault| fault.pointer == pointer)
-        .collect();
-    assert!(
-        at.iter().any(|fault| fault.message.contains(words)),
-        "{found:#?}"
-    );
+    let at: Vec<&Fault> = found.iter().filter(|fault| fault.pointer == pointer).collect();
+    assert!(at.iter().any(|fault| fault.message.contains(words)), "{found:#?}");
 }
 
 fn with(member: &str, value: &Value) -> Value {
@@ -68,27 +62,15 @@ fn a_key_alone_is_a_boolean_flag_that_is_off_for_everybody() {
     assert!(!flag.enabled);
     assert_eq!((flag.name.as_str(), flag.salt.as_str()), ("f", "f"));
     assert_eq!(flag.variants, implied_variants());
-    assert_eq!(
-        (flag.default_variant.as_str(), flag.off_variant.as_str()),
-        ("false", "false")
-    );
+    assert_eq!((flag.default_variant.as_str(), flag.off_variant.as_str()), ("false", "false"));
 }
 
 #[test]
 fn the_kind_follows_from_the_values_when_it_is_not_named() {
     let kind = |body| read(&body).kind;
-    assert_eq!(
-        kind(json!({ "key": "f", "default_value": "blue" })),
-        ValueKind::String
-    );
-    assert_eq!(
-        kind(json!({ "key": "f", "default_value": 5 })),
-        ValueKind::Number
-    );
-    assert_eq!(
-        kind(json!({ "key": "f", "default_value": { "a": 1 } })),
-        ValueKind::Json
-    );
+    assert_eq!(kind(json!({ "key": "f", "default_value": "blue" })), ValueKind::String);
+    assert_eq!(kind(json!({ "key": "f", "default_value": 5 })), ValueKind::Number);
+    assert_eq!(kind(json!({ "key": "f", "default_value": { "a": 1 } })), ValueKind::Json);
     let mixed = json!([{ "name": "a", "value": 1 }, { "name": "b", "value": "x" }]);
     let body = json!({ "key": "f", "variants": mixed, "default_variant": "a" });
     assert_eq!(kind(body), ValueKind::Json);
@@ -97,13 +79,7 @@ fn the_kind_follows_from_the_values_when_it_is_not_named() {
 #[test]
 fn a_value_without_variants_is_the_only_variant() {
     let flag = read(&json!({ "key": "limit", "default_value": 5 }));
-    assert_eq!(
-        flag.variants,
-        [Variant {
-            name: "default".into(),
-            value: json!(5)
-        }]
-    );
+    assert_eq!(flag.variants, [Variant { name: "default".into(), value: json!(5) }]);
     assert_eq!(flag.off_variant, "default");
 }
 
@@ -111,27 +87,17 @@ fn a_value_without_variants_is_the_only_variant() {
 fn the_off_variant_of_a_boolean_flag_is_the_one_that_is_false() {
     let variants = json!([{ "name": "on", "value": true }, { "name": "off", "value": false }]);
     let flag = read(&json!({ "key": "f", "variants": variants, "default_value": true }));
-    assert_eq!(
-        (flag.default_variant.as_str(), flag.off_variant.as_str()),
-        ("on", "off")
-    );
+    assert_eq!((flag.default_variant.as_str(), flag.off_variant.as_str()), ("on", "off"));
 }
 
 #[test]
 fn default_value_and_default_variant_may_both_be_given_if_they_agree() {
-    let variants = json!([{ "name": "a", "value": 1 }, { "name": "b", "value": 1.0 }, { "name": "c", "value": 2 }]);
+    let variants =
+        json!([{ "name": "a", "value": 1 }, { "name": "b", "value": 1.0 }, { "name": "c", "value": 2 }]);
     let body = |variant: &str, value: Value| json!({ "key": "f", "variants": variants, "default_variant": variant, "default_value": value });
     assert_eq!(read(&body("b", json!(1))).default_variant, "b");
-    refused(
-        &body("c", json!(1)),
-        "/default_value",
-        "`default_variant` is `c`",
-    );
-    refused(
-        &body("a", json!(7)),
-        "/default_value",
-        "the values are `1`, `1.0` and `2`",
-    );
+    refused(&body("c", json!(1)), "/default_value", "`default_variant` is `c`");
+    refused(&body("a", json!(7)), "/default_value", "the values are `1`, `1.0` and `2`");
 }
 
 #[test]
@@ -142,11 +108,7 @@ fn a_percentage_is_short_for_two_weights() {
         "weights": [{ "variant": "true", "weight": 25 }, { "variant": "false", "weight": 75 }]
     });
     assert_eq!(flag.to_json()["rollout"], expected);
-    refused(
-        &with("rollout", &json!({ "percentage": 101 })),
-        "/rollout/percentage",
-        "between 0 and 100",
-    );
+    refused(&with("rollout", &json!({ "percentage": 101 })), "/rollout/percentage", "between 0 and 100");
 }
 
 #[test]
@@ -155,9 +117,7 @@ fn a_rule_with_several_conditions_has_a_list_of_them() {
         { "attribute": "role", "operator": "in", "value": ["admin", "developer"] },
         { "operator": "in_segment", "value": "beta" }
     ]);
-    let flag = read(&with_rule(
-        &json!({ "conditions": conditions, "variant": true }),
-    ));
+    let flag = read(&with_rule(&json!({ "conditions": conditions, "variant": true })));
     assert_eq!(flag.rules[0].conditions.len(), 2);
     assert_eq!(flag.rules[0].conditions[1].segments(), ["beta"]);
     assert_eq!(flag.to_json()["rules"][0]["conditions"], conditions);
@@ -167,39 +127,21 @@ fn a_rule_with_several_conditions_has_a_list_of_them() {
 fn a_rule_without_priority_takes_its_position() {
     let rule = json!({ "attribute": "role", "operator": "equals", "value": "a", "variant": true });
     let flag = read(&json!({ "key": "f", "rules": [rule, rule] }));
-    assert_eq!(
-        flag.rules
-            .iter()
-            .map(|rule| rule.priority)
-            .collect::<Vec<_>>(),
-        [0, 1]
-    );
+    assert_eq!(flag.rules.iter().map(|rule| rule.priority).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]
 fn a_misspelt_member_is_answered_with_the_right_name() {
-    refused(
-        &with("prereqisites", &json!([])),
-        "/prereqisites",
-        "did you mean `prerequisites`?",
-    );
-    let rule = json!({ "attribute": "role", "operator": "equals", "values": "a", "variant": true, "value": "a" });
-    refused(
-        &with_rule(&rule),
-        "/rules/0/values",
-        "did you mean `value`?",
-    );
+    refused(&with("prereqisites", &json!([])), "/prereqisites", "did you mean `prerequisites`?");
+    let rule =
+        json!({ "attribute": "role", "operator": "equals", "values": "a", "variant": true, "value": "a" });
+    refused(&with_rule(&rule), "/rules/0/values", "did you mean `value`?");
 }
 
 #[test]
 fn an_unknown_operator_is_answered_with_the_nearest() {
-    let rule =
-        json!({ "attribute": "role", "operator": "start_with", "value": "a", "variant": true });
-    refused(
-        &with_rule(&rule),
-        "/rules/0/operator",
-        "did you mean `starts_with`?",
-    );
+    let rule = json!({ "attribute": "role", "operator": "start_with", "value": "a", "variant": true });
+    refused(&with_rule(&rule), "/rules/0/operator", "did you mean `starts_with`?");
     let rule = json!({ "attribute": "role", "operator": "~", "value": "a", "variant": true });
     refused(&with_rule(&rule), "/rules/0/operator", "known are `equals`");
 }
@@ -221,10 +163,7 @@ fn all_faults_are_found_at_once() {
         "/rules/0/variant:",
         "/rules/1:",
     ] {
-        assert!(
-            found.iter().any(|fault| fault.starts_with(pointer)),
-            "{pointer} {found:#?}"
-        );
+        assert!(found.iter().any(|fault| fault.starts_with(pointer)), "{pointer} {found:#?}");
     }
 }
 
@@ -233,38 +172,21 @@ fn keys_are_safe_in_paths() {
     for key in ["a", "A.b_c-9", "team/checkout/new-button"] {
         assert_eq!(read(&json!({ "key": key })).key, key);
     }
-    for key in [
-        "", "a b", "ä", "a//b", "/a", "a/", "a/../b", ".", "a\n", "a%2fb",
-    ] {
+    for key in ["", "a b", "ä", "a//b", "/a", "a/", "a/../b", ".", "a\n", "a%2fb"] {
         refused(&json!({ "key": key }), "/key", "key");
     }
-    refused(
-        &json!({ "key": "a".repeat(201) }),
-        "/key",
-        "at most 200 characters, this one has 201",
-    );
+    refused(&json!({ "key": "a".repeat(201) }), "/key", "at most 200 characters, this one has 201");
 }
 
 #[test]
 fn what_is_too_long_or_too_much_is_refused_with_the_limit() {
     refused(&with("name", &json!("n".repeat(201))), "/name", "200");
-    refused(
-        &with("description", &json!("n".repeat(4001))),
-        "/description",
-        "4000",
-    );
+    refused(&with("description", &json!("n".repeat(4001))), "/description", "4000");
     refused(&with("tags", &json!(vec!["t"; 51])), "/tags", "at most 50");
     refused(&with("tags", &json!([""])), "/tags/0", "cannot be empty");
     let rule = json!({ "attribute": "role", "operator": "equals", "value": "a", "variant": true });
-    refused(
-        &with("rules", &json!(vec![rule.clone(); 201])),
-        "/rules",
-        "at most 200",
-    );
-    let conditions = json!(vec![
-        json!({ "attribute": "role", "operator": "equals", "value": "a" });
-        51
-    ]);
+    refused(&with("rules", &json!(vec![rule.clone(); 201])), "/rules", "at most 200");
+    let conditions = json!(vec![json!({ "attribute": "role", "operator": "equals", "value": "a" }); 51]);
     refused(
         &with_rule(&json!({ "conditions": conditions, "variant": true })),
         "/rules/0/conditions",
@@ -282,52 +204,22 @@ fn what_is_too_long_or_too_much_is_refused_with_the_limit() {
 #[test]
 fn variants_have_distinct_names_and_values_of_the_kind() {
     let variants = json!([{ "name": "a", "value": "x" }, { "name": "a", "value": 1 }]);
-    let body =
-        json!({ "key": "f", "type": "string", "variants": variants, "default_variant": "a" });
+    let body = json!({ "key": "f", "type": "string", "variants": variants, "default_variant": "a" });
     refused(&body, "/variants/1/name", "another variant is called `a`");
     refused(&body, "/variants/1/value", "this is the number `1`");
-    refused(
-        &json!({ "key": "f", "type": "number" }),
-        "/variants",
-        "a number flag needs `variants`",
-    );
-    refused(
-        &json!({ "key": "f", "type": "bool" }),
-        "/type",
-        "did you mean `boolean`?",
-    );
-    refused(
-        &json!({ "key": "f", "variants": [] }),
-        "/variants",
-        "at least one variant",
-    );
+    refused(&json!({ "key": "f", "type": "number" }), "/variants", "a number flag needs `variants`");
+    refused(&json!({ "key": "f", "type": "bool" }), "/type", "did you mean `boolean`?");
+    refused(&json!({ "key": "f", "variants": [] }), "/variants", "at least one variant");
 }
 
 #[test]
 fn only_variants_of_the_flag_can_be_served() {
-    refused(
-        &with("default_variant", &json!("ture")),
-        "/default_variant",
-        "did you mean `true`?",
-    );
-    refused(
-        &with("off_variant", &json!("x")),
-        "/off_variant",
-        "no variant `x`",
-    );
-    let rule =
-        json!({ "attribute": "role", "operator": "equals", "value": "a", "variant": "flase" });
-    refused(
-        &with_rule(&rule),
-        "/rules/0/variant",
-        "did you mean `false`?",
-    );
+    refused(&with("default_variant", &json!("ture")), "/default_variant", "did you mean `true`?");
+    refused(&with("off_variant", &json!("x")), "/off_variant", "no variant `x`");
+    let rule = json!({ "attribute": "role", "operator": "equals", "value": "a", "variant": "flase" });
+    refused(&with_rule(&rule), "/rules/0/variant", "did you mean `false`?");
     let target = json!([{ "variant": "x", "values": ["u1"] }]);
-    refused(
-        &with("targets", &target),
-        "/targets/0/variant",
-        "no variant `x`",
-    );
+    refused(&with("targets", &target), "/targets/0/variant", "no variant `x`");
     let body = json!({ "key": "f", "default_value": "a", "rules": [{ "attribute": "role", "operator": "exists", "variant": true }] });
     refused(&body, "/rules/0/variant", "no variant has the value `true`");
 }
@@ -340,11 +232,7 @@ fn weights_are_shares_of_something() {
         "/rollout/weights/0/weight",
         "cannot be negative",
     );
-    refused(
-        &rollout(json!([{ "variant": true, "weight": 0 }])),
-        "/rollout/weights",
-        "more than 0",
-    );
+    refused(&rollout(json!([{ "variant": true, "weight": 0 }])), "/rollout/weights", "more than 0");
     refused(&rollout(json!([])), "/rollout/weights", "more than 0");
     refused(
         &rollout(json!([{ "variant": "true", "weight": 1 }, { "variant": true, "weight": 1 }])),
@@ -352,9 +240,7 @@ fn weights_are_shares_of_something() {
         "already",
     );
     refused(
-        &rollout(
-            json!([{ "variant": true, "weight": 1e308 }, { "variant": false, "weight": 1.7e308 }]),
-        ),
+        &rollout(json!([{ "variant": true, "weight": 1e308 }, { "variant": false, "weight": 1.7e308 }])),
         "/rollout/weights",
         "add up",
     );
@@ -367,11 +253,7 @@ fn nobody_is_the_target_of_two_variants() {
         { "variant": true, "values": ["alice@example.com"], "attribute": "email" },
         { "variant": false, "values": ["bob@example.com", "Alice@example.com"], "attribute": "email" }
     ]);
-    refused(
-        &with("targets", &targets),
-        "/targets/1/values/1",
-        "a target of `true` already",
-    );
+    refused(&with("targets", &targets), "/targets/1/values/1", "a target of `true` already");
     let elsewhere = json!([
         { "variant": true, "values": ["7"] }, { "variant": false, "values": ["7"], "attribute": "tenant_id" }
     ]);
@@ -385,59 +267,29 @@ fn a_rule_needs_a_condition_and_one_thing_to_serve() {
         "/rules/0/conditions",
         "needs a condition",
     );
-    refused(
-        &with_rule(&json!({ "variant": true })),
-        "/rules/0/operator",
-        "an operator is missing",
-    );
-    let both = json!({ "attribute": "role", "operator": "exists", "variant": true, "rollout": { "percentage": 5 } });
+    refused(&with_rule(&json!({ "variant": true })), "/rules/0/operator", "an operator is missing");
+    let both =
+        json!({ "attribute": "role", "operator": "exists", "variant": true, "rollout": { "percentage": 5 } });
     refused(&with_rule(&both), "/rules/0/variant", "either");
     let mixed = json!({ "conditions": [{ "attribute": "role", "operator": "exists" }], "attribute": "role", "variant": true });
-    refused(
-        &with_rule(&mixed),
-        "/rules/0/attribute",
-        "move it into `conditions`",
-    );
+    refused(&with_rule(&mixed), "/rules/0/attribute", "move it into `conditions`");
     let rule = json!({ "id": "1", "attribute": "role", "operator": "exists", "variant": true });
-    refused(
-        &json!({ "key": "f", "rules": [rule, rule] }),
-        "/rules/1/id",
-        "another rule has the id `1`",
-    );
+    refused(&json!({ "key": "f", "rules": [rule, rule] }), "/rules/1/id", "another rule has the id `1`");
 }
 
 #[test]
 fn a_flag_cannot_require_itself_or_another_twice() {
     let required = json!({ "flag": "f", "variant": true });
-    refused(
-        &with("prerequisites", &json!([required])),
-        "/prerequisites/0/flag",
-        "itself",
-    );
+    refused(&with("prerequisites", &json!([required])), "/prerequisites/0/flag", "itself");
     let required = json!({ "flag": "g", "variant": true });
-    refused(
-        &with("prerequisites", &json!([required, required])),
-        "/prerequisites/1/flag",
-        "already",
-    );
-    assert_eq!(
-        read(&with("prerequisites", &json!([required]))).prerequisites[0].variant,
-        "true"
-    );
+    refused(&with("prerequisites", &json!([required, required])), "/prerequisites/1/flag", "already");
+    assert_eq!(read(&with("prerequisites", &json!([required]))).prerequisites[0].variant, "true");
 }
 
 #[test]
 fn a_flag_is_an_object() {
-    assert_eq!(
-        faults(&json!([])),
-        ["a flag is a JSON object, not an array"]
-    );
-    assert!(
-        serde_json::from_str::<Flag>(r#"{"key": ""}"#)
-            .unwrap_err()
-            .to_string()
-            .contains("/key")
-    );
+    assert_eq!(faults(&json!([])), ["a flag is a JSON object, not an array"]);
+    assert!(serde_json::from_str::<Flag>(r#"{"key": ""}"#).unwrap_err().to_string().contains("/key"));
 }
 
 proptest! {

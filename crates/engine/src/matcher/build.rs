@@ -39,22 +39,14 @@ impl Matcher {
 }
 
 fn build(condition: &Condition, scope: &mut Scope<'_>) -> Result<Matcher, String> {
-    let Condition {
-        operator, values, ..
-    } = condition;
+    let Condition { operator, values, .. } = condition;
     match operator {
-        Operator::Equals | Operator::NotEquals => {
-            Ok(equals(scope.texts.text(&single(*operator, values)?)))
+        Operator::Equals | Operator::NotEquals => Ok(equals(scope.texts.text(&single(*operator, values)?))),
+        Operator::Contains | Operator::NotContains => {
+            Ok(Matcher::Contains(scope.texts.text(&part(*operator, values)?)))
         }
-        Operator::Contains | Operator::NotContains => Ok(Matcher::Contains(
-            scope.texts.text(&part(*operator, values)?),
-        )),
-        Operator::StartsWith => Ok(Matcher::StartsWith(
-            scope.texts.text(&part(*operator, values)?),
-        )),
-        Operator::EndsWith => Ok(Matcher::EndsWith(
-            scope.texts.text(&part(*operator, values)?),
-        )),
+        Operator::StartsWith => Ok(Matcher::StartsWith(scope.texts.text(&part(*operator, values)?))),
+        Operator::EndsWith => Ok(Matcher::EndsWith(scope.texts.text(&part(*operator, values)?))),
         Operator::In | Operator::NotIn => {
             let texts = list(*operator, values)?;
             let texts = texts.iter().map(|text| scope.texts.text(text)).collect();
@@ -69,11 +61,7 @@ fn build(condition: &Condition, scope: &mut Scope<'_>) -> Result<Matcher, String
 }
 
 fn equals(text: Arc<str>) -> Matcher {
-    if text.is_ascii() {
-        Matcher::EqualsAscii(text)
-    } else {
-        Matcher::Equals(text)
-    }
+    if text.is_ascii() { Matcher::EqualsAscii(text) } else { Matcher::Equals(text) }
 }
 
 /// Operators that compare sizes.
@@ -92,8 +80,7 @@ fn ordered(operator: Operator, text: &str) -> Result<Matcher, String> {
         Operator::Before | Operator::After => Moment::parse(text)
             .map(|moment| Matcher::Moment(relation, Box::new((moment, text.into()))))
             .ok_or_else(|| {
-                let expected =
-                    "a date such as `2026-07-01` or a time such as `2026-07-01T12:00:00Z`";
+                let expected = "a date such as `2026-07-01` or a time such as `2026-07-01T12:00:00Z`";
                 wrong(operator, expected, text)
             }),
         _ => Version::parse(text)
@@ -103,11 +90,7 @@ fn ordered(operator: Operator, text: &str) -> Result<Matcher, String> {
 }
 
 fn wrong(operator: Operator, expected: &str, text: &str) -> String {
-    format!(
-        "`{}` compares with {expected}, not with {}",
-        operator.as_str(),
-        quote(text)
-    )
+    format!("`{}` compares with {expected}, not with {}", operator.as_str(), quote(text))
 }
 
 /// Exactly one value.
@@ -133,10 +116,7 @@ fn single(operator: Operator, values: &Values) -> Result<String, String> {
 fn part(operator: Operator, values: &Values) -> Result<String, String> {
     let text = single(operator, values)?;
     if text.is_empty() {
-        return Err(format!(
-            "every text fits an empty value of `{}`; give a value",
-            operator.as_str()
-        ));
+        return Err(format!("every text fits an empty value of `{}`; give a value", operator.as_str()));
     }
     Ok(text)
 }
@@ -145,10 +125,7 @@ fn part(operator: Operator, values: &Values) -> Result<String, String> {
 fn list(operator: Operator, values: &Values) -> Result<Vec<String>, String> {
     let list = values.list();
     if list.is_empty() {
-        return Err(format!(
-            "`{}` needs values, as an array or separated by commas",
-            operator.as_str()
-        ));
+        return Err(format!("`{}` needs values, as an array or separated by commas", operator.as_str()));
     }
     if list.len() > MOST_VALUES {
         let count = list.len();
@@ -163,9 +140,7 @@ fn list(operator: Operator, values: &Values) -> Result<Vec<String>, String> {
 fn not_longer(text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if length > LONGEST_VALUE {
-        return Err(format!(
-            "a value has at most {LONGEST_VALUE} characters, this one has {length}"
-        ));
+        return Err(format!("a value has at most {LONGEST_VALUE} characters, this one has {length}"));
     }
     Ok(())
 }
@@ -179,24 +154,18 @@ fn pattern(text: &str) -> Result<Matcher, String> {
         .dfa_size_limit(PATTERN_BYTES)
         .nest_limit(50)
         .build();
-    built
-        .map(|pattern| Matcher::Pattern(Box::new(pattern)))
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => format!(
-                "the pattern {} grows too large; use smaller repetitions",
-                quote(text)
-            ),
-            error => {
-                // The last line says what is wrong, those before point at it.
-                let error = error.to_string();
-                let reason = error.lines().last().unwrap_or_default();
-                let reason = reason
-                    .trim()
-                    .trim_start_matches("error: ")
-                    .trim_end_matches('.');
-                format!("the pattern {} cannot be read: {reason}", quote(text))
-            }
-        })
+    built.map(|pattern| Matcher::Pattern(Box::new(pattern))).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => {
+            format!("the pattern {} grows too large; use smaller repetitions", quote(text))
+        }
+        error => {
+            // The last line says what is wrong, those before point at it.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default();
+            let reason = reason.trim().trim_start_matches("error: ").trim_end_matches('.');
+            format!("the pattern {} cannot be read: {reason}", quote(text))
+        }
+    })
 }
 
 fn exists(values: &Values) -> Result<Matcher, String> {
@@ -206,9 +175,7 @@ fn exists(values: &Values) -> Result<Matcher, String> {
         other => match other.single().as_deref().map(str::trim) {
             Some("true") => Ok(Matcher::Exists(true)),
             Some("false") => Ok(Matcher::Exists(false)),
-            _ => Err(
-                "`exists` takes `true` (the attribute is there) or `false` (it is not)".to_owned(),
-            ),
+            _ => Err("`exists` takes `true` (the attribute is there) or `false` (it is not)".to_owned()),
         },
     }
 }
@@ -227,25 +194,15 @@ fn segments(keys: &[String], scope: &mut Scope<'_>) -> Result<Matcher, String> {
     let Some(segments) = scope.segments else {
         return Ok(Matcher::Segments(Box::default()));
     };
-    let missing: Vec<&str> = keys
-        .iter()
-        .map(String::as_str)
-        .filter(|key| segments.position(key).is_none())
-        .collect();
+    let missing: Vec<&str> =
+        keys.iter().map(String::as_str).filter(|key| segments.position(key).is_none()).collect();
     match missing.as_slice() {
-        [] => Ok(Matcher::Segments(
-            keys.iter()
-                .filter_map(|key| segments.position(key))
-                .collect(),
-        )),
+        [] => Ok(Matcher::Segments(keys.iter().filter_map(|key| segments.position(key)).collect())),
         [one] => Err(format!(
             "there is no segment {}{}",
             quote(one),
             hint(one, segments.iter().map(|segment| &*segment.key))
         )),
-        several => Err(format!(
-            "there are no segments {}",
-            listing(several.iter().copied())
-        )),
+        several => Err(format!("there are no segments {}", listing(several.iter().copied()))),
     }
 }

@@ -15,20 +15,13 @@ fn condition(operator: &str, value: &serde_json::Value) -> Result<Condition, Str
     let condition = crate::condition::parse(object, &mut faults);
     match faults.into_vec().as_slice() {
         [] => Ok(condition.unwrap()),
-        found => Err(found
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ")),
+        found => Err(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
 }
 
 fn matcher(operator: &str, value: &serde_json::Value) -> Matcher {
     let condition = condition(operator, value).unwrap();
-    let mut scope = Scope {
-        texts: &mut Interner::default(),
-        segments: None,
-    };
+    let mut scope = Scope { texts: &mut Interner::default(), segments: None };
     Matcher::new(&condition, &At::ROOT, &mut scope, &mut Faults::default()).unwrap()
 }
 
@@ -40,10 +33,7 @@ fn fits(text: &str, operator: &str, value: impl Into<serde_json::Value>) -> bool
 #[track_caller]
 fn refused(operator: &str, value: impl Into<serde_json::Value>, words: &str) {
     let message = condition(operator, &value.into()).unwrap_err();
-    assert!(
-        message.starts_with("/value: ") && message.contains(words),
-        "{message}"
-    );
+    assert!(message.starts_with("/value: ") && message.contains(words), "{message}");
 }
 
 #[test]
@@ -115,28 +105,18 @@ fn of_several_values_one_has_to_fit() {
 fn versions_and_moments_are_ordered() {
     assert!(fits("2.10.0", "semver_gt", "v2.9") && fits("2.0.0-rc.1", "semver_lt", "2"));
     assert!(
-        fits("2", "semver_eq", "2.0.0")
-            && fits("2", "semver_gte", 2)
-            && fits("1.9", "semver_lte", "1.9")
+        fits("2", "semver_eq", "2.0.0") && fits("2", "semver_gte", 2) && fits("1.9", "semver_lte", "1.9")
     );
     assert!(!fits("unknown", "semver_lt", "2"));
     assert!(fits("2026-06-30T23:59:59Z", "before", "2026-07-01"));
-    assert!(fits(
-        "2026-07-01T01:00:00+02:00",
-        "before",
-        "2026-07-01T00:00:00Z"
-    ));
+    assert!(fits("2026-07-01T01:00:00+02:00", "before", "2026-07-01T00:00:00Z"));
     assert!(fits("2026-07-02", "after", "2026-07-01") && !fits("soon", "after", "2026-07-01"));
 }
 
 #[test]
 fn addresses_are_looked_for_in_networks() {
     assert!(fits("10.1.2.3", "cidr", "192.168.0.0/16, 10.0.0.0/8"));
-    assert!(!fits(
-        "11.1.2.3",
-        "cidr",
-        json!(["10.0.0.0/8", "2001:db8::/32"])
-    ));
+    assert!(!fits("11.1.2.3", "cidr", json!(["10.0.0.0/8", "2001:db8::/32"])));
     assert!(!fits("somewhere", "cidr", "10.0.0.0/8"));
 }
 
@@ -160,11 +140,7 @@ fn a_value_that_cannot_be_compared_with_is_refused_with_what_is_expected() {
 
 #[test]
 fn a_bad_pattern_is_refused_with_the_reason_in_one_line() {
-    refused(
-        "matches",
-        "(a",
-        "the pattern `(a` cannot be read: unclosed group",
-    );
+    refused("matches", "(a", "the pattern `(a` cannot be read: unclosed group");
     refused("matches", "(?=a)", "look-around");
     refused("matches", "a{1000}{1000}", "grows too large");
     refused("matches", "", "empty pattern");
@@ -174,10 +150,7 @@ fn a_bad_pattern_is_refused_with_the_reason_in_one_line() {
 #[test]
 fn equal_texts_are_kept_once() {
     let mut texts = Interner::default();
-    assert!(Arc::ptr_eq(
-        &texts.text("developer"),
-        &texts.text("developer")
-    ));
+    assert!(Arc::ptr_eq(&texts.text("developer"), &texts.text("developer")));
 }
 
 #[test]

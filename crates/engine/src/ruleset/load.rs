@@ -14,11 +14,8 @@ pub(super) fn load(
     segments: impl Iterator<Item = Segment>,
     flags: impl Iterator<Item = (Flag, u64)>,
 ) -> (Ruleset, Reports) {
-    let mut loader = Loader {
-        ruleset: Ruleset::new(attributes),
-        texts: Interner::default(),
-        reports: Reports::new(),
-    };
+    let mut loader =
+        Loader { ruleset: Ruleset::new(attributes), texts: Interner::default(), reports: Reports::new() };
     loader.insert_all(segments);
     loader.insert_all(flags);
     (loader.ruleset, loader.reports)
@@ -44,11 +41,7 @@ impl Loadable for Segment {
     }
 
     fn needs(&self) -> Vec<String> {
-        self.conditions
-            .iter()
-            .flatten()
-            .flat_map(crate::Condition::segments)
-            .collect()
+        self.conditions.iter().flatten().flat_map(crate::Condition::segments).collect()
     }
 
     fn is_there(key: &str, ruleset: &Ruleset) -> bool {
@@ -66,11 +59,7 @@ impl Loadable for (Flag, u64) {
     }
 
     fn needs(&self) -> Vec<String> {
-        self.0
-            .prerequisites
-            .iter()
-            .map(|required| required.flag.clone())
-            .collect()
+        self.0.prerequisites.iter().map(|required| required.flag.clone()).collect()
     }
 
     fn is_there(key: &str, ruleset: &Ruleset) -> bool {
@@ -97,9 +86,8 @@ impl Loader {
         }
         loop {
             let is_there = |key: &String| T::is_there(key, &self.ruleset);
-            let (ready, others): (Vec<_>, Vec<_>) = waiting
-                .into_iter()
-                .partition(|(_, needed)| needed.iter().all(is_there));
+            let (ready, others): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|(_, needed)| needed.iter().all(is_there));
             waiting = others;
             if ready.is_empty() {
                 break;
@@ -121,9 +109,7 @@ impl Loader {
         let stuck: BTreeSet<&str> = waiting.iter().map(|(item, _)| item.key()).collect();
         for (item, needed) in waiting {
             let missing = needed.iter().filter(|key| !T::is_there(key, &self.ruleset));
-            let faults = missing
-                .map(|key| Fault::new("", reason(key, &stuck)))
-                .collect();
+            let faults = missing.map(|key| Fault::new("", reason(key, &stuck))).collect();
             self.reports.push((item.key().to_owned(), faults));
         }
     }

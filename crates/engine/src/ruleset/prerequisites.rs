@@ -27,10 +27,7 @@ pub(super) fn check(ruleset: &Ruleset, flag: &Flag, faults: &mut Faults) {
             continue;
         };
         if other.variant(&required.variant).is_none() {
-            let hint = hint(
-                &required.variant,
-                other.variants().map(|variant| &*variant.name),
-            );
+            let hint = hint(&required.variant, other.variants().map(|variant| &*variant.name));
             let (flag, variant) = (quote(&required.flag), quote(&required.variant));
             let message = format!("flag {flag} has no variant {variant}{hint}");
             faults.add(&at.member("variant"), message);
@@ -57,11 +54,7 @@ fn nearest_flag(ruleset: &Ruleset, key: &str) -> String {
         return "; create it first".to_owned();
     }
     let hint = hint(key, ruleset.flags().map(|flag| &**flag.key()));
-    if hint.ends_with('?') {
-        hint
-    } else {
-        "; create it first".to_owned()
-    }
+    if hint.ends_with('?') { hint } else { "; create it first".to_owned() }
 }
 
 /// The flags from `from` to the one that requires `to`. What is in the ruleset has no circles and no long chains.
@@ -88,15 +81,8 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(
-        ruleset: &Ruleset,
-        required: &mut dyn Iterator<Item = &str>,
-        changed: (&str, Cost),
-    ) -> Cost {
-        let mut cost = Cost {
-            chain: 0,
-            evaluations: 1,
-        };
+    fn of(ruleset: &Ruleset, required: &mut dyn Iterator<Item = &str>, changed: (&str, Cost)) -> Cost {
+        let mut cost = Cost { chain: 0, evaluations: 1 };
         for key in required {
             let other = if key == changed.0 {
                 changed.1
@@ -109,33 +95,23 @@ impl Cost {
             cost.chain = cost.chain.max(other.chain);
             cost.evaluations += other.evaluations;
         }
-        Cost {
-            chain: cost.chain + 1,
-            ..cost
-        }
+        Cost { chain: cost.chain + 1, ..cost }
     }
 
     fn complaint(self) -> Option<String> {
         if self.chain > LONGEST_CHAIN {
             let chain = self.chain;
-            return Some(format!(
-                "{chain} flags in a row require each other, at most {LONGEST_CHAIN} may"
-            ));
+            return Some(format!("{chain} flags in a row require each other, at most {LONGEST_CHAIN} may"));
         }
         (self.evaluations > MOST_EVALUATIONS).then(|| {
             let count = self.evaluations;
-            format!(
-                "evaluating it looks at {count} flags, at most {MOST_EVALUATIONS} may be needed"
-            )
+            format!("evaluating it looks at {count} flags, at most {MOST_EVALUATIONS} may be needed")
         })
     }
 }
 
 fn check_cost(ruleset: &Ruleset, flag: &Flag, at: &At<'_>, faults: &mut Faults) {
-    let mut required = flag
-        .prerequisites
-        .iter()
-        .map(|required| required.flag.as_str());
+    let mut required = flag.prerequisites.iter().map(|required| required.flag.as_str());
     let cost = Cost::of(ruleset, &mut required, ("", Cost::default()));
     if let Some(complaint) = cost.complaint() {
         faults.add(at, format!("{complaint}; require fewer flags"));
@@ -153,17 +129,12 @@ fn check_cost(ruleset: &Ruleset, flag: &Flag, at: &At<'_>, faults: &mut Faults) 
                 continue;
             }
             above.push(user.to_string());
-            let required = ruleset
-                .flag(user)
-                .map_or(&[][..], |flag| flag.prerequisites());
+            let required = ruleset.flag(user).map_or(&[][..], |flag| flag.prerequisites());
             let mut required = required.iter().map(|required| &*required.flag);
             let cost = Cost::of(ruleset, &mut required, (&flag.key, cost));
             if let Some(complaint) = cost.complaint() {
                 let user = quote(user);
-                faults.add(
-                    at,
-                    format!("with this, flag {user} requires too much: {complaint}"),
-                );
+                faults.add(at, format!("with this, flag {user} requires too much: {complaint}"));
                 return;
             }
         }
@@ -177,23 +148,15 @@ fn check_dependents(ruleset: &Ruleset, flag: &Flag, faults: &mut Faults) {
     };
     for user in users.by.iter() {
         let User::Flag(user) = user else { continue };
-        let required = ruleset
-            .flag(user)
-            .map_or(&[][..], |user| user.prerequisites());
+        let required = ruleset.flag(user).map_or(&[][..], |user| user.prerequisites());
         let missing = required
             .iter()
             .filter(|required| *required.flag == *flag.key)
-            .find(|required| {
-                !flag
-                    .variants
-                    .iter()
-                    .any(|variant| *variant.name == *required.variant)
-            });
+            .find(|required| !flag.variants.iter().any(|variant| *variant.name == *required.variant));
         if let Some(missing) = missing {
             let (user, variant) = (quote(user), quote(&missing.variant));
-            let message = format!(
-                "flag {user} requires the variant {variant}; keep it, or change {user} first"
-            );
+            let message =
+                format!("flag {user} requires the variant {variant}; keep it, or change {user} first");
             faults.add(&At::ROOT.member("variants"), message);
         }
     }

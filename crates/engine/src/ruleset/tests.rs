@@ -11,10 +11,8 @@ fn flag(body: &Value) -> Flag {
 }
 
 fn requiring(key: &str, required: &[(&str, &str)]) -> Flag {
-    let required: Vec<Value> = required
-        .iter()
-        .map(|(flag, variant)| json!({ "flag": flag, "variant": variant }))
-        .collect();
+    let required: Vec<Value> =
+        required.iter().map(|(flag, variant)| json!({ "flag": flag, "variant": variant })).collect();
     flag(&json!({ "key": key, "enabled": true, "default_value": true, "prerequisites": required }))
 }
 
@@ -24,11 +22,7 @@ fn segment(body: &Value) -> Segment {
 
 fn asking(key: &str, segments: &[&str]) -> Segment {
     let condition = json!({ "operator": "in_segment", "value": segments });
-    let conditions = if segments.is_empty() {
-        json!([])
-    } else {
-        json!([[condition]])
-    };
+    let conditions = if segments.is_empty() { json!([]) } else { json!([[condition]]) };
     segment(&json!({ "key": key, "conditions": conditions, "included": [key] }))
 }
 
@@ -58,20 +52,14 @@ impl Ruleset {
 
 #[track_caller]
 fn refused<T>(result: Result<T, Vec<Fault>>, pointer: &str, words: &str) {
-    let Err(faults) = result else {
-        panic!("it should have been refused")
-    };
-    let found = faults
-        .iter()
-        .any(|fault| fault.pointer == pointer && fault.message.contains(words));
+    let Err(faults) = result else { panic!("it should have been refused") };
+    let found = faults.iter().any(|fault| fault.pointer == pointer && fault.message.contains(words));
     assert!(found, "{faults:#?}");
 }
 
 #[test]
 fn an_edit_leaves_the_ruleset_it_was_made_from_as_it_was() {
-    let before = empty().with(&flag(
-        &json!({ "key": "f", "default_value": true, "enabled": true }),
-    ));
+    let before = empty().with(&flag(&json!({ "key": "f", "default_value": true, "enabled": true })));
     let after = before.put_flag(&flag(&json!({ "key": "f" })), 2).unwrap();
     let gone = after.remove_flag("f").unwrap();
     assert_eq!(before.get("f", "u").0, "true");
@@ -83,7 +71,8 @@ fn an_edit_leaves_the_ruleset_it_was_made_from_as_it_was() {
 
 #[test]
 fn an_attribute_nobody_declared_is_refused_with_the_nearest() {
-    let rule = |attribute| json!({ "attribute": attribute, "operator": "equals", "value": "x", "variant": true });
+    let rule =
+        |attribute| json!({ "attribute": attribute, "operator": "equals", "value": "x", "variant": true });
     let body = json!({
         "key": "f", "rules": [rule("rolle"), rule("plan")],
         "rollout": { "percentage": 5, "bucket_by": "device" },
@@ -98,9 +87,11 @@ fn an_attribute_nobody_declared_is_refused_with_the_nearest() {
          or declare it in the environment to use it"
     );
     assert!(found[1].starts_with("/targets/0/attribute:"));
-    assert!(found[2].starts_with(
-        "/rollout/bucket_by: this environment has no attribute `device`; known are `user_id`"
-    ));
+    assert!(
+        found[2].starts_with(
+            "/rollout/bucket_by: this environment has no attribute `device`; known are `user_id`"
+        )
+    );
 }
 
 #[test]
@@ -108,11 +99,7 @@ fn a_definition_made_by_hand_is_checked_as_well() {
     let mut broken = flag(&json!({ "key": "f" }));
     broken.default_variant = "gone".into();
     broken.variants.clear();
-    refused(
-        empty().put_flag(&broken, 1),
-        "/default_variant",
-        "no variant `gone`",
-    );
+    refused(empty().put_flag(&broken, 1), "/default_variant", "no variant `gone`");
 }
 
 #[test]
@@ -152,11 +139,7 @@ fn chains_of_prerequisites_have_an_end_from_wherever_they_grow() {
         ruleset = ruleset.with(&requiring(&format!("f{number}"), &[(&below, "true")]));
     }
     assert_eq!(ruleset.get("f10", "u").0, "true");
-    refused(
-        ruleset.put_flag(&requiring("f11", &[("f10", "true")]), 1),
-        "/prerequisites",
-        "at most 10",
-    );
+    refused(ruleset.put_flag(&requiring("f11", &[("f10", "true")]), 1), "/prerequisites", "at most 10");
     let ruleset = ruleset.with(&requiring("f0", &[]));
     refused(
         ruleset.put_flag(&requiring("f1", &[("f0", "true")]), 1),
@@ -171,10 +154,7 @@ fn what_one_evaluation_costs_is_bounded() {
     let mut last = Vec::new();
     for level in 0..4 {
         let keys: Vec<String> = (0..7).map(|number| format!("l{level}-{number}")).collect();
-        let required: Vec<(&str, &str)> = last
-            .iter()
-            .map(|key: &String| (key.as_str(), "true"))
-            .collect();
+        let required: Vec<(&str, &str)> = last.iter().map(|key: &String| (key.as_str(), "true")).collect();
         let mut refusals = 0;
         for key in &keys {
             match ruleset.put_flag(&requiring(key, &required), 1) {
@@ -203,38 +183,18 @@ fn a_required_flag_stays_and_keeps_its_variant() {
     );
     let free = ruleset.with(&requiring("f", &[]));
     assert_eq!(free.remove_flag("base").unwrap().len(), 1);
-    assert_eq!(
-        ruleset
-            .remove_flag("f")
-            .unwrap()
-            .remove_flag("base")
-            .unwrap()
-            .len(),
-        0
-    );
+    assert_eq!(ruleset.remove_flag("f").unwrap().remove_flag("base").unwrap().len(), 0);
 }
 
 #[test]
 fn a_prerequisite_is_met_by_what_the_other_flag_gives_this_caller() {
-    let rule =
-        json!({ "attribute": "user_id", "operator": "equals", "value": "alice", "variant": true });
+    let rule = json!({ "attribute": "user_id", "operator": "equals", "value": "alice", "variant": true });
     let base = flag(&json!({ "key": "base", "enabled": true, "rules": [rule] }));
-    let ruleset = empty()
-        .with(&base)
-        .with(&requiring("f", &[("base", "true")]));
+    let ruleset = empty().with(&base).with(&requiring("f", &[("base", "true")]));
     assert_eq!(ruleset.get("f", "alice"), ("true".into(), Reason::Default));
-    assert_eq!(
-        ruleset.get("f", "bob"),
-        ("false".into(), Reason::PrerequisiteFailed)
-    );
-    let off = Flag {
-        enabled: false,
-        ..base
-    };
-    assert_eq!(
-        ruleset.with(&off).get("f", "alice"),
-        ("false".into(), Reason::PrerequisiteFailed)
-    );
+    assert_eq!(ruleset.get("f", "bob"), ("false".into(), Reason::PrerequisiteFailed));
+    let off = Flag { enabled: false, ..base };
+    assert_eq!(ruleset.with(&off).get("f", "alice"), ("false".into(), Reason::PrerequisiteFailed));
 }
 
 #[test]
@@ -243,27 +203,15 @@ fn a_changed_segment_changes_flags_that_were_not_touched() {
         "key": "f", "enabled": true,
         "rules": [{ "operator": "in_segment", "value": "beta", "variant": true }]
     }));
-    refused(
-        empty().put_flag(&uses, 1),
-        "/rules/0/value",
-        "there is no segment `beta`",
-    );
-    let ruleset = empty()
-        .with_segment(&segment(&json!({ "key": "beta", "included": ["alice"] })))
-        .with(&uses);
+    refused(empty().put_flag(&uses, 1), "/rules/0/value", "there is no segment `beta`");
+    let ruleset =
+        empty().with_segment(&segment(&json!({ "key": "beta", "included": ["alice"] }))).with(&uses);
     assert_eq!(ruleset.get("f", "Alice").0, "true");
     let changed = ruleset.with_segment(&segment(&json!({ "key": "beta", "included": ["bob"] })));
-    assert_eq!(
-        (changed.get("f", "alice").0, changed.get("f", "bob").0),
-        ("false".into(), "true".into())
-    );
+    assert_eq!((changed.get("f", "alice").0, changed.get("f", "bob").0), ("false".into(), "true".into()));
     assert_eq!(ruleset.get("f", "alice").0, "true");
     refused(ruleset.remove_segment("beta"), "", "used by flag `f`");
-    let gone = ruleset
-        .remove_flag("f")
-        .unwrap()
-        .remove_segment("beta")
-        .unwrap();
+    let gone = ruleset.remove_flag("f").unwrap().remove_segment("beta").unwrap();
     assert!(!gone.has_segment("beta"));
 }
 
@@ -274,34 +222,15 @@ fn segments_may_ask_about_segments_but_not_in_circles_or_long_rows() {
         let below = format!("s{}", number - 1);
         ruleset = ruleset.with_segment(&asking(&format!("s{number}"), &[&below]));
     }
-    refused(
-        ruleset.put_segment(&asking("s6", &["s5"])),
-        "/conditions",
-        "more than 5",
-    );
-    refused(
-        ruleset.put_segment(&asking("s1", &["s3"])),
-        "/conditions",
-        "circle",
-    );
-    refused(
-        ruleset.put_segment(&asking("s1", &["s1"])),
-        "/conditions",
-        "circle",
-    );
+    refused(ruleset.put_segment(&asking("s6", &["s5"])), "/conditions", "more than 5");
+    refused(ruleset.put_segment(&asking("s1", &["s3"])), "/conditions", "circle");
+    refused(ruleset.put_segment(&asking("s1", &["s1"])), "/conditions", "circle");
     let ruleset = ruleset.with_segment(&asking("s0", &[]));
-    refused(
-        ruleset.put_segment(&asking("s1", &["s0"])),
-        "/conditions",
-        "more than 5",
-    );
+    refused(ruleset.put_segment(&asking("s1", &["s0"])), "/conditions", "more than 5");
     refused(ruleset.remove_segment("s1"), "", "used by segment `s2`");
     let uses = json!({ "key": "f", "enabled": true, "rules": [{ "operator": "in_segment", "value": "s5", "variant": true }] });
     let ruleset = ruleset.with(&flag(&uses));
-    assert_eq!(
-        (ruleset.get("f", "s1").0, ruleset.get("f", "s0").0),
-        ("true".into(), "false".into())
-    );
+    assert_eq!((ruleset.get("f", "s1").0, ruleset.get("f", "s0").0), ("true".into(), "false".into()));
 }
 
 #[test]
@@ -312,29 +241,18 @@ fn a_whole_environment_loads_in_any_order() {
         (requiring("b", &[("a", "true")]), 2),
         (requiring("a", &[]), 1),
     ];
-    let (ruleset, reports) = Ruleset::load(
-        Arc::new(Attributes::default()),
-        segments.into_iter(),
-        flags.into_iter(),
-    );
+    let (ruleset, reports) =
+        Ruleset::load(Arc::new(Attributes::default()), segments.into_iter(), flags.into_iter());
     assert_eq!(reports, []);
     assert_eq!(ruleset.len(), 3);
     assert_eq!(ruleset.get("c", "u").0, "true");
     assert!(ruleset.has_segment("outer"));
-    refused(
-        ruleset.remove_flag("a"),
-        "",
-        "required by flag `b`, flag `c`",
-    );
+    refused(ruleset.remove_flag("a"), "", "required by flag `b`, flag `c`");
 }
 
 #[test]
 fn what_is_broken_is_left_out_and_reported_with_what_needed_it() {
-    let segments = [
-        asking("x", &["y"]),
-        asking("y", &["x"]),
-        asking("fine", &[]),
-    ];
+    let segments = [asking("x", &["y"]), asking("y", &["x"]), asking("fine", &[])];
     let flags = [
         (requiring("needs-missing", &[("missing", "true")]), 1),
         (requiring("one", &[("two", "true")]), 1),
@@ -347,28 +265,16 @@ fn what_is_broken_is_left_out_and_reported_with_what_needed_it() {
         ),
         (requiring("good", &[]), 1),
     ];
-    let (ruleset, reports) = Ruleset::load(
-        Arc::new(Attributes::default()),
-        segments.into_iter(),
-        flags.into_iter(),
-    );
+    let (ruleset, reports) =
+        Ruleset::load(Arc::new(Attributes::default()), segments.into_iter(), flags.into_iter());
     let mut keys: Vec<&str> = reports.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["asks", "needs-missing", "one", "two", "x", "y"]);
     let of = |key: &str| &reports.iter().find(|(other, _)| other == key).unwrap().1[0].message;
-    assert_eq!(
-        of("needs-missing"),
-        "it needs `missing`, which is missing or broken"
-    );
+    assert_eq!(of("needs-missing"), "it needs `missing`, which is missing or broken");
     assert!(of("one").contains("`two`, which in turn needs this one"));
     assert!(of("asks").contains("there is no segment `x`"));
-    assert_eq!(
-        ruleset
-            .flags()
-            .map(|flag| flag.key().to_string())
-            .collect::<Vec<_>>(),
-        ["good"]
-    );
+    assert_eq!(ruleset.flags().map(|flag| flag.key().to_string()).collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]
@@ -376,18 +282,13 @@ fn a_session_can_be_given_any_variant_the_flag_has() {
     let ruleset = empty().with(&flag(&json!({ "key": "f" })));
     let flag = ruleset.flag("f").unwrap();
     let given = flag.override_with("true").unwrap();
-    assert_eq!(
-        (given.variant.json.as_ref(), given.reason),
-        ("true", Reason::Override)
-    );
+    assert_eq!((given.variant.json.as_ref(), given.reason), ("true", Reason::Override));
     assert!(flag.override_with("maybe").is_none());
 }
 
 #[test]
 fn boolean_flags_share_their_variants() {
-    let ruleset = empty()
-        .with(&flag(&json!({ "key": "a" })))
-        .with(&flag(&json!({ "key": "b" })));
+    let ruleset = empty().with(&flag(&json!({ "key": "a" }))).with(&flag(&json!({ "key": "b" })));
     let first = |key| std::ptr::from_ref(ruleset.flag(key).unwrap().variants().next().unwrap());
     assert_eq!(first("a"), first("b"));
 }

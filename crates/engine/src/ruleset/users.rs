@@ -40,16 +40,10 @@ pub(super) fn replace<'a>(
         forget(index, key, user);
     }
     for key in new.difference(&old) {
-        let by = index
-            .get(key)
-            .map(|users| users.by.clone())
-            .unwrap_or_default();
+        let by = index.get(key).map(|users| users.by.clone()).unwrap_or_default();
         // Taken out first, so that a set nobody shares is changed in place.
         index.remove(key);
-        let mut users = Users {
-            of: Arc::clone(key),
-            by,
-        };
+        let mut users = Users { of: Arc::clone(key), by };
         Arc::make_mut(&mut users.by).insert(user.clone());
         index.put(users);
     }

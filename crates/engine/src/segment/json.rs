@@ -13,19 +13,10 @@ pub(super) fn parse(body: &Value) -> Result<Segment, Vec<Fault>> {
     let Some(object) = Object::new(body, "a segment", &at, &mut faults) else {
         return Err(faults.into_vec());
     };
-    let known = [
-        "key",
-        "name",
-        "description",
-        "conditions",
-        "included",
-        "excluded",
-    ];
+    let known = ["key", "name", "description", "conditions", "included", "excluded"];
     object.refuse_unknown(&known, &mut faults);
     let key = object.text("key", &mut faults).unwrap_or_default();
-    let name = object
-        .text("name", &mut faults)
-        .filter(|name| !name.is_empty());
+    let name = object.text("name", &mut faults).filter(|name| !name.is_empty());
     let segment = Segment {
         name: name.unwrap_or_else(|| key.clone()),
         key,
@@ -41,9 +32,7 @@ pub(super) fn parse(body: &Value) -> Result<Segment, Vec<Fault>> {
 }
 
 fn groups(object: Object<'_>, faults: &mut Faults) -> Vec<Vec<Condition>> {
-    let items = object
-        .items("conditions", MOST_GROUPS, faults)
-        .unwrap_or_default();
+    let items = object.items("conditions", MOST_GROUPS, faults).unwrap_or_default();
     let at = object.at.member("conditions");
     // A plain list of conditions is one group.
     if !items.is_empty() && items.iter().all(Value::is_object) {
@@ -55,10 +44,7 @@ fn groups(object: Object<'_>, faults: &mut Faults) -> Vec<Vec<Condition>> {
         match item {
             Value::Array(conditions) => groups.push(crate::flag::group(conditions, &at, faults)),
             other => {
-                let message = format!(
-                    "this has to be an array of conditions, not {}",
-                    kind_of(other)
-                );
+                let message = format!("this has to be an array of conditions, not {}", kind_of(other));
                 faults.add(&at, message);
             }
         }
@@ -73,9 +59,7 @@ pub(super) fn render(segment: &Segment) -> Value {
         Value::Object(object)
     };
     let groups = segment.conditions.iter();
-    let groups: Value = groups
-        .map(|group| group.iter().map(condition).collect::<Value>())
-        .collect();
+    let groups: Value = groups.map(|group| group.iter().map(condition).collect::<Value>()).collect();
     json!({
         "key": segment.key,
         "name": segment.name,

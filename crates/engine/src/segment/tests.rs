@@ -39,19 +39,8 @@ fn every_fault_of_a_segment_has_its_place() {
     });
     let faults = Segment::from_json(&body).unwrap_err();
     let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
-    assert_eq!(
-        places,
-        [
-            "/includes",
-            "/conditions/0/0/value",
-            "/conditions/1",
-            "/excluded/0"
-        ]
-    );
-    assert_eq!(
-        faults[0].message,
-        "unknown member `includes`; did you mean `included`?"
-    );
+    assert_eq!(places, ["/includes", "/conditions/0/0/value", "/conditions/1", "/excluded/0"]);
+    assert_eq!(faults[0].message, "unknown member `includes`; did you mean `included`?");
 }
 
 #[test]
@@ -60,8 +49,5 @@ fn limits_are_named() {
     assert!(refused(json!({ "key": "" })).contains("a key is missing"));
     assert!(refused(json!({ "key": "s", "name": "n".repeat(201) })).contains("at most 200"));
     assert!(refused(json!({ "key": "s", "included": [""] })).contains("1 to 1000"));
-    assert_eq!(
-        refused(json!(7)),
-        "a segment is a JSON object, not the number `7`"
-    );
+    assert_eq!(refused(json!(7)), "a segment is a JSON object, not the number `7`");
 }

@@ -16,11 +16,7 @@ pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Opti
     let data = place::absolute(&config.server.data_dir);
     let database = place::absolute(&config.database.path);
     match form {
-        Form::Text => output::say(&text(
-            &url,
-            &[("Data", &data), ("Database", &database)],
-            setup,
-        )),
+        Form::Text => output::say(&text(&url, &[("Data", &data), ("Database", &database)], setup)),
         Form::Json => {
             let data_dir = data.display();
             let database = database.display();
@@ -59,10 +55,7 @@ fn text(url: &str, places: &[(&str, &std::path::PathBuf)], setup: Option<&Invite
         );
         text.push_str("\nThere is no administrator yet. Make one with\n\n");
         text.push_str("  flagbase admin create you@example.com\n\n");
-        let _ = writeln!(
-            text,
-            "or send the setup token, an email address and a password to {url}/setup."
-        );
+        let _ = writeln!(text, "or send the setup token, an email address and a password to {url}/setup.");
     }
     text.push_str("\nPress Ctrl-C to stop.\n");
     text
@@ -82,13 +75,9 @@ mod tests {
         };
         let path = std::path::PathBuf::from("/srv/data");
         let text = text("http://localhost:8080", &[("Data", &path)], Some(&invited));
-        for part in [
-            "http://localhost:8080",
-            "/srv/data",
-            "t0ken",
-            "1970-01-01T00:00:00Z",
-            "flagbase admin create",
-        ] {
+        for part in
+            ["http://localhost:8080", "/srv/data", "t0ken", "1970-01-01T00:00:00Z", "flagbase admin create"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -20,14 +20,13 @@ pub(crate) fn start(config: &Config) -> Form {
     let form = form(config.log.format, io::stderr().is_terminal());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // A log that cannot be written, such as on a full disk, would be complained about with a panic.
+        .log_internal_errors(false);
     let started = match form {
-        Form::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
+        Form::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
         Form::Text => builder.with_ansi(colours()).with_target(false).try_init(),
     };
     // Only a second call can fail, and the first one's logger goes on.

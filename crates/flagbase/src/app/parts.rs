@@ -85,11 +85,7 @@ pub(super) async fn assemble(
         recorder: Arc::clone(&services.recorder),
         tasks: requests.clone(),
     });
-    Ok(Parts {
-        identity: Arc::clone(&services.identity),
-        api: flagbase_api::router(services),
-        gateway,
-    })
+    Ok(Parts { identity: Arc::clone(&services.identity), api: flagbase_api::router(services), gateway })
 }
 
 impl Base {
@@ -97,15 +93,12 @@ impl Base {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let catalog: Arc<dyn Catalog> = Arc::new(store.clone());
-        let feed = Feed::open(catalog, Arc::clone(&clock), Arc::clone(&random))
-            .await
-            .map_err(|error| {
-                let cause = std::error::Error::source(&error)
-                    .map(|cause| format!(": {cause}"))
-                    .unwrap_or_default();
-                Failure::plain(format!("the database cannot be read: {error}{cause}"))
-                    .hint("`flagbase doctor` looks closer; `flagbase restore` brings a backup back")
-            })?;
+        let feed = Feed::open(catalog, Arc::clone(&clock), Arc::clone(&random)).await.map_err(|error| {
+            let cause =
+                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            Failure::plain(format!("the database cannot be read: {error}{cause}"))
+                .hint("`flagbase doctor` looks closer; `flagbase restore` brings a backup back")
+        })?;
         Ok(Self {
             accounts: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
@@ -116,25 +109,12 @@ impl Base {
     }
 }
 
-fn services(
-    config: &Config,
-    base: &Base,
-    identity: Arc<Identity>,
-    tasks: Tasks,
-) -> Outcome<Services> {
+fn services(config: &Config, base: &Base, identity: Arc<Identity>, tasks: Tasks) -> Outcome<Services> {
     let feed = || Arc::clone(&base.feed);
     let meters = Arc::new(Meters::default());
-    let recorder = Arc::new(Recorder::new(
-        Arc::clone(&base.clock),
-        Arc::clone(&meters),
-        Bounds::default(),
-    ));
-    let metrics = Metrics::new(
-        feed(),
-        Arc::clone(&base.ledger),
-        Arc::clone(&recorder),
-        settings::metrics(config),
-    );
+    let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), Arc::clone(&meters), Bounds::default()));
+    let metrics =
+        Metrics::new(feed(), Arc::clone(&base.ledger), Arc::clone(&recorder), settings::metrics(config));
     let max_body = usize::try_from(config.server.max_body).unwrap_or(usize::MAX);
     Ok(Services {
         identity,
@@ -149,10 +129,7 @@ fn services(
         events: Arc::new(Events::new(feed(), meters, tasks.clone())),
         feed: feed(),
         tasks,
-        settings: ApiSettings {
-            max_body,
-            cors_origins: config.server.cors_origins.clone(),
-        },
+        settings: ApiSettings { max_body, cors_origins: config.server.cors_origins.clone() },
     })
 }
 
@@ -169,12 +146,7 @@ fn start(config: &Config, base: &Base, services: &Services, tasks: &Tasks) {
     let meters = services.recorder.meters();
     let bus: Arc<dyn EventBus> = Arc::new(InProcessBus::new(BUS_CAPACITY));
     let ledger = || Arc::clone(&base.ledger);
-    let relay = Relay::new(
-        Arc::clone(&base.feed),
-        ledger(),
-        ("in_process", bus),
-        Arc::clone(meters),
-    );
+    let relay = Relay::new(Arc::clone(&base.feed), ledger(), ("in_process", bus), Arc::clone(meters));
     Arc::new(relay).start(tasks);
 
     let flags = Arc::clone(&services.flags);

@@ -31,18 +31,10 @@ pub(crate) fn identity(config: &Config, secret: identity::Secret) -> IdentityCon
 /// What the gateway is configured with.
 pub(crate) fn gateway(config: &Config) -> Outcome<GatewayConfig> {
     let gateway = &config.gateway;
-    let trusted = gateway
-        .trusted_proxies
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, String>>();
+    let trusted = gateway.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, String>>();
     Ok(GatewayConfig {
         environment: gateway.environment.clone(),
-        hosts: gateway
-            .hosts
-            .iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect(),
+        hosts: gateway.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
         paths: gateway.paths.clone(),
         connect_timeout: gateway.connect_timeout,
         request_timeout: gateway.request_timeout,
@@ -60,9 +52,6 @@ pub(crate) fn metrics(config: &Config) -> metrics::Settings {
     metrics::Settings {
         flush_interval: config.metrics.flush_interval,
         retention: config.metrics.retention,
-        build: metrics::Build {
-            version: env!("CARGO_PKG_VERSION"),
-            commit: env!("FLAGBASE_COMMIT"),
-        },
+        build: metrics::Build { version: env!("CARGO_PKG_VERSION"), commit: env!("FLAGBASE_COMMIT") },
     }
 }

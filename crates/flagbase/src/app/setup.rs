@@ -49,26 +49,19 @@ fn given(environment: &Environment) -> Outcome<Option<Credentials>> {
     let Some(email) = environment.get("FLAGBASE_ADMIN_EMAIL") else {
         return Ok(None);
     };
-    let password = match (
-        environment.get("FLAGBASE_ADMIN_PASSWORD_FILE"),
-        environment.get("FLAGBASE_ADMIN_PASSWORD"),
-    ) {
-        (Some(file), _) => std::fs::read_to_string(file).map_err(|error| {
-            Failure::usage(format!(
-                "`{file}`, named by FLAGBASE_ADMIN_PASSWORD_FILE, cannot be read: {error}"
-            ))
-        })?,
-        (None, Some(password)) => password.to_owned(),
-        (None, None) => {
-            return Err(
-                Failure::usage("FLAGBASE_ADMIN_EMAIL needs a password beside it")
-                    .hint("set FLAGBASE_ADMIN_PASSWORD_FILE to a file that holds one"),
-            );
-        }
-    };
+    let password =
+        match (environment.get("FLAGBASE_ADMIN_PASSWORD_FILE"), environment.get("FLAGBASE_ADMIN_PASSWORD")) {
+            (Some(file), _) => std::fs::read_to_string(file).map_err(|error| {
+                Failure::usage(format!(
+                    "`{file}`, named by FLAGBASE_ADMIN_PASSWORD_FILE, cannot be read: {error}"
+                ))
+            })?,
+            (None, Some(password)) => password.to_owned(),
+            (None, None) => {
+                return Err(Failure::usage("FLAGBASE_ADMIN_EMAIL needs a password beside it")
+                    .hint("set FLAGBASE_ADMIN_PASSWORD_FILE to a file that holds one"));
+            }
+        };
     let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    Ok(Some(Credentials {
-        email: email.to_owned(),
-        password,
-    }))
+    Ok(Some(Credentials { email: email.to_owned(), password }))
 }

@@ -16,14 +16,9 @@ pub(crate) struct Signals {
 impl Signals {
     /// Must be called within the runtime.
     pub(crate) fn listen() -> Outcome<Self> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|error| Failure::plain(format!("cannot listen to signals: {error}")))
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::plain(format!("cannot listen to signals: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
     /// Waits for the next one.

@@ -66,21 +66,14 @@ async fn work(command: AdminCommand, identity: &Identity, config: &Config) -> Ou
         }
         AdminCommand::Create(args) => {
             let credentials = args.credentials()?;
-            let admin =
-                progress::during("hashing the password", identity.create_admin(credentials))
-                    .await?;
+            let admin = progress::during("hashing the password", identity.create_admin(credentials)).await?;
             setup::forget(config);
-            output::say(&format!(
-                "made administrator `{}`; log in with `flagbase login {0}`",
-                admin.email
-            ));
+            output::say(&format!("made administrator `{}`; log in with `flagbase login {0}`", admin.email));
             Ok(())
         }
         AdminCommand::ResetPassword(args) => {
             let credentials = args.credentials()?;
-            let user =
-                progress::during("hashing the password", identity.reset_password(credentials))
-                    .await?;
+            let user = progress::during("hashing the password", identity.reset_password(credentials)).await?;
             output::say(&format!(
                 "set the password of `{}` and ended all sessions of the account",
                 user.email
@@ -93,10 +86,7 @@ async fn work(command: AdminCommand, identity: &Identity, config: &Config) -> Ou
 impl AccountArgs {
     fn credentials(&self) -> Outcome<Credentials> {
         let password = ask::new_password(self.password_file.as_deref())?;
-        Ok(Credentials {
-            email: self.email.clone(),
-            password: password.reveal().to_owned(),
-        })
+        Ok(Credentials { email: self.email.clone(), password: password.reveal().to_owned() })
     }
 }
 

@@ -71,9 +71,7 @@ fn long_enough(password: &str) -> Result<Validation, CustomUserError> {
     if password.chars().count() >= SHORTEST_PASSWORD {
         return Ok(Validation::Valid);
     }
-    Ok(Validation::Invalid(
-        format!("at least {SHORTEST_PASSWORD} characters").into(),
-    ))
+    Ok(Validation::Invalid(format!("at least {SHORTEST_PASSWORD} characters").into()))
 }
 
 fn needs_person(flag: &str) -> Outcome {

@@ -35,17 +35,11 @@ pub(crate) struct RestoreArgs {
     database: DatabaseArgs,
 }
 
-pub(crate) async fn backup(
-    args: BackupArgs,
-    global: &Global,
-    environment: &Environment,
-) -> Outcome {
+pub(crate) async fn backup(args: BackupArgs, global: &Global, environment: &Environment) -> Outcome {
     let config = settings::load(&args.database.into(), global, environment)?.config;
     if args.file.exists() && !args.force {
         let message = format!("`{}` exists already", args.file.display());
-        return Err(
-            Failure::new(Exit::Conflict, message).hint("choose another name, or give --force")
-        );
+        return Err(Failure::new(Exit::Conflict, message).hint("choose another name, or give --force"));
     }
     let source = config.database.path;
     if !source.exists() {
@@ -59,19 +53,13 @@ pub(crate) async fn backup(
             meter.set(now.done, now.total);
         })
     });
-    let done = work
-        .await
-        .map_err(|error| Failure::plain(format!("cannot back up: {error}")))?;
+    let done = work.await.map_err(|error| Failure::plain(format!("cannot back up: {error}")))?;
     bar.finish();
     done.map_err(|error| place::failure(&error))?;
     output::line(&place::absolute(&args.file).display().to_string())
 }
 
-pub(crate) async fn restore(
-    args: RestoreArgs,
-    global: &Global,
-    environment: &Environment,
-) -> Outcome {
+pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &Environment) -> Outcome {
     let config = settings::load(&args.database.into(), global, environment)?.config;
     if !args.file.exists() {
         let message = format!("there is no file `{}`", args.file.display());
@@ -79,10 +67,7 @@ pub(crate) async fn restore(
     }
     let database = place::database(&config);
     if database.path.exists() {
-        let question = format!(
-            "Replace the database `{}`? A copy is kept.",
-            database.path.display()
-        );
+        let question = format!("Replace the database `{}`? A copy is kept.", database.path.display());
         ask::confirm(&question, args.yes)?;
     }
     place::prepare(&config.server.data_dir)?;
@@ -92,26 +77,18 @@ pub(crate) async fn restore(
         let mut step = |now: Progress| meter.set(now.done, now.total);
         flagbase_store::restore(&args.file, &database, &SystemClock, &mut step)
     });
-    let done = work
-        .await
-        .map_err(|error| Failure::plain(format!("cannot restore: {error}")))?;
+    let done = work.await.map_err(|error| Failure::plain(format!("cannot restore: {error}")))?;
     bar.finish();
     let restored = done.map_err(|error| place::failure(&error))?;
     output::say("restored; start the server again with `flagbase start`");
     if let Some(kept) = restored.replaced {
-        output::say(&format!(
-            "the database that was there is kept in {}",
-            place::absolute(&kept).display()
-        ));
+        output::say(&format!("the database that was there is kept in {}", place::absolute(&kept).display()));
     }
     Ok(())
 }
 
 /// There is nothing to work on.
 pub(crate) fn no_database(path: &std::path::Path) -> Failure {
-    Failure::new(
-        Exit::NotFound,
-        format!("there is no database `{}`", path.display()),
-    )
-    .hint("name it with --database, or run this where `flagbase start` runs")
+    Failure::new(Exit::NotFound, format!("there is no database `{}`", path.display()))
+        .hint("name it with --database, or run this where `flagbase start` runs")
 }

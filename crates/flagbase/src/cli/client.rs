@@ -26,13 +26,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientArgs {
     /// The server to talk to; when left out the one last logged in to, else port 8080 of this machine
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "FLAGBASE_SERVER",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "URL", env = "FLAGBASE_SERVER", hide_env_values = true)]
     pub(crate) server: Option<String>,
     /// The environment to work in [default: the server's default]
     #[arg(
@@ -88,10 +82,7 @@ impl Client {
         let server = args.server.clone().or_else(|| credentials.current.clone());
         let base = parse_server(server.as_deref().unwrap_or(DEFAULT_SERVER))?;
         let remembered = credentials.servers.get(base.as_str().trim_end_matches('/'));
-        let token = match (
-            environment.get("FLAGBASE_TOKEN"),
-            environment.get("FLAGBASE_TOKEN_FILE"),
-        ) {
+        let token = match (environment.get("FLAGBASE_TOKEN"), environment.get("FLAGBASE_TOKEN_FILE")) {
             (Some(token), _) => Some(Secret::new(token)),
             (None, Some(file)) => Some(super::ask::from_file(file.as_ref())?),
             (None, None) => remembered.map(|login| Secret::new(login.token.clone())),
@@ -107,10 +98,7 @@ impl Client {
             token,
             environment: args.environment.clone(),
             reason: args.reason.clone(),
-            printer: Printer {
-                format: args.output,
-                quiet: args.quiet,
-            },
+            printer: Printer { format: args.output, quiet: args.quiet },
             yes: args.yes,
         })
     }
@@ -154,19 +142,10 @@ impl Client {
                 break;
             };
             let url = self.base.join(&next).map_err(|_| {
-                Failure::plain(format!(
-                    "the server named a next page that is no address: `{next}`"
-                ))
+                Failure::plain(format!("the server named a next page that is no address: `{next}`"))
             })?;
             let request = self.authorised(self.http.get(url));
-            answer = self
-                .read(
-                    request
-                        .send()
-                        .await
-                        .map_err(|error| self.unreachable(&error))?,
-                )
-                .await?;
+            answer = self.read(request.send().await.map_err(|error| self.unreachable(&error))?).await?;
         }
         items.truncate(limit);
         Ok(Value::Array(items))
@@ -174,24 +153,15 @@ impl Client {
 
     /// Opens a stream of server-sent events after `last`, when given.
     pub(crate) async fn open(&self, call: &Call, last: Option<&str>) -> Outcome<reqwest::Response> {
-        let mut request = self
-            .request(call)?
-            .header(header::ACCEPT, "text/event-stream");
+        let mut request = self.request(call)?.header(header::ACCEPT, "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self
-            .read(response)
-            .await
-            .err()
-            .unwrap_or_else(|| Failure::plain("the stream was refused")))
+        Err(self.read(response).await.err().unwrap_or_else(|| Failure::plain("the stream was refused")))
     }
 
     /// Prints a document.
@@ -202,11 +172,7 @@ impl Client {
     /// Prints what a change answered with, and says what was done.
     pub(crate) fn changed(&self, message: &str, data: &Value, view: &View) -> Outcome {
         self.printer.done(message);
-        if self.printer.format == Format::Table {
-            Ok(())
-        } else {
-            self.print(data, view)
-        }
+        if self.printer.format == Format::Table { Ok(()) } else { self.print(data, view) }
     }
 
     fn request(&self, call: &Call) -> Outcome<reqwest::RequestBuilder> {
@@ -223,9 +189,7 @@ impl Client {
         }
         let mut request = self.http.request(call.method.clone(), url);
         if let Some(body) = &call.body {
-            request = request
-                .header(header::CONTENT_TYPE, call.content_type)
-                .body(body.to_string());
+            request = request.header(header::CONTENT_TYPE, call.content_type).body(body.to_string());
         }
         if let Some(etag) = &call.if_match {
             request = request.header(header::IF_MATCH, etag);
@@ -246,10 +210,7 @@ impl Client {
     async fn read(&self, response: reqwest::Response) -> Outcome<Answer> {
         let status = response.status();
         let headers = response.headers().clone();
-        let text = response
-            .text()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let body = if text.is_empty() {
             Value::Null
         } else {
@@ -258,15 +219,8 @@ impl Client {
         if !status.is_success() {
             return Err(self.refused(status, &body));
         }
-        let etag = headers
-            .get(header::ETAG)
-            .and_then(|etag| etag.to_str().ok())
-            .map(str::to_owned);
-        Ok(Answer {
-            body,
-            etag,
-            next: next_page(&headers),
-        })
+        let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        Ok(Answer { body, etag, next: next_page(&headers) })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -285,23 +239,10 @@ impl Client {
 
     /// Translates a problem document (RFC 9457) into a failure with its exit code.
     fn refused(&self, status: StatusCode, body: &Value) -> Failure {
-        let member = |name: &str| {
-            body.get(name)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-        };
-        let message = member("detail")
-            .or_else(|| member("error"))
-            .or_else(|| member("title"));
-        let message = message.map_or_else(
-            || format!("{} answered {status}", self.server()),
-            str::to_owned,
-        );
-        let errors = body
-            .get("errors")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let member = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let message = member("detail").or_else(|| member("error")).or_else(|| member("title"));
+        let message = message.map_or_else(|| format!("{} answered {status}", self.server()), str::to_owned);
+        let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         // A single one is what the message says already.
         let errors = if errors.len() == 1 { &[] } else { errors };
         let details = errors.iter().map(|error| {
@@ -317,9 +258,7 @@ impl Client {
             StatusCode::UNAUTHORIZED => {
                 failure.hint("the session has ended: log in again with `flagbase login EMAIL`")
             }
-            StatusCode::FORBIDDEN => {
-                failure.hint("`flagbase whoami` shows what you are allowed to do")
-            }
+            StatusCode::FORBIDDEN => failure.hint("`flagbase whoami` shows what you are allowed to do"),
             StatusCode::PRECONDITION_FAILED => {
                 failure.hint("somebody changed it in between: look at it and try again")
             }
@@ -333,11 +272,7 @@ impl Client {
 
 /// Checks that a server's address is one.
 pub(crate) fn parse_server(text: &str) -> Outcome<Url> {
-    let with_scheme = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Url::parse(&with_scheme)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -359,18 +294,14 @@ fn exit_for(status: StatusCode) -> Exit {
 /// The address in `Link: <…>; rel="next"`.
 fn next_page(headers: &HeaderMap) -> Option<String> {
     let link = headers.get(header::LINK)?.to_str().ok()?;
-    let entry = link
-        .split(',')
-        .find(|entry| entry.contains("rel=\"next\""))?;
+    let entry = link.split(',').find(|entry| entry.contains("rel=\"next\""))?;
     let (_, rest) = entry.split_once('<')?;
     rest.split_once('>').map(|(address, _)| address.to_owned())
 }
 
 /// Header values cannot hold line breaks.
 fn header_text(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -14,11 +14,6 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn run(args: &CompletionsArgs) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut super::Cli::command(),
-        "flagbase",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "flagbase", &mut script);
     output::text(&String::from_utf8_lossy(&script))
 }

@@ -65,27 +65,17 @@ pub(crate) fn run(args: ConfigArgs, global: &Global, environment: &Environment) 
 }
 
 fn print(loaded: &Loaded, args: &PrintArgs) -> Outcome {
-    let printer = Printer {
-        format: args.output,
-        quiet: false,
-    };
+    let printer = Printer { format: args.output, quiet: false };
     if args.show_origin {
         let row = |key: &Key| json!({"key": key.path, "value": loaded.shown(key), "origin": loaded.origin(&key.path)});
         let rows = keys().iter().map(row).collect();
-        return printer.print(
-            &rows,
-            &View(&[("key", "/key"), ("value", "/value"), ("origin", "/origin")]),
-        );
+        return printer.print(&rows, &View(&[("key", "/key"), ("value", "/value"), ("origin", "/origin")]));
     }
     let tree = tree(loaded);
     match args.output {
         Format::Json => printer.print(&tree, &View::ALL),
         // The tree reads best, and can be saved, as the YAML it is written in.
-        Format::Table | Format::Yaml => Printer {
-            format: Format::Yaml,
-            ..printer
-        }
-        .print(&tree, &View::ALL),
+        Format::Table | Format::Yaml => Printer { format: Format::Yaml, ..printer }.print(&tree, &View::ALL),
     }
 }
 
@@ -94,16 +84,10 @@ fn tree(loaded: &Loaded) -> Value {
     for key in keys() {
         let shown = loaded.shown(key);
         match key.path.split_once('.') {
-            None => tree
-                .as_object_mut()
-                .map(|tree| tree.insert(key.path.clone(), shown)),
+            None => tree.as_object_mut().map(|tree| tree.insert(key.path.clone(), shown)),
             Some((section, name)) => tree
                 .as_object_mut()
-                .and_then(|tree| {
-                    tree.entry(section)
-                        .or_insert_with(|| json!({}))
-                        .as_object_mut()
-                })
+                .and_then(|tree| tree.entry(section).or_insert_with(|| json!({})).as_object_mut())
                 .map(|section| section.insert(name.to_owned(), shown)),
         };
     }
@@ -135,10 +119,7 @@ mod tests {
     #[test]
     fn the_reference_names_every_key_with_its_variable() {
         let text = reference();
-        assert!(
-            text.contains("| `server.port` | `8080` | `FLAGBASE_SERVER__PORT` |"),
-            "{text}"
-        );
+        assert!(text.contains("| `server.port` | `8080` | `FLAGBASE_SERVER__PORT` |"), "{text}");
         assert_eq!(text.lines().count(), keys().len() + 2);
     }
 }

@@ -44,10 +44,7 @@ impl Credentials {
                 return Ok(Self::default());
             }
             Err(error) => {
-                return Err(Failure::plain(format!(
-                    "`{}` cannot be read: {error}",
-                    path.display()
-                )));
+                return Err(Failure::plain(format!("`{}` cannot be read: {error}", path.display())));
             }
         };
         serde_json::from_str(&text).map_err(|error| {
@@ -79,21 +76,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("flagbase/credentials.json");
         let mut credentials = Credentials::load(&path).unwrap();
-        let login = Login {
-            token: "t".into(),
-            email: "alice@example.com".into(),
-        };
-        credentials
-            .servers
-            .insert("http://a.example.com".into(), login);
+        let login = Login { token: "t".into(), email: "alice@example.com".into() };
+        credentials.servers.insert("http://a.example.com".into(), login);
         credentials.current = Some("http://a.example.com".into());
         credentials.save(&path).unwrap();
         assert!(!private_file::is_exposed(&path).unwrap());
         let again = Credentials::load(&path).unwrap();
-        assert_eq!(
-            again.servers["http://a.example.com"].email,
-            "alice@example.com"
-        );
+        assert_eq!(again.servers["http://a.example.com"].email, "alice@example.com");
     }
 
     #[test]

@@ -38,27 +38,15 @@ struct Finding {
 
 impl Finding {
     fn good(check: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Good,
-            detail: detail.into(),
-        }
+        Self { check, verdict: Verdict::Good, detail: detail.into() }
     }
 
     fn doubtful(check: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Doubtful,
-            detail: detail.into(),
-        }
+        Self { check, verdict: Verdict::Doubtful, detail: detail.into() }
     }
 
     fn bad(check: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Bad,
-            detail: detail.into(),
-        }
+        Self { check, verdict: Verdict::Bad, detail: detail.into() }
     }
 
     fn json(&self) -> Value {
@@ -71,11 +59,7 @@ impl Finding {
     }
 }
 
-const VIEW: View = View(&[
-    ("check", "/check"),
-    ("result", "/result"),
-    ("detail", "/detail"),
-]);
+const VIEW: View = View(&[("check", "/check"), ("result", "/result"), ("detail", "/detail")]);
 
 pub(crate) async fn run(args: DoctorArgs, global: &Global, environment: &Environment) -> Outcome {
     let loaded = settings::load(&args.server, global, environment)?;
@@ -88,16 +72,8 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, environment: &Environ
     findings.push(checks::secret(config));
     findings.push(checks::clock(config));
     let rows: Value = findings.iter().map(Finding::json).collect();
-    Printer {
-        format: args.output,
-        quiet: false,
-    }
-    .print(&rows, &VIEW)?;
-    match findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Bad)
-        .count()
-    {
+    Printer { format: args.output, quiet: false }.print(&rows, &VIEW)?;
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
         0 => Ok(()),
         1 => Err(Failure::plain("one check failed")),
         count => Err(Failure::plain(format!("{count} checks failed"))),

@@ -32,8 +32,7 @@ pub(crate) fn pairs(pairs: &[String]) -> Outcome<Value> {
     let mut document = Map::new();
     for pair in pairs {
         let (name, text) = pair.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("`{pair}` is not NAME=VALUE"))
-                .hint("write it like `role=developer`")
+            Failure::usage(format!("`{pair}` is not NAME=VALUE")).hint("write it like `role=developer`")
         })?;
         document.insert(name.to_owned(), value(text));
     }
@@ -57,10 +56,7 @@ pub(crate) fn rule(text: &str, priority: usize) -> Outcome<Value> {
         Some((conditions, variant)) => (conditions, value(variant.trim())),
         None => (text, Value::Bool(true)),
     };
-    let conditions: Vec<Value> = conditions
-        .split(" and ")
-        .map(condition)
-        .collect::<Outcome<_>>()?;
+    let conditions: Vec<Value> = conditions.split(" and ").map(condition).collect::<Outcome<_>>()?;
     let mut rule = match conditions.as_slice() {
         [one] => one.clone(),
         several => json!({"conditions": several}),
@@ -99,11 +95,7 @@ mod tests {
     #[test]
     fn a_rule_with_several_conditions_and_a_variant_takes_the_full_form() {
         assert_eq!(
-            rule(
-                "email ends_with @example.com and groups in beta, staff => blue",
-                2
-            )
-            .unwrap(),
+            rule("email ends_with @example.com and groups in beta, staff => blue", 2).unwrap(),
             json!({
                 "conditions": [
                     {"attribute": "email", "operator": "ends_with", "value": "@example.com"},
@@ -118,10 +110,7 @@ mod tests {
     #[test]
     fn a_condition_without_an_operator_says_how_to_write_one() {
         let failure = condition("role").unwrap_err();
-        assert!(
-            failure.to_string().contains("ATTRIBUTE OPERATOR VALUE"),
-            "{failure}"
-        );
+        assert!(failure.to_string().contains("ATTRIBUTE OPERATOR VALUE"), "{failure}");
     }
 
     #[test]
@@ -129,10 +118,7 @@ mod tests {
         assert_eq!(value("true"), json!(true));
         assert_eq!(value("1.5"), json!(1.5));
         assert_eq!(value("blue"), json!("blue"));
-        assert_eq!(
-            pairs(&["a=1".into(), "b=x=y".into()]).unwrap(),
-            json!({"a": 1, "b": "x=y"})
-        );
+        assert_eq!(pairs(&["a=1".into(), "b=x=y".into()]).unwrap(), json!({"a": 1, "b": "x=y"}));
         assert!(pairs(&["novalue".into()]).is_err());
     }
 

@@ -52,43 +52,27 @@ struct DefinitionArgs {
     attributes: Vec<String>,
 }
 
-const VIEW: View = View(&[
-    ("key", "/key"),
-    ("name", "/name"),
-    ("kind", "/kind"),
-    ("attributes", "/attributes"),
-]);
+const VIEW: View =
+    View(&[("key", "/key"), ("name", "/name"), ("kind", "/kind"), ("attributes", "/attributes")]);
 
 const ENVIRONMENTS: [&str; 3] = ["api", "v1", "environments"];
 
 pub(crate) async fn run(args: EnvironmentArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     match args.command {
-        EnvironmentCommand::List => {
-            client.print(&client.list(Call::get(&ENVIRONMENTS), None).await?, &VIEW)
-        }
-        EnvironmentCommand::Get { key } => {
-            client.print(&client.call(Call::get(&at(&key))).await?, &VIEW)
-        }
+        EnvironmentCommand::List => client.print(&client.list(Call::get(&ENVIRONMENTS), None).await?, &VIEW),
+        EnvironmentCommand::Get { key } => client.print(&client.call(Call::get(&at(&key))).await?, &VIEW),
         EnvironmentCommand::Create(args) => {
             let defaults = json!({"key": args.key, "name": args.key, "kind": "development"});
             let body = args.over(defaults);
             let saved = client.call(Call::post(&ENVIRONMENTS, body)).await?;
-            client.changed(
-                &format!("created environment `{}`", args.key),
-                &saved,
-                &VIEW,
-            )
+            client.changed(&format!("created environment `{}`", args.key), &saved, &VIEW)
         }
         EnvironmentCommand::Update(args) => {
             let current = client.send(Call::get(&at(&args.key))).await?;
             let call = Call::put(&at(&args.key), args.over(current.body)).if_match(current.etag);
             let saved = client.call(call).await?;
-            client.changed(
-                &format!("updated environment `{}`", args.key),
-                &saved,
-                &VIEW,
-            )
+            client.changed(&format!("updated environment `{}`", args.key), &saved, &VIEW)
         }
         EnvironmentCommand::Delete { key } => {
             ask::confirm(&format!("Delete environment `{key}`?"), client.yes)?;
@@ -109,8 +93,7 @@ impl DefinitionArgs {
         document::set_some(&mut environment, "name", self.name.clone());
         document::set_some(&mut environment, "kind", self.kind.clone());
         if !self.attributes.is_empty() {
-            let attributes: Vec<Value> =
-                self.attributes.iter().map(|text| attribute(text)).collect();
+            let attributes: Vec<Value> = self.attributes.iter().map(|text| attribute(text)).collect();
             document::set(&mut environment, "attributes", attributes);
         }
         environment

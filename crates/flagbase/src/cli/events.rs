@@ -32,25 +32,15 @@ enum EventsCommand {
 pub(crate) async fn run(args: EventsArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     let EventsCommand::Tail { kind, after } = args.command;
-    let call = Call::get(&["api", "v1", "events"])
-        .query_some("type", kind)
-        .query_some("after", after);
+    let call = Call::get(&["api", "v1", "events"]).query_some("type", kind).query_some("after", after);
     stream::follow(&client, call, async |event| print(&client, &event.data)).await
 }
 
 /// Prints one event: whole, or as time, type and subject.
 pub(crate) fn print(client: &Client, event: &Value) -> Outcome {
     let member = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or("-");
-    let who = event
-        .pointer("/data/actor/name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let summary = format!(
-        "{}  {}  {}  {who}",
-        member("time"),
-        member("type"),
-        member("subject")
-    );
+    let who = event.pointer("/data/actor/name").and_then(Value::as_str).unwrap_or_default();
+    let summary = format!("{}  {}  {}  {who}", member("time"), member("type"), member("subject"));
     client.printer.print_item(event, summary.trim_end())
 }
 
@@ -59,9 +49,7 @@ pub(crate) fn is_about(event: &Value, key: &str) -> bool {
     let subject = event.get("subject").and_then(Value::as_str);
     let named = ["/data/key", "/data/flag", "/data/flag_key"];
     subject.is_some_and(|subject| subject.rsplit('/').next() == Some(key))
-        || named
-            .iter()
-            .any(|at| event.pointer(at).and_then(Value::as_str) == Some(key))
+        || named.iter().any(|at| event.pointer(at).and_then(Value::as_str) == Some(key))
 }
 
 #[cfg(test)]
@@ -72,14 +60,8 @@ mod tests {
 
     #[test]
     fn an_event_is_about_the_flag_it_names() {
-        assert!(is_about(
-            &json!({"subject": "default/checkout"}),
-            "checkout"
-        ));
+        assert!(is_about(&json!({"subject": "default/checkout"}), "checkout"));
         assert!(is_about(&json!({"data": {"key": "checkout"}}), "checkout"));
-        assert!(!is_about(
-            &json!({"subject": "default/checkout-2"}),
-            "checkout"
-        ));
+        assert!(!is_about(&json!({"subject": "default/checkout-2"}), "checkout"));
     }
 }

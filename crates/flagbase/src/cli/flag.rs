@@ -136,9 +136,7 @@ pub(crate) async fn run(args: FlagArgs, environment: &Environment) -> Outcome {
             let call = Call::get(&FLAGS).scoped().query_some("search", search);
             client.print(&client.list(call, limit).await?, &LIST)
         }
-        FlagCommand::Get { key } => {
-            client.print(&client.call(Call::get(&at(&key)).scoped()).await?, &ONE)
-        }
+        FlagCommand::Get { key } => client.print(&client.call(Call::get(&at(&key)).scoped()).await?, &ONE),
         FlagCommand::Create { key, definition } => create(&client, &key, &definition).await,
         FlagCommand::Update { key, definition } => update(&client, &key, &definition).await,
         FlagCommand::Enable { key } => switch(&client, &key, "enable").await,
@@ -167,16 +165,8 @@ fn under<'a>(key: &'a str, name: &'a str) -> [&'a str; 5] {
 async fn create(client: &Client, key: &str, definition: &DefinitionArgs) -> Outcome {
     let flag = definition.new_flag(key)?;
     let created = client.call(Call::post(&FLAGS, flag).scoped()).await?;
-    let on = if created.get("enabled") == Some(&Value::Bool(true)) {
-        "on"
-    } else {
-        "off"
-    };
-    client.changed(
-        &format!("created flag `{key}`, which is {on}"),
-        &created,
-        &ONE,
-    )
+    let on = if created.get("enabled") == Some(&Value::Bool(true)) { "on" } else { "off" };
+    client.changed(&format!("created flag `{key}`, which is {on}"), &created, &ONE)
 }
 
 /// Reads before it writes, so that a change by somebody else in between is a conflict and not lost.
@@ -191,28 +181,20 @@ async fn update(client: &Client, key: &str, definition: &DefinitionArgs) -> Outc
 }
 
 async fn switch(client: &Client, key: &str, verb: &'static str) -> Outcome {
-    let flag = client
-        .call(Call::post(&under(key, verb), json!({})).scoped())
-        .await?;
+    let flag = client.call(Call::post(&under(key, verb), json!({})).scoped()).await?;
     client.changed(&format!("{verb}d flag `{key}`"), &flag, &ONE)
 }
 
 async fn delete(client: &Client, key: &str) -> Outcome {
     let current = client.send(Call::get(&at(key)).scoped()).await?;
     ask::confirm(&format!("Delete flag `{key}`?"), client.yes)?;
-    client
-        .call(Call::delete(&at(key)).scoped().if_match(current.etag))
-        .await?;
-    client.printer.done(&format!(
-        "deleted flag `{key}`; `flagbase flag revert` can bring it back"
-    ));
+    client.call(Call::delete(&at(key)).scoped().if_match(current.etag)).await?;
+    client.printer.done(&format!("deleted flag `{key}`; `flagbase flag revert` can bring it back"));
     Ok(())
 }
 
 async fn metrics(client: &Client, key: &str) -> Outcome {
-    let measured = client
-        .call(Call::get(&under(key, "metrics")).scoped())
-        .await?;
+    let measured = client.call(Call::get(&under(key, "metrics")).scoped()).await?;
     let view = View(&[
         ("variant", "/variant"),
         ("exposures", "/exposures"),

@@ -77,17 +77,10 @@ const GUARDS: [&str; 3] = ["api", "v1", "guards"];
 pub(crate) async fn run(args: GuardArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     match args.command {
-        GuardCommand::List => client.print(
-            &client.list(Call::get(&GUARDS).scoped(), None).await?,
-            &VIEW,
-        ),
-        GuardCommand::Get { key } => {
-            client.print(&client.call(Call::get(&at(&key)).scoped()).await?, &VIEW)
-        }
+        GuardCommand::List => client.print(&client.list(Call::get(&GUARDS).scoped(), None).await?, &VIEW),
+        GuardCommand::Get { key } => client.print(&client.call(Call::get(&at(&key)).scoped()).await?, &VIEW),
         GuardCommand::Put(args) => {
-            let saved = client
-                .call(Call::put(&at(&args.key), args.guard()?).scoped())
-                .await?;
+            let saved = client.call(Call::put(&at(&args.key), args.guard()?).scoped()).await?;
             client.changed(&format!("saved guard `{}`", args.key), &saved, &VIEW)
         }
         GuardCommand::Delete { key } => {
@@ -112,8 +105,7 @@ impl PutArgs {
             return Ok(guard);
         }
         let window = crate::config::parse_duration(&self.window).ok_or_else(|| {
-            Failure::usage(format!("`{}` is not a duration", self.window))
-                .hint("write it like `5m`")
+            Failure::usage(format!("`{}` is not a duration", self.window)).hint("write it like `5m`")
         })?;
         Ok(json!({
             "key": self.key,

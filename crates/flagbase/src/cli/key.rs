@@ -24,12 +24,7 @@ enum KeyCommand {
         /// What people call it
         name: String,
         /// What it permits in its environment; repeat for each
-        #[arg(
-            long = "permit",
-            value_name = "PERMISSION",
-            value_delimiter = ',',
-            required = true
-        )]
+        #[arg(long = "permit", value_name = "PERMISSION", value_delimiter = ',', required = true)]
         permissions: Vec<String>,
         /// How long it is valid, such as `720h`; for ever when left out
         #[arg(long, value_name = "DURATION")]
@@ -57,37 +52,22 @@ const KEYS: [&str; 3] = ["api", "v1", "keys"];
 pub(crate) async fn run(args: KeyArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     match args.command {
-        KeyCommand::Create {
-            name,
-            permissions,
-            expires_in,
-        } => {
+        KeyCommand::Create { name, permissions, expires_in } => {
             let in_environment = args.client.environment.as_deref().unwrap_or("default");
-            let mut body =
-                json!({"name": name, "environment": in_environment, "permissions": permissions});
+            let mut body = json!({"name": name, "environment": in_environment, "permissions": permissions});
             document::set_some(&mut body, "expires_in", expires_in);
             let created = client.call(Call::post(&KEYS, body)).await?;
-            client.printer.done(&format!(
-                "created key `{name}`; this is the only time its token is shown"
-            ));
-            match (
-                client.printer.format,
-                created.get("token").and_then(Value::as_str),
-            ) {
+            client.printer.done(&format!("created key `{name}`; this is the only time its token is shown"));
+            match (client.printer.format, created.get("token").and_then(Value::as_str)) {
                 (Format::Table, Some(token)) => output::line(token),
                 _ => client.print(&created, &VIEW),
             }
         }
         KeyCommand::List => client.print(&client.list(Call::get(&KEYS), None).await?, &VIEW),
         KeyCommand::Revoke { id } => {
-            ask::confirm(
-                &format!("Revoke key `{id}`? Whoever uses it is locked out at once."),
-                client.yes,
-            )?;
+            ask::confirm(&format!("Revoke key `{id}`? Whoever uses it is locked out at once."), client.yes)?;
             let [api, version, keys] = KEYS;
-            client
-                .call(Call::delete(&[api, version, keys, &id]))
-                .await?;
+            client.call(Call::delete(&[api, version, keys, &id])).await?;
             client.printer.done(&format!("revoked key `{id}`"));
             Ok(())
         }

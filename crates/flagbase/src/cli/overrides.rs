@@ -65,22 +65,11 @@ const OVERRIDES: [&str; 3] = ["api", "v1", "overrides"];
 pub(crate) async fn run(args: OverrideArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     match args.command {
-        OverrideCommand::Set {
-            flag,
-            value,
-            variant,
-            session,
-        } => {
+        OverrideCommand::Set { flag, value, variant, session } => {
             let body = chosen(value.as_deref(), variant.as_deref());
-            let call = Call::put(&at(&flag), body)
-                .scoped()
-                .query_some("session", session);
+            let call = Call::put(&at(&flag), body).scoped().query_some("session", session);
             let saved = client.call(call).await?;
-            client.changed(
-                &format!("set flag `{flag}` for this session only"),
-                &saved,
-                &VIEW,
-            )
+            client.changed(&format!("set flag `{flag}` for this session only"), &saved, &VIEW)
         }
         OverrideCommand::List { session } => {
             let call = Call::get(&OVERRIDES).query_some("session", session);

@@ -54,11 +54,7 @@ struct PutArgs {
     file: Option<PathBuf>,
 }
 
-const VIEW: View = View(&[
-    ("key", "/key"),
-    ("name", "/name"),
-    ("permissions", "/permissions"),
-]);
+const VIEW: View = View(&[("key", "/key"), ("name", "/name"), ("permissions", "/permissions")]);
 
 const ROLES: [&str; 3] = ["api", "v1", "roles"];
 
@@ -98,10 +94,7 @@ impl PutArgs {
                 Failure::usage(format!("`{permit}` is not WHERE=PERMISSION"))
                     .hint("write it like `development=flag.read,flag.update`")
             })?;
-            permissions
-                .entry(place)
-                .or_default()
-                .extend(names.split(',').map(str::trim));
+            permissions.entry(place).or_default().extend(names.split(',').map(str::trim));
         }
         let name = self.name.as_ref().unwrap_or(&self.key);
         Ok(json!({"key": self.key, "name": name, "permissions": permissions}))
@@ -117,11 +110,7 @@ mod tests {
         let args = PutArgs {
             key: "qa".into(),
             name: None,
-            permits: vec![
-                "*=flag.read".into(),
-                "development=a, b".into(),
-                "*=c".into(),
-            ],
+            permits: vec!["*=flag.read".into(), "development=a, b".into(), "*=c".into()],
             file: None,
         };
         assert_eq!(

@@ -113,18 +113,12 @@ const ROUTES: [&str; 4] = ["api", "v1", "gateway", "routes"];
 pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
     let client = Client::new(&args.client, environment)?;
     match args.command {
-        RouteCommand::List => client.print(
-            &client.list(Call::get(&ROUTES).scoped(), None).await?,
-            &VIEW,
-        ),
-        RouteCommand::Get { id } => client.print(
-            &client.call(Call::get(&at(&id)).scoped()).await?,
-            &View::ALL,
-        ),
+        RouteCommand::List => client.print(&client.list(Call::get(&ROUTES).scoped(), None).await?, &VIEW),
+        RouteCommand::Get { id } => {
+            client.print(&client.call(Call::get(&at(&id)).scoped()).await?, &View::ALL)
+        }
         RouteCommand::Add(args) => {
-            let added = client
-                .call(Call::post(&ROUTES, args.route()?).scoped())
-                .await?;
+            let added = client.call(Call::post(&ROUTES, args.route()?).scoped()).await?;
             let id = added.get("id").and_then(Value::as_str).unwrap_or_default();
             client.changed(&format!("added route `{id}`"), &added, &VIEW)
         }
@@ -135,12 +129,7 @@ pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
             client.printer.done(&format!("removed route `{id}`"));
             Ok(())
         }
-        RouteCommand::Test {
-            path,
-            method,
-            host,
-            headers,
-        } => {
+        RouteCommand::Test { path, method, host, headers } => {
             let mut request = json!({"method": method, "path": path});
             document::set_some(&mut request, "host", host);
             if !headers.is_empty() {
@@ -168,21 +157,9 @@ impl AddArgs {
         document::set_some(&mut route, "backend_url", self.backend_url.clone());
         document::set_some(&mut route, "flag_key", self.flag.clone());
         document::set_some(&mut route, "host", self.host.clone());
-        document::set_some(
-            &mut route,
-            "strip_prefix",
-            self.strip_prefix.then_some(true),
-        );
-        document::set_some(
-            &mut route,
-            "forward_token",
-            self.forward_token.then_some(true),
-        );
-        document::set_some(
-            &mut route,
-            "require",
-            self.authenticated.then_some("authenticated"),
-        );
+        document::set_some(&mut route, "strip_prefix", self.strip_prefix.then_some(true));
+        document::set_some(&mut route, "forward_token", self.forward_token.then_some(true));
+        document::set_some(&mut route, "require", self.authenticated.then_some("authenticated"));
         if !self.roles.is_empty() {
             document::set(&mut route, "require", json!({"roles": self.roles}));
         }
@@ -190,11 +167,7 @@ impl AddArgs {
             document::set(&mut route, "methods", self.methods.clone());
         }
         if !self.variants.is_empty() {
-            document::set(
-                &mut route,
-                "variants",
-                texts(document::pairs(&self.variants)?),
-            );
+            document::set(&mut route, "variants", texts(document::pairs(&self.variants)?));
         }
         Ok(route)
     }
@@ -214,9 +187,7 @@ async fn update(client: &Client, id: &str, file: Option<PathBuf>, set: &[String]
             document::set(&mut route, &name, value);
         }
     }
-    let saved = client
-        .call(Call::put(&at(id), route).scoped().if_match(current.etag))
-        .await?;
+    let saved = client.call(Call::put(&at(id), route).scoped().if_match(current.etag)).await?;
     client.changed(&format!("updated route `{id}`"), &saved, &VIEW)
 }
 
@@ -242,15 +213,8 @@ mod tests {
     #[test]
     fn the_short_form_sends_only_what_was_given() {
         let url = "http://127.0.0.1:9".to_owned();
-        let args = AddArgs {
-            pattern: Some("/shop".into()),
-            backend_url: Some(url),
-            ..AddArgs::default()
-        };
-        assert_eq!(
-            args.route().unwrap(),
-            json!({"pattern": "/shop", "backend_url": "http://127.0.0.1:9"})
-        );
+        let args = AddArgs { pattern: Some("/shop".into()), backend_url: Some(url), ..AddArgs::default() };
+        assert_eq!(args.route().unwrap(), json!({"pattern": "/shop", "backend_url": "http://127.0.0.1:9"}));
     }
 
     #[test]
@@ -258,10 +222,7 @@ mod tests {
         let args = AddArgs {
             pattern: Some("/shop/*".into()),
             flag: Some("checkout".into()),
-            variants: vec![
-                "true=http://127.0.0.1:9".into(),
-                "false=http://127.0.0.1:8".into(),
-            ],
+            variants: vec!["true=http://127.0.0.1:9".into(), "false=http://127.0.0.1:8".into()],
             roles: vec!["developer".into()],
             ..AddArgs::default()
         };
@@ -272,9 +233,6 @@ mod tests {
 
     #[test]
     fn header_values_stay_text() {
-        assert_eq!(
-            texts(json!({"x-a": 1, "x-b": "two"})),
-            json!({"x-a": "1", "x-b": "two"})
-        );
+        assert_eq!(texts(json!({"x-a": 1, "x-b": "two"})), json!({"x-a": "1", "x-b": "two"}));
     }
 }

@@ -78,9 +78,7 @@ pub(crate) async fn run(args: SegmentArgs, environment: &Environment) -> Outcome
     let client = Client::new(&args.client, environment)?;
     match args.command {
         SegmentCommand::List { search } => {
-            let call = Call::get(&["api", "v1", "segments"])
-                .scoped()
-                .query_some("search", search);
+            let call = Call::get(&["api", "v1", "segments"]).scoped().query_some("search", search);
             client.print(&client.list(call, None).await?, &VIEW)
         }
         SegmentCommand::Get { key } => {
@@ -88,9 +86,7 @@ pub(crate) async fn run(args: SegmentArgs, environment: &Environment) -> Outcome
         }
         SegmentCommand::Put(args) => {
             let segment = args.segment()?;
-            let saved = client
-                .call(Call::put(&at(&args.key), segment).scoped())
-                .await?;
+            let saved = client.call(Call::put(&at(&args.key), segment).scoped()).await?;
             client.changed(&format!("saved segment `{}`", args.key), &saved, &VIEW)
         }
         SegmentCommand::Delete { key } => {
@@ -116,11 +112,7 @@ impl PutArgs {
         let alternatives = self
             .conditions
             .iter()
-            .map(|all| {
-                all.split(" and ")
-                    .map(document::condition)
-                    .collect::<Outcome<Value>>()
-            })
+            .map(|all| all.split(" and ").map(document::condition).collect::<Outcome<Value>>())
             .collect::<Outcome<Value>>()?;
         let mut segment = json!({
             "key": self.key,

@@ -58,20 +58,11 @@ pub(crate) async fn login(args: LoginArgs, environment: &Environment) -> Outcome
     let me = client.call(Call::get(&["auth", "me"])).await?;
     let path = Credentials::path()?;
     let mut credentials = Credentials::load(&path)?;
-    let login = Login {
-        token: token.reveal().to_owned(),
-        email,
-    };
-    credentials
-        .servers
-        .insert(client.server().to_owned(), login);
+    let login = Login { token: token.reveal().to_owned(), email };
+    credentials.servers.insert(client.server().to_owned(), login);
     credentials.current = Some(client.server().to_owned());
     credentials.save(&path)?;
-    client.changed(
-        &format!("logged in to {} as {}", client.server(), name(&me)),
-        &me,
-        &ME,
-    )
+    client.changed(&format!("logged in to {} as {}", client.server(), name(&me)), &me, &ME)
 }
 
 pub(crate) async fn logout(args: LogoutArgs, environment: &Environment) -> Outcome {
@@ -79,9 +70,7 @@ pub(crate) async fn logout(args: LogoutArgs, environment: &Environment) -> Outco
     let path = Credentials::path()?;
     let mut credentials = Credentials::load(&path)?;
     let Some(login) = credentials.servers.remove(client.server()) else {
-        client
-            .printer
-            .done(&format!("not logged in to {}", client.server()));
+        client.printer.done(&format!("not logged in to {}", client.server()));
         return Ok(());
     };
     if credentials.current.as_deref() == Some(client.server()) {
@@ -91,10 +80,7 @@ pub(crate) async fn logout(args: LogoutArgs, environment: &Environment) -> Outco
     let is_session = !login.email.is_empty();
     let client = client.with_token(Some(Secret::new(login.token)));
     if is_session {
-        match client
-            .call(Call::post(&["auth", "logout"], json!({})))
-            .await
-        {
+        match client.call(Call::post(&["auth", "logout"], json!({}))).await {
             // The session is over already: that is what was asked for.
             Err(failure) if failure.exit() == Exit::NotAllowed => {}
             other => {
@@ -127,8 +113,5 @@ async fn with_password(client: &Client, args: &LoginArgs) -> Outcome<(Secret, St
 }
 
 fn name(me: &Value) -> &str {
-    ["email", "name", "id"]
-        .iter()
-        .find_map(|member| me.get(member)?.as_str())
-        .unwrap_or("somebody")
+    ["email", "name", "id"].iter().find_map(|member| me.get(member)?.as_str()).unwrap_or("somebody")
 }

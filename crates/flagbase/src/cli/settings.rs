@@ -13,14 +13,7 @@ use crate::output;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Read this configuration file, over the usual ones
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "FLAGBASE_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(short, long, global = true, value_name = "FILE", env = "FLAGBASE_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Log more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -53,10 +46,7 @@ pub(crate) struct DatabaseArgs {
 
 impl From<DatabaseArgs> for ServerArgs {
     fn from(database: DatabaseArgs) -> Self {
-        Self {
-            database,
-            ..Self::default()
-        }
+        Self { database, ..Self::default() }
     }
 }
 
@@ -66,17 +56,9 @@ pub(crate) fn sources(server: &ServerArgs, global: &Global, environment: &Enviro
     let mut add = |key, flag, value: Option<Value>| {
         flags.extend(value.map(|value| FlagValue { key, flag, value }));
     };
-    add(
-        "server.host",
-        "--host",
-        server.host.clone().map(Value::from),
-    );
+    add("server.host", "--host", server.host.clone().map(Value::from));
     add("server.port", "--port", server.port.map(Value::from));
-    let database = server
-        .database
-        .database
-        .as_ref()
-        .map(|path| path.to_string_lossy().into_owned());
+    let database = server.database.database.as_ref().map(|path| path.to_string_lossy().into_owned());
     add("database.path", "--database", database.map(Value::from));
     let verbose = match global.verbose {
         0 => None,
@@ -84,24 +66,12 @@ pub(crate) fn sources(server: &ServerArgs, global: &Global, environment: &Enviro
         _ => Some("trace"),
     };
     add("log.level", "-v", verbose.map(Value::from));
-    add(
-        "log.level",
-        "--log-level",
-        global.log_level.clone().map(Value::from),
-    );
-    Sources {
-        environment: environment.clone(),
-        file: global.config.clone(),
-        flags,
-    }
+    add("log.level", "--log-level", global.log_level.clone().map(Value::from));
+    Sources { environment: environment.clone(), file: global.config.clone(), flags }
 }
 
 /// Reads the configuration and passes its warnings on.
-pub(crate) fn load(
-    server: &ServerArgs,
-    global: &Global,
-    environment: &Environment,
-) -> Outcome<Loaded> {
+pub(crate) fn load(server: &ServerArgs, global: &Global, environment: &Environment) -> Outcome<Loaded> {
     let loaded = sources(server, global, environment).load()?;
     for warning in &loaded.warnings {
         output::warn(warning);

@@ -75,10 +75,7 @@ where
     let mut response = client.open(&call, None).await?;
     let mut pause = Duration::from_secs(1);
     loop {
-        let mut parser = Parser {
-            id: last.clone(),
-            ..Parser::default()
-        };
+        let mut parser = Parser { id: last.clone(), ..Parser::default() };
         while let Ok(Some(bytes)) = response.chunk().await {
             for event in parser.feed(&bytes) {
                 last.clone_from(&event.id);
@@ -99,9 +96,7 @@ async fn reconnect(
     last: Option<&str>,
     pause: &mut Duration,
 ) -> Outcome<reqwest::Response> {
-    client
-        .printer
-        .done("the connection was lost; connecting again");
+    client.printer.done("the connection was lost; connecting again");
     loop {
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
@@ -127,21 +122,12 @@ mod tests {
     fn events_are_found_however_the_bytes_are_cut() {
         let stream = b": hello\nid: 7\nevent: flag\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata: text\r\n\r\n\n";
         let expected = vec![
-            Event {
-                id: Some("7".into()),
-                data: json!({"a": 1}),
-            },
-            Event {
-                id: Some("8".into()),
-                data: json!("text"),
-            },
+            Event { id: Some("7".into()), data: json!({"a": 1}) },
+            Event { id: Some("8".into()), data: json!("text") },
         ];
         for size in 1..stream.len() {
             let mut parser = Parser::default();
-            let events: Vec<_> = stream
-                .chunks(size)
-                .flat_map(|part| parser.feed(part))
-                .collect();
+            let events: Vec<_> = stream.chunks(size).flat_map(|part| parser.feed(part)).collect();
             assert_eq!(events, expected, "cut into pieces of {size}");
         }
     }

@@ -129,53 +129,26 @@ pub(crate) async fn run(args: UserArgs, environment: &Environment) -> Outcome {
             client.print(&client.list(call, limit).await?, &VIEW)
         }
         UserCommand::Get { user } => client.print(&find(&client, &user).await?.body, &VIEW),
-        UserCommand::Create {
-            email,
-            role,
-            groups,
-            password_file,
-        } => {
+        UserCommand::Create { email, role, groups, password_file } => {
             let password = ask::new_password(password_file.as_deref())?;
             let body = json!({"email": email, "password": password.reveal(), "role": role, "groups": groups});
             let user = client.call(Call::post(&USERS, body)).await?;
             client.changed(&format!("created user `{email}`"), &user, &VIEW)
         }
-        UserCommand::Invite {
-            role,
-            email,
-            expires_in,
-        } => {
+        UserCommand::Invite { role, email, expires_in } => {
             let mut body = json!({"role": role});
             document::set_some(&mut body, "email", email);
             document::set_some(&mut body, "expires_in", expires_in);
-            let invited = client
-                .call(Call::post(&["api", "v1", "invitations"], body))
-                .await?;
+            let invited = client.call(Call::post(&["api", "v1", "invitations"], body)).await?;
             client.print(&invited, &View::ALL)
         }
-        UserCommand::SetRole { user, role } => {
-            change(&client, &user, |_| json!({"role": role})).await
+        UserCommand::SetRole { user, role } => change(&client, &user, |_| json!({"role": role})).await,
+        UserCommand::Groups { user, groups } => change(&client, &user, |_| json!({"groups": groups})).await,
+        UserCommand::Grant { user, in_environment, role, .. } => {
+            change(&client, &user, |current| granted(current, &in_environment, role.as_deref())).await
         }
-        UserCommand::Groups { user, groups } => {
-            change(&client, &user, |_| json!({"groups": groups})).await
-        }
-        UserCommand::Grant {
-            user,
-            in_environment,
-            role,
-            ..
-        } => {
-            change(&client, &user, |current| {
-                granted(current, &in_environment, role.as_deref())
-            })
-            .await
-        }
-        UserCommand::Disable { user } => {
-            change(&client, &user, |_| json!({"disabled": true})).await
-        }
-        UserCommand::Enable { user } => {
-            change(&client, &user, |_| json!({"disabled": false})).await
-        }
+        UserCommand::Disable { user } => change(&client, &user, |_| json!({"disabled": true})).await,
+        UserCommand::Enable { user } => change(&client, &user, |_| json!({"disabled": false})).await,
         UserCommand::Logout { user } => end_sessions(&client, &user).await,
         UserCommand::Delete { user } => delete(&client, &user).await,
     }
@@ -186,9 +159,7 @@ async fn end_sessions(client: &Client, user: &str) -> Outcome {
     let [api, version, users] = USERS;
     let path = [api, version, users, id(&found.body), "logout"];
     client.call(Call::post(&path, json!({}))).await?;
-    client
-        .printer
-        .done(&format!("ended all sessions of `{user}`"));
+    client.printer.done(&format!("ended all sessions of `{user}`"));
     Ok(())
 }
 
@@ -214,21 +185,13 @@ async fn find(client: &Client, user: &str) -> Outcome<Answer> {
     if !user.contains('@') {
         return client.send(Call::get(&at(user))).await;
     }
-    let users = client
-        .list(Call::get(&USERS).query("search", user), Some(1000))
-        .await?;
+    let users = client.list(Call::get(&USERS).query("search", user), Some(1000)).await?;
     let matches = |found: &&Value| {
-        found
-            .get("email")
-            .and_then(Value::as_str)
-            .is_some_and(|email| email.eq_ignore_ascii_case(user))
+        found.get("email").and_then(Value::as_str).is_some_and(|email| email.eq_ignore_ascii_case(user))
     };
     match users.as_array().into_iter().flatten().find(matches) {
         Some(found) => client.send(Call::get(&at(id(found)))).await,
-        None => Err(Failure::new(
-            Exit::NotFound,
-            format!("there is no user `{user}`"),
-        )),
+        None => Err(Failure::new(Exit::NotFound, format!("there is no user `{user}`"))),
     }
 }
 
@@ -243,11 +206,7 @@ fn id(user: &Value) -> &str {
 
 /// The grants with the one in `environment` replaced, or removed when there is no role.
 fn granted(user: &Value, environment: &str, role: Option<&str>) -> Value {
-    let mut grants = user
-        .get("grants")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let mut grants = user.get("grants").and_then(Value::as_array).cloned().unwrap_or_default();
     grants.retain(|grant| grant.get("environment").and_then(Value::as_str) != Some(environment));
     grants.extend(role.map(|role| json!({"environment": environment, "role": role})));
     let mut patch = json!({});
@@ -266,10 +225,7 @@ mod tests {
             granted(&user, "a", Some("z")),
             json!({"grants": [{"environment": "b", "role": "y"}, {"environment": "a", "role": "z"}]})
         );
-        assert_eq!(
-            granted(&user, "b", None),
-            json!({"grants": [{"environment": "a", "role": "x"}]})
-        );
+        assert_eq!(granted(&user, "b", None), json!({"grants": [{"environment": "a", "role": "x"}]}));
         assert_eq!(granted(&json!({}), "b", None), json!({"grants": []}));
     }
 }

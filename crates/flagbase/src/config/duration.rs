@@ -6,13 +6,7 @@ use std::time::Duration;
 use serde::Deserializer;
 use serde::de::{self, Visitor};
 
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads a duration; `None` when the text is not one, or does not fit.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
@@ -24,9 +18,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, tail) = rest.split_at_checked(digits)?;
-        let letters = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, next) = tail.split_at_checked(letters)?;
         let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit)?;
         let part = number.parse::<u64>().ok()?.checked_mul(*millis)?;
@@ -71,16 +63,7 @@ mod tests {
 
     #[test]
     fn a_number_without_a_unit_or_a_unit_without_a_number_is_refused() {
-        for text in [
-            "",
-            "30",
-            "s",
-            "30 s",
-            "1.5h",
-            "-3s",
-            "3w",
-            "99999999999999999999h",
-        ] {
+        for text in ["", "30", "s", "30 s", "1.5h", "-3s", "3w", "99999999999999999999h"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

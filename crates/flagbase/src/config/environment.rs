@@ -19,19 +19,12 @@ impl Environment {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self {
-            variables,
-            directory: PathBuf::from("."),
-            etc: PathBuf::from("/etc/flagbase"),
-        }
+        Self { variables, directory: PathBuf::from("."), etc: PathBuf::from("/etc/flagbase") }
     }
 
     /// The value of a variable; an empty one counts as not set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.variables
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Every variable that is set and not empty, by name.
@@ -48,10 +41,7 @@ impl Environment {
     /// An environment for tests: nothing but these variables, and files looked for in `directory` alone.
     pub(crate) fn of(directory: &std::path::Path, variables: &[(&str, &str)]) -> Self {
         Self {
-            variables: variables
-                .iter()
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-                .collect(),
+            variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             directory: directory.to_owned(),
             etc: directory.join("etc"),
         }

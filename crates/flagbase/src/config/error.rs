@@ -28,12 +28,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-            source_code: None,
-            span: None,
-        }
+        Self { message: message.into(), help: None, source_code: None, span: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -43,11 +38,7 @@ impl Problem {
 
     /// Points at a key in the text of a file, of which no values are shown when `blank`.
     pub(crate) fn at(mut self, name: &str, text: &str, span: SourceSpan, blank: bool) -> Self {
-        let text = if blank {
-            without_values(text)
-        } else {
-            text.to_owned()
-        };
+        let text = if blank { without_values(text) } else { text.to_owned() };
         self.source_code = Some(Arc::new(NamedSource::new(name, text)));
         self.span = Some(span);
         self
@@ -70,11 +61,7 @@ impl Problem {
 /// Replaces values by stars of the same length, so that spans stay true.
 fn without_values(text: &str) -> String {
     let star = |byte: u8| {
-        if byte.is_ascii_whitespace() {
-            char::from(byte)
-        } else {
-            '*'
-        }
+        if byte.is_ascii_whitespace() { char::from(byte) } else { '*' }
     };
     let mut shown = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -94,9 +81,6 @@ mod tests {
         let text = "iam:\n  jwt_secret: |\n    hunter2é\n  jwt_sekret: hunter2\n";
         let blanked = without_values(text);
         assert_eq!(blanked.len(), text.len());
-        assert!(
-            !blanked.contains("hunter") && blanked.contains("jwt_sekret:"),
-            "{blanked}"
-        );
+        assert!(!blanked.contains("hunter") && blanked.contains("jwt_sekret:"), "{blanked}");
     }
 }

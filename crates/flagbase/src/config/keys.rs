@@ -25,10 +25,7 @@ impl Key {
 
     /// The environment variable that sets it.
     pub(crate) fn variable(&self) -> String {
-        format!(
-            "FLAGBASE_{}",
-            self.path.replace('.', "__").to_ascii_uppercase()
-        )
+        format!("FLAGBASE_{}", self.path.replace('.', "__").to_ascii_uppercase())
     }
 }
 
@@ -70,11 +67,7 @@ pub(crate) fn leaves(dict: &Dict) -> Vec<(String, &Value)> {
 
 fn collect<'d>(prefix: &str, dict: &'d Dict, found: &mut Vec<(String, &'d Value)>) {
     for (name, value) in dict {
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
             Value::Dict(_, inner) => collect(&path, inner, found),
             leaf => found.push((path, leaf)),
@@ -99,19 +92,11 @@ fn read() -> Vec<Key> {
             about.clear();
             continue;
         };
-        let path = if line.starts_with(' ') {
-            format!("{section}.{name}")
-        } else {
-            name.to_owned()
-        };
+        let path = if line.starts_with(' ') { format!("{section}.{name}") } else { name.to_owned() };
         match values.iter().find(|(known, _)| *known == path) {
             Some((_, value)) => {
                 let default = (*value).clone();
-                keys.push(Key {
-                    path,
-                    default,
-                    about: about.join(" "),
-                });
+                keys.push(Key { path, default, about: about.join(" ") });
             }
             None => name.clone_into(&mut section),
         }
@@ -148,10 +133,7 @@ mod tests {
 
     #[test]
     fn keys_and_variables_name_each_other() {
-        assert_eq!(
-            find("iam.jwt_secret").unwrap().variable(),
-            "FLAGBASE_IAM__JWT_SECRET"
-        );
+        assert_eq!(find("iam.jwt_secret").unwrap().variable(), "FLAGBASE_IAM__JWT_SECRET");
         assert!(find("iam.jwt_secret").unwrap().is_secret());
         assert!(!find("iam.jwt_secret_file").unwrap().is_secret());
     }

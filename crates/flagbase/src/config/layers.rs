@@ -32,13 +32,8 @@ pub(crate) struct FlagValue {
 impl Layer {
     /// Values that are part of the program.
     pub(crate) fn built_in(origin: &str, text: &str) -> Result<Self, Problem> {
-        let values =
-            parse_yaml(text).map_err(|error| Problem::new(format!("{origin}: {error}")))?;
-        Ok(Self {
-            origin: origin.to_owned(),
-            values,
-            text: None,
-        })
+        let values = parse_yaml(text).map_err(|error| Problem::new(format!("{origin}: {error}")))?;
+        Ok(Self { origin: origin.to_owned(), values, text: None })
     }
 
     /// A YAML file; `None` when it does not exist.
@@ -57,11 +52,7 @@ impl Layer {
                 .help("`flagbase config print --defaults` shows what a file may contain")
         })?;
         let values = without_nulls(values);
-        Ok(Some(Self {
-            origin: format!("file `{name}`"),
-            values,
-            text: Some(text),
-        }))
+        Ok(Some(Self { origin: format!("file `{name}`"), values, text: Some(text) }))
     }
 
     /// One layer per environment variable, so that each value can name its own.
@@ -78,11 +69,7 @@ impl Layer {
                     let path = rest.to_ascii_lowercase().replace("__", ".");
                     let value = typed(keys::find(&path), value);
                     let origin = format!("environment variable `{name}`");
-                    Self {
-                        origin,
-                        values: nested(&path, value),
-                        text: None,
-                    }
+                    Self { origin, values: nested(&path, value), text: None }
                 })
             })
             .collect()
@@ -101,18 +88,11 @@ impl Layer {
     pub(crate) fn read_secret_files(&mut self, problems: &mut Vec<Problem>) {
         for secret in keys::keys().iter().filter(|key| key.is_secret()) {
             let file_key = format!("{}_file", secret.path);
-            let named = find(&self.values, &file_key)
-                .and_then(Value::as_str)
-                .map(str::to_owned);
+            let named = find(&self.values, &file_key).and_then(Value::as_str).map(str::to_owned);
             let Some(file) = named else { continue };
             if find(&self.values, &secret.path).is_some() {
-                let message = format!(
-                    "{} sets both `{}` and `{file_key}`",
-                    self.origin, secret.path
-                );
-                problems.push(
-                    self.locate(Problem::new(message).help("keep one of the two"), &file_key),
-                );
+                let message = format!("{} sets both `{}` and `{file_key}`", self.origin, secret.path);
+                problems.push(self.locate(Problem::new(message).help("keep one of the two"), &file_key));
                 continue;
             }
             match std::fs::read_to_string(&file) {
@@ -122,8 +102,7 @@ impl Layer {
                     self.origin = format!("file `{file}`, named by {}", self.origin);
                 }
                 Err(error) => {
-                    let message =
-                        format!("`{file_key}` names `{file}`, which cannot be read: {error}");
+                    let message = format!("`{file_key}` names `{file}`, which cannot be read: {error}");
                     problems.push(self.locate(Problem::new(message), &file_key));
                 }
             }
@@ -148,11 +127,7 @@ impl Layer {
 
     /// Points `problem` at `path` when this layer is a file that has it.
     pub(crate) fn locate(&self, problem: Problem, path: &str) -> Problem {
-        match self
-            .text
-            .as_deref()
-            .and_then(|text| Some((text, span_of(text, path)?)))
-        {
+        match self.text.as_deref().and_then(|text| Some((text, span_of(text, path)?))) {
             Some((text, span)) => {
                 let blank = keys::find(path).is_none_or(Key::is_secret);
                 problem.at(&self.origin, text, span, blank)
@@ -180,8 +155,7 @@ impl Provider for Layer {
 /// Reads a YAML mapping. Duplicate keys are an error; an empty document is an empty mapping.
 pub(crate) fn parse_yaml(text: &str) -> Result<Dict, String> {
     // The YAML value type refuses duplicate keys, which figment's own would silently merge.
-    let document: serde_norway::Value =
-        serde_norway::from_str(text).map_err(|error| error.to_string())?;
+    let document: serde_norway::Value = serde_norway::from_str(text).map_err(|error| error.to_string())?;
     if document.is_null() {
         return Ok(Dict::new());
     }
@@ -216,16 +190,8 @@ fn typed(key: Option<&Key>, text: &str) -> Value {
 /// `a, b` or `[a, b]`.
 fn list(text: &str) -> Value {
     let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
-    let items = inner
-        .split(',')
-        .map(|item| item.trim().trim_matches(['"', '\'']));
-    Value::Array(
-        Tag::Default,
-        items
-            .filter(|item| !item.is_empty())
-            .map(Value::from)
-            .collect(),
-    )
+    let items = inner.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
+    Value::Array(Tag::Default, items.filter(|item| !item.is_empty()).map(Value::from).collect())
 }
 
 fn nested(path: &str, value: Value) -> Dict {
@@ -239,9 +205,7 @@ fn insert(dict: &mut Dict, path: &str, value: Value) {
         dict.insert(path.to_owned(), value);
         return;
     };
-    let entry = dict
-        .entry(section.to_owned())
-        .or_insert_with(|| Value::from(Dict::new()));
+    let entry = dict.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
     if let Value::Dict(_, inner) = entry {
         insert(inner, rest, value);
     }
@@ -259,11 +223,7 @@ fn find<'d>(dict: &'d Dict, path: &str) -> Option<&'d Value> {
 
 /// A section given a plain value is a wrong type, not an unknown key.
 fn is_section(path: &str) -> bool {
-    keys::keys().iter().any(|key| {
-        key.path
-            .split_once('.')
-            .is_some_and(|(name, _)| name == path)
-    })
+    keys::keys().iter().any(|key| key.path.split_once('.').is_some_and(|(name, _)| name == path))
 }
 
 /// Where `path` is written in block-style YAML: the line of its last name, below the lines of the others.
@@ -273,10 +233,7 @@ fn span_of(text: &str, path: &str) -> Option<SourceSpan> {
     for line in text.split_inclusive('\n') {
         let trimmed = line.trim_start();
         let name = *names.peek()?;
-        if trimmed
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.trim_start().starts_with(':'))
-        {
+        if trimmed.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')) {
             names.next();
             if names.peek().is_none() {
                 return Some((offset + line.len() - trimmed.len(), name.len()).into());

@@ -7,13 +7,10 @@ use figment::Figment;
 use figment::error::{Actual, Kind};
 
 use super::layers::Layer;
-use super::{
-    Config, ConfigError, DEFAULTS, Environment, FlagValue, Problem, Secret, keys, validate,
-};
+use super::{Config, ConfigError, DEFAULTS, Environment, FlagValue, Problem, Secret, keys, validate};
 
 /// Defaults that differ in `mode: cluster`.
-const CLUSTER_DEFAULTS: &str =
-    "iam: {registration: invite}\ngateway: {allow_loopback_upstreams: false}\n";
+const CLUSTER_DEFAULTS: &str = "iam: {registration: invite}\ngateway: {allow_loopback_upstreams: false}\n";
 
 /// Where a configuration is read from.
 #[derive(Debug, Clone)]
@@ -44,40 +41,24 @@ impl Sources {
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
-        let figment = merge(&layers).map_err(|problem| ConfigError {
-            problems: vec![problem],
-        })?;
+        let figment = merge(&layers).map_err(|problem| ConfigError { problems: vec![problem] })?;
         let config: Config = figment.extract().map_err(|error| ConfigError {
-            problems: error
-                .into_iter()
-                .map(|error| explain(&error, &layers))
-                .collect(),
+            problems: error.into_iter().map(|error| explain(&error, &layers)).collect(),
         })?;
         let found = validate::check(&config);
         if !found.is_empty() {
-            let problems = found
-                .into_iter()
-                .map(|wrong| point(wrong, &figment, &layers))
-                .collect();
+            let problems = found.into_iter().map(|wrong| point(wrong, &figment, &layers)).collect();
             return Err(ConfigError { problems });
         }
         let mut warnings = near_misses(&self.environment);
         warnings.extend(validate::warnings(&config));
-        Ok(Loaded {
-            config,
-            warnings,
-            figment,
-        })
+        Ok(Loaded { config, warnings, figment })
     }
 
     fn layers(&self, problems: &mut Vec<Problem>) -> Vec<Layer> {
         let mut layers = Vec::new();
         let defaults = [Layer::built_in("default", DEFAULTS)];
-        layers.extend(
-            defaults
-                .into_iter()
-                .filter_map(|layer| keep(layer, problems)),
-        );
+        layers.extend(defaults.into_iter().filter_map(|layer| keep(layer, problems)));
         let usual = [&self.environment.etc, &self.environment.directory];
         for path in usual.map(|directory| directory.join("flagbase.yaml")) {
             layers.extend(keep(Layer::file(&path), problems).flatten());
@@ -86,9 +67,8 @@ impl Sources {
             match keep(Layer::file(path), problems) {
                 Some(Some(layer)) => layers.push(layer),
                 Some(None) => problems.push(
-                    Problem::new(format!("there is no file `{}`", path.display())).help(
-                        "check the path given by `--config`, or leave it out: no file is needed",
-                    ),
+                    Problem::new(format!("there is no file `{}`", path.display()))
+                        .help("check the path given by `--config`, or leave it out: no file is needed"),
                 ),
                 None => {}
             }
@@ -116,10 +96,7 @@ impl Loaded {
     /// Where the value of `path` came from, in words.
     pub(crate) fn origin(&self, path: &str) -> String {
         let metadata = self.figment.find_metadata(path);
-        metadata.map_or_else(
-            || "default".to_owned(),
-            |metadata| metadata.name.to_string(),
-        )
+        metadata.map_or_else(|| "default".to_owned(), |metadata| metadata.name.to_string())
     }
 
     /// The value of `path` as it may be shown: secrets are redacted.
@@ -139,19 +116,13 @@ fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T>
 
 fn merge(layers: &[Layer]) -> Result<Figment, Problem> {
     let merged = layers.iter().cloned().fold(Figment::new(), Figment::merge);
-    let cluster = merged
-        .extract_inner::<String>("mode")
-        .is_ok_and(|mode| mode == "cluster");
+    let cluster = merged.extract_inner::<String>("mode").is_ok_and(|mode| mode == "cluster");
     if !cluster {
         return Ok(merged);
     }
     let (defaults, rest) = layers.split_at(layers.len().min(1));
     let cluster = Layer::built_in("default in cluster mode", CLUSTER_DEFAULTS)?;
-    let below = defaults
-        .iter()
-        .cloned()
-        .fold(Figment::new(), Figment::merge)
-        .merge(cluster);
+    let below = defaults.iter().cloned().fold(Figment::new(), Figment::merge).merge(cluster);
     Ok(rest.iter().cloned().fold(below, Figment::merge))
 }
 
@@ -161,11 +132,7 @@ fn explain(error: &figment::Error, layers: &[Layer]) -> Problem {
     let secret = keys::find(&path).is_some_and(keys::Key::is_secret);
     let what = match &error.kind {
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            format!(
-                "must be {}, not {}",
-                readable(expected),
-                shown(actual, secret)
-            )
+            format!("must be {}, not {}", readable(expected), shown(actual, secret))
         }
         Kind::UnknownVariant(given, known) => {
             format!("must be one of {}, not `{given}`", quoted(known))
@@ -174,10 +141,7 @@ fn explain(error: &figment::Error, layers: &[Layer]) -> Problem {
         Kind::USizeOutOfRange(number) => format!("is out of range: `{number}`"),
         other => format!("cannot be used: {other}"),
     };
-    let origin = error
-        .metadata
-        .as_ref()
-        .map_or("default", |metadata| metadata.name.as_ref());
+    let origin = error.metadata.as_ref().map_or("default", |metadata| metadata.name.as_ref());
     let problem = Problem::new(format!("`{path}` {what} ({origin})"));
     let about = keys::find(&path).map(|key| key.about.clone());
     let problem = match about {
@@ -191,11 +155,8 @@ fn explain(error: &figment::Error, layers: &[Layer]) -> Problem {
 }
 
 fn point(wrong: validate::Wrong, figment: &Figment, layers: &[Layer]) -> Problem {
-    let origin = figment
-        .find_metadata(wrong.key)
-        .map_or("default", |found| found.name.as_ref());
-    let problem =
-        Problem::new(format!("`{}` {} ({origin})", wrong.key, wrong.what)).help(wrong.help);
+    let origin = figment.find_metadata(wrong.key).map_or("default", |found| found.name.as_ref());
+    let problem = Problem::new(format!("`{}` {} ({origin})", wrong.key, wrong.what)).help(wrong.help);
     match layers.iter().rfind(|layer| layer.has(wrong.key)) {
         Some(layer) => layer.locate(problem, wrong.key),
         None => problem,
@@ -203,11 +164,7 @@ fn point(wrong: validate::Wrong, figment: &Figment, layers: &[Layer]) -> Problem
 }
 
 fn shown(actual: &Actual, secret: bool) -> String {
-    if secret {
-        Secret::REDACTED.to_owned()
-    } else {
-        actual.to_string()
-    }
+    if secret { Secret::REDACTED.to_owned() } else { actual.to_string() }
 }
 
 fn readable(expected: &str) -> &str {
@@ -222,11 +179,7 @@ fn readable(expected: &str) -> &str {
 }
 
 fn quoted(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Variables that look like keys written with one underscore instead of two. Only a warning, because a platform may
@@ -239,10 +192,7 @@ fn near_misses(environment: &Environment) -> Vec<String> {
                 let variable = key.variable();
                 variable != name && variable.replace("__", "_") == name
             })?;
-            Some(format!(
-                "`{name}` is ignored: the variable is `{}`",
-                key.variable()
-            ))
+            Some(format!("`{name}` is ignored: the variable is `{}`", key.variable()))
         })
         .collect()
 }

@@ -19,13 +19,9 @@ const UNITS: [(&str, u64); 8] = [
 /// Reads a size; `None` when the text is not one, or does not fit.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits)?;
-    let (_, factor) = UNITS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
+    let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 

@@ -12,9 +12,7 @@ struct Place {
 
 impl Place {
     fn new(yaml: &str) -> Self {
-        let place = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let place = Self { directory: tempfile::tempdir().unwrap() };
         place.write("flagbase.yaml", yaml);
         place
     }
@@ -28,11 +26,7 @@ impl Place {
 
     fn sources(&self, variables: &[(&str, &str)]) -> Sources {
         let environment = Environment::of(self.directory.path(), variables);
-        Sources {
-            environment,
-            file: None,
-            flags: Vec::new(),
-        }
+        Sources { environment, file: None, flags: Vec::new() }
     }
 
     fn load(&self, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
@@ -42,11 +36,7 @@ impl Place {
     /// The messages, each followed by its advice.
     fn complaints(&self, variables: &[(&str, &str)]) -> Vec<String> {
         let error = self.load(variables).unwrap_err();
-        error
-            .problems
-            .iter()
-            .map(|p| format!("{p} | {}", p.advice()))
-            .collect()
+        error.problems.iter().map(|p| format!("{p} | {}", p.advice())).collect()
     }
 }
 
@@ -55,17 +45,11 @@ fn nothing_configured_gives_the_documented_defaults() {
     let loaded = Place::new("").load(&[]).unwrap();
     let config = &loaded.config;
     assert_eq!(config.mode, Mode::Local);
-    assert_eq!(
-        (config.server.host.as_str(), config.server.port),
-        ("0.0.0.0", 8080)
-    );
+    assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 8080));
     assert_eq!(config.server.max_body, 1 << 20);
     assert_eq!(config.database.path, PathBuf::from("flagbase.db"));
     assert_eq!(config.iam.token_ttl, Duration::from_hours(24));
-    assert_eq!(
-        config.iam.jwt_secret,
-        Some(Secret::new("change-me-in-production"))
-    );
+    assert_eq!(config.iam.jwt_secret, Some(Secret::new("change-me-in-production")));
     assert_eq!(config.iam.self_assignable_roles, ["developer", "user"]);
     assert_eq!(config.storage.base_path, PathBuf::from("./data/storage"));
     assert_eq!(config.gateway.max_idle_per_host, 1024);
@@ -80,10 +64,7 @@ fn the_keys_of_the_first_release_work_unchanged() {
          token_ttl: 12h\nstorage:\n  base_path: /srv\nevents:\n  nats_port: 4333\n",
     );
     let config = place.load(&[]).unwrap().config;
-    assert_eq!(
-        (config.server.host.as_str(), config.server.port),
-        ("127.0.0.1", 9090)
-    );
+    assert_eq!((config.server.host.as_str(), config.server.port), ("127.0.0.1", 9090));
     assert_eq!(config.iam.token_ttl, Duration::from_hours(12));
 }
 
@@ -92,43 +73,22 @@ fn each_origin_wins_over_the_one_before_it() {
     let place = Place::new("server: {port: 2}");
     assert_eq!(place.load(&[]).unwrap().config.server.port, 2);
 
-    place.write(
-        "etc/flagbase.yaml",
-        "server: {port: 1, host: etc.example.com}",
-    );
+    place.write("etc/flagbase.yaml", "server: {port: 1, host: etc.example.com}");
     let loaded = place.load(&[]).unwrap();
-    assert_eq!(
-        (
-            loaded.config.server.port,
-            loaded.config.server.host.as_str()
-        ),
-        (2, "etc.example.com")
-    );
-    assert!(
-        loaded.origin("server.host").contains("etc"),
-        "{}",
-        loaded.origin("server.host")
-    );
+    assert_eq!((loaded.config.server.port, loaded.config.server.host.as_str()), (2, "etc.example.com"));
+    assert!(loaded.origin("server.host").contains("etc"), "{}", loaded.origin("server.host"));
 
     let file = place.write("other.yaml", "server: {port: 3}");
     let mut sources = place.sources(&[]);
     sources.file = Some(file);
     assert_eq!(sources.load().unwrap().config.server.port, 3);
 
-    sources.environment =
-        Environment::of(place.directory.path(), &[("FLAGBASE_SERVER__PORT", "4")]);
+    sources.environment = Environment::of(place.directory.path(), &[("FLAGBASE_SERVER__PORT", "4")]);
     let loaded = sources.load().unwrap();
     assert_eq!(loaded.config.server.port, 4);
-    assert_eq!(
-        loaded.origin("server.port"),
-        "environment variable `FLAGBASE_SERVER__PORT`"
-    );
+    assert_eq!(loaded.origin("server.port"), "environment variable `FLAGBASE_SERVER__PORT`");
 
-    sources.flags.push(FlagValue {
-        key: "server.port",
-        flag: "--port",
-        value: 5_u16.into(),
-    });
+    sources.flags.push(FlagValue { key: "server.port", flag: "--port", value: 5_u16.into() });
     let loaded = sources.load().unwrap();
     assert_eq!(loaded.config.server.port, 5);
     assert_eq!(loaded.origin("server.port"), "flag `--port`");
@@ -151,47 +111,27 @@ fn variables_are_read_as_the_kind_of_value_their_key_takes() {
     assert_eq!(config.iam.self_assignable_roles, ["developer", "tester"]);
     assert!(!config.gateway.allow_private_upstreams);
     assert_eq!(config.gateway.retries, 3);
-    assert_eq!(
-        config.server.port, 8080,
-        "an empty variable counts as not set"
-    );
+    assert_eq!(config.server.port, 8080, "an empty variable counts as not set");
 }
 
 #[test]
 fn unknown_keys_are_all_reported_with_origin_line_and_the_nearest_known_key() {
     let place = Place::new("server:\n  host: a.example.com\n  prot: 1\nsurprise: true\n");
-    let error = place
-        .load(&[("FLAGBASE_IAM__TOKEN_TLL", "1h")])
-        .unwrap_err();
-    let all: Vec<_> = error
-        .problems
-        .iter()
-        .map(|p| (p.to_string(), p.advice()))
-        .collect();
+    let error = place.load(&[("FLAGBASE_IAM__TOKEN_TLL", "1h")]).unwrap_err();
+    let all: Vec<_> = error.problems.iter().map(|p| (p.to_string(), p.advice())).collect();
     assert_eq!(all.len(), 3, "{all:?}");
-    assert!(
-        all[0].0.starts_with("unknown key `server.prot` in file `"),
-        "{all:?}"
-    );
+    assert!(all[0].0.starts_with("unknown key `server.prot` in file `"), "{all:?}");
     assert_eq!(all[0].1, "did you mean `server.port`?");
     assert_eq!(error.problems[0].line(), Some(3));
     assert_eq!(error.problems[1].line(), Some(4));
-    assert!(
-        all[2]
-            .0
-            .contains("environment variable `FLAGBASE_IAM__TOKEN_TLL`"),
-        "{all:?}"
-    );
+    assert!(all[2].0.contains("environment variable `FLAGBASE_IAM__TOKEN_TLL`"), "{all:?}");
     assert_eq!(all[2].1, "did you mean `iam.token_ttl`?");
 }
 
 #[test]
 fn variables_a_container_platform_sets_do_not_stop_the_start() {
     let loaded = Place::new("")
-        .load(&[
-            ("FLAGBASE_PORT", "tcp://10.0.0.1:80"),
-            ("FLAGBASE_SERVER_PORT", "9"),
-        ])
+        .load(&[("FLAGBASE_PORT", "tcp://10.0.0.1:80"), ("FLAGBASE_SERVER_PORT", "9")])
         .unwrap();
     assert_eq!(loaded.config.server.port, 8080);
     assert_eq!(
@@ -203,43 +143,22 @@ fn variables_a_container_platform_sets_do_not_stop_the_start() {
 #[test]
 fn a_wrong_type_says_what_was_expected_what_came_and_where() {
     let cases = [
-        (
-            "server: {port: eighty}",
-            "`server.port` must be a number from 0 to 65535, not string \"eighty\"",
-        ),
-        (
-            "server: {port: 70000}",
-            "`server.port` must be a number from 0 to 65535, not",
-        ),
+        ("server: {port: eighty}", "`server.port` must be a number from 0 to 65535, not string \"eighty\""),
+        ("server: {port: 70000}", "`server.port` must be a number from 0 to 65535, not"),
         ("server: 5", "`server` must be a section"),
-        (
-            "iam: {token_ttl: 24}",
-            "`iam.token_ttl` must be a duration with its unit",
-        ),
-        (
-            "server: {max_body: 1XB}",
-            "`server.max_body` must be a size",
-        ),
+        ("iam: {token_ttl: 24}", "`iam.token_ttl` must be a duration with its unit"),
+        ("server: {max_body: 1XB}", "`server.max_body` must be a size"),
         (
             "iam: {registration: maybe}",
             "`iam.registration` must be one of `open`, `invite`, `closed`, not `maybe`",
         ),
-        (
-            "mode: swarm",
-            "`mode` must be one of `local`, `cluster`, not `swarm`",
-        ),
+        ("mode: swarm", "`mode` must be one of `local`, `cluster`, not `swarm`"),
         ("gateway: {hosts: a}", "`gateway.hosts` must be a list"),
     ];
     for (yaml, expected) in cases {
         let complaints = Place::new(yaml).complaints(&[]);
-        assert!(
-            complaints[0].starts_with(expected),
-            "{yaml}: {complaints:?}"
-        );
-        assert!(
-            complaints[0].contains("flagbase.yaml"),
-            "{yaml}: {complaints:?}"
-        );
+        assert!(complaints[0].starts_with(expected), "{yaml}: {complaints:?}");
+        assert!(complaints[0].contains("flagbase.yaml"), "{yaml}: {complaints:?}");
     }
 }
 
@@ -253,10 +172,7 @@ fn broken_yaml_and_duplicate_keys_are_refused() {
 
 #[test]
 fn keys_without_a_value_leave_the_default() {
-    let config = Place::new("server:\niam:\n  token_ttl:\n")
-        .load(&[])
-        .unwrap()
-        .config;
+    let config = Place::new("server:\niam:\n  token_ttl:\n").load(&[]).unwrap().config;
     assert_eq!(config.server.port, 8080);
     assert_eq!(config.iam.token_ttl, Duration::from_hours(24));
 }
@@ -266,10 +182,7 @@ fn a_named_file_that_is_missing_is_an_error() {
     let mut sources = Place::new("").sources(&[]);
     sources.file = Some("no-such.yaml".into());
     let error = sources.load().unwrap_err();
-    assert_eq!(
-        error.problems[0].to_string(),
-        "there is no file `no-such.yaml`"
-    );
+    assert_eq!(error.problems[0].to_string(), "there is no file `no-such.yaml`");
 }
 
 #[test]
@@ -278,43 +191,21 @@ fn secrets_are_read_from_files_named_in_a_file_or_a_variable() {
     let path = place.write("secret", "from-a-file\n");
     let variable = ("FLAGBASE_IAM__JWT_SECRET_FILE", path.to_str().unwrap());
     let loaded = place.load(&[variable]).unwrap();
-    assert_eq!(
-        loaded.config.iam.jwt_secret,
-        Some(Secret::new("from-a-file"))
-    );
-    assert!(
-        loaded
-            .origin("iam.jwt_secret")
-            .contains("FLAGBASE_IAM__JWT_SECRET_FILE")
-    );
+    assert_eq!(loaded.config.iam.jwt_secret, Some(Secret::new("from-a-file")));
+    assert!(loaded.origin("iam.jwt_secret").contains("FLAGBASE_IAM__JWT_SECRET_FILE"));
 
-    place.write(
-        "flagbase.yaml",
-        &format!("iam: {{jwt_secret_file: '{}'}}", path.display()),
-    );
+    place.write("flagbase.yaml", &format!("iam: {{jwt_secret_file: '{}'}}", path.display()));
     let loaded = place.load(&[]).unwrap();
-    assert_eq!(
-        loaded.config.iam.jwt_secret,
-        Some(Secret::new("from-a-file"))
-    );
+    assert_eq!(loaded.config.iam.jwt_secret, Some(Secret::new("from-a-file")));
 
-    let later = place
-        .load(&[("FLAGBASE_IAM__JWT_SECRET", "later")])
-        .unwrap();
-    assert_eq!(
-        later.config.iam.jwt_secret,
-        Some(Secret::new("later")),
-        "the later layer wins"
-    );
+    let later = place.load(&[("FLAGBASE_IAM__JWT_SECRET", "later")]).unwrap();
+    assert_eq!(later.config.iam.jwt_secret, Some(Secret::new("later")), "the later layer wins");
 }
 
 #[test]
 fn a_secret_file_that_is_missing_or_doubled_is_an_error() {
     let missing = Place::new("").complaints(&[("FLAGBASE_IAM__JWT_SECRET_FILE", "/no/such")]);
-    assert!(
-        missing[0].contains("`/no/such`, which cannot be read"),
-        "{missing:?}"
-    );
+    assert!(missing[0].contains("`/no/such`, which cannot be read"), "{missing:?}");
     let both = Place::new("iam:\n  jwt_secret: a\n  jwt_secret_file: b\n").complaints(&[]);
     assert!(both[0].contains("sets both"), "{both:?}");
 }
@@ -326,14 +217,8 @@ fn outside_local_mode_only_a_strong_secret_will_do() {
         (None, false),
         (Some("change-me-in-production"), false),
         (Some("hunter2"), false),
-        (
-            Some("change-me-in-production-change-me-in-production"),
-            false,
-        ),
-        (
-            Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
-            false,
-        ),
+        (Some("change-me-in-production-change-me-in-production"), false),
+        (Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), false),
         (Some(good), true),
     ];
     for (secret, accepted) in cases {
@@ -341,23 +226,12 @@ fn outside_local_mode_only_a_strong_secret_will_do() {
         variables.extend(secret.map(|secret| ("FLAGBASE_IAM__JWT_SECRET", secret)));
         let place = Place::new("");
         if accepted {
-            assert_eq!(
-                place.load(&variables).unwrap().config.iam.registration,
-                Registration::Invite
-            );
+            assert_eq!(place.load(&variables).unwrap().config.iam.registration, Registration::Invite);
         } else {
             let complaints = place.complaints(&variables);
-            assert!(
-                complaints[0].starts_with("`iam.jwt_secret`"),
-                "{complaints:?}"
-            );
-            assert!(
-                complaints[0].contains("openssl rand -hex 32"),
-                "{complaints:?}"
-            );
-            assert!(
-                secret.is_none_or(|s| s.starts_with("change-me") || !complaints[0].contains(s))
-            );
+            assert!(complaints[0].starts_with("`iam.jwt_secret`"), "{complaints:?}");
+            assert!(complaints[0].contains("openssl rand -hex 32"), "{complaints:?}");
+            assert!(secret.is_none_or(|s| s.starts_with("change-me") || !complaints[0].contains(s)));
         }
     }
 }
@@ -365,17 +239,11 @@ fn outside_local_mode_only_a_strong_secret_will_do() {
 #[test]
 fn cluster_defaults_give_way_to_what_was_configured() {
     let place = Place::new("mode: cluster\niam: {registration: open}\n");
-    let secret = (
-        "FLAGBASE_IAM__JWT_SECRET",
-        "5f1c0a97e3b24d68a1f0c9e7b6d5a4938271605f4e3d2c1b",
-    );
+    let secret = ("FLAGBASE_IAM__JWT_SECRET", "5f1c0a97e3b24d68a1f0c9e7b6d5a4938271605f4e3d2c1b");
     let loaded = place.load(&[secret]).unwrap();
     assert_eq!(loaded.config.iam.registration, Registration::Open);
     assert!(!loaded.config.gateway.allow_loopback_upstreams);
-    assert_eq!(
-        loaded.origin("gateway.allow_loopback_upstreams"),
-        "default in cluster mode"
-    );
+    assert_eq!(loaded.origin("gateway.allow_loopback_upstreams"), "default in cluster mode");
 }
 
 #[test]
@@ -400,33 +268,18 @@ fn values_that_make_no_sense_are_all_reported_at_once() {
         "iam.self_assignable_roles",
         "log.level",
     ] {
-        assert!(
-            complaints
-                .iter()
-                .any(|c| c.starts_with(&format!("`{key}`"))),
-            "{key}: {complaints:#?}"
-        );
+        assert!(complaints.iter().any(|c| c.starts_with(&format!("`{key}`"))), "{key}: {complaints:#?}");
     }
     assert_eq!(complaints.len(), 12, "{complaints:#?}");
 }
 
 #[test]
 fn shown_values_and_debug_output_hide_secrets() {
-    let loaded = Place::new("iam: {jwt_secret: hunter2-hunter2}")
-        .load(&[])
-        .unwrap();
+    let loaded = Place::new("iam: {jwt_secret: hunter2-hunter2}").load(&[]).unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    let key = keys()
-        .iter()
-        .find(|key| key.path == "iam.jwt_secret")
-        .unwrap();
+    let key = keys().iter().find(|key| key.path == "iam.jwt_secret").unwrap();
     assert_eq!(loaded.shown(key), "[redacted]");
     let port = keys().iter().find(|key| key.path == "server.port").unwrap();
     assert_eq!(loaded.shown(port), 8080);
-    assert_eq!(
-        loaded.warnings.len(),
-        1,
-        "a weak secret is worth a warning: {:?}",
-        loaded.warnings
-    );
+    assert_eq!(loaded.warnings.len(), 1, "a weak secret is worth a warning: {:?}", loaded.warnings);
 }

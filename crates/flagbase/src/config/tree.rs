@@ -67,10 +67,7 @@ pub(crate) struct Iam {
     pub jwt_secret: Option<Secret>,
     /// Already read into `jwt_secret` while loading; kept so that the key is known.
     #[serde(default)]
-    #[expect(
-        dead_code,
-        reason = "the loader has put the content of the file into `jwt_secret`"
-    )]
+    #[expect(dead_code, reason = "the loader has put the content of the file into `jwt_secret`")]
     pub jwt_secret_file: Option<PathBuf>,
     #[serde(deserialize_with = "duration::deserialize")]
     pub token_ttl: Duration,
@@ -107,15 +104,9 @@ pub(crate) struct Storage {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Events {
-    #[expect(
-        dead_code,
-        reason = "accepted for the embedded NATS server of a later version"
-    )]
+    #[expect(dead_code, reason = "accepted for the embedded NATS server of a later version")]
     pub nats_port: u16,
-    #[expect(
-        dead_code,
-        reason = "accepted for the embedded NATS server of a later version"
-    )]
+    #[expect(dead_code, reason = "accepted for the embedded NATS server of a later version")]
     pub host: String,
     #[serde(deserialize_with = "duration::deserialize")]
     pub retention: Duration,

@@ -39,11 +39,7 @@ impl SecretStrength {
         }
         let distinct = text.bytes().collect::<BTreeSet<_>>().len();
         let guessable = text.contains(SEED_SECRET) || distinct < 10;
-        if text.len() < SECRET_BYTES || guessable {
-            Self::Weak
-        } else {
-            Self::Good
-        }
+        if text.len() < SECRET_BYTES || guessable { Self::Weak } else { Self::Good }
     }
 }
 
@@ -68,12 +64,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
             "`iam.jwt_secret` is weak; leave it out and a good one is generated, or use {SECRET_BYTES} random bytes"
         ));
     }
-    if config
-        .server
-        .cors_origins
-        .iter()
-        .any(|origin| origin == "*")
-    {
+    if config.server.cors_origins.iter().any(|origin| origin == "*") {
         warnings.push("`server.cors_origins` lets every website call the API".to_owned());
     }
     warnings
@@ -85,9 +76,7 @@ fn signing_secret(config: &Config) -> Option<Wrong> {
     }
     let what = match SecretStrength::of(config.iam.jwt_secret.as_ref()) {
         SecretStrength::Good => return None,
-        SecretStrength::Absent => {
-            "must be set outside local mode; the well-known default never signs"
-        }
+        SecretStrength::Absent => "must be set outside local mode; the well-known default never signs",
         SecretStrength::Weak => "is too short or too regular to sign with outside local mode",
     };
     Some(Wrong {
@@ -127,20 +116,10 @@ fn server(config: &Config) -> Vec<Wrong> {
         }
     }
     if server.max_body == 0 {
-        wrong.push(bad(
-            "server.max_body",
-            "0",
-            "leaves no room for any request",
-            "use `1MiB`",
-        ));
+        wrong.push(bad("server.max_body", "0", "leaves no room for any request", "use `1MiB`"));
     }
     if config.database.path.as_os_str().is_empty() {
-        wrong.push(bad(
-            "database.path",
-            "",
-            "is empty",
-            "name a file, such as `flagbase.db`",
-        ));
+        wrong.push(bad("database.path", "", "is empty", "name a file, such as `flagbase.db`"));
     }
     wrong
 }
@@ -150,31 +129,17 @@ fn iam(config: &Config) -> Vec<Wrong> {
     let counts = [
         ("iam.hash_concurrency", iam.hash_concurrency, 64),
         ("iam.hash_queue", iam.hash_queue, 100_000),
-        (
-            "iam.login_attempts",
-            usize::try_from(iam.login_attempts).unwrap_or(usize::MAX),
-            100_000,
-        ),
+        ("iam.login_attempts", usize::try_from(iam.login_attempts).unwrap_or(usize::MAX), 100_000),
     ];
     let mut wrong: Vec<Wrong> = counts
         .into_iter()
         .filter(|(_, count, most)| *count == 0 || count > most)
         .map(|(key, count, most)| {
-            bad(
-                key,
-                &count.to_string(),
-                "is out of range",
-                &format!("use a number from 1 to {most}"),
-            )
+            bad(key, &count.to_string(), "is out of range", &format!("use a number from 1 to {most}"))
         })
         .collect();
     if iam.default_role.is_empty() {
-        wrong.push(bad(
-            "iam.default_role",
-            "",
-            "is empty",
-            "name a role, such as `user`",
-        ));
+        wrong.push(bad("iam.default_role", "", "is empty", "name a role, such as `user`"));
     }
     for role in std::iter::once(&iam.default_role).chain(&iam.self_assignable_roles) {
         if role == "admin" {
@@ -251,14 +216,7 @@ fn durations(config: &Config) -> Vec<Wrong> {
     ];
     all.into_iter()
         .filter(|(_, duration)| *duration == Duration::ZERO)
-        .map(|(key, _)| {
-            bad(
-                key,
-                "0s",
-                "must be longer than nothing",
-                "leave it out for the default",
-            )
-        })
+        .map(|(key, _)| bad(key, "0s", "must be longer than nothing", "leave it out for the default"))
         .collect()
 }
 
@@ -267,28 +225,15 @@ fn log(config: &Config) -> Option<Wrong> {
     tracing_subscriber::EnvFilter::builder()
         .parse(level)
         .err()
-        .map(|_| {
-            bad(
-                "log.level",
-                level,
-                "is not a log level",
-                "use error, warn, info, debug or trace",
-            )
-        })
+        .map(|_| bad("log.level", level, "is not a log level", "use error, warn, info, debug or trace"))
 }
 
 fn bad(key: &'static str, value: &str, what: &str, help: &str) -> Wrong {
-    Wrong {
-        key,
-        what: format!("is `{value}`, which {what}"),
-        help: help.to_owned(),
-    }
+    Wrong { key, what: format!("is `{value}`, which {what}"), help: help.to_owned() }
 }
 
 fn is_origin_or_url(text: &str) -> bool {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let host = rest.split(['/', ':']).next().unwrap_or_default();
         !host.is_empty() && !rest.contains([' ', '?', '#', '@'])
@@ -296,9 +241,7 @@ fn is_origin_or_url(text: &str) -> bool {
 }
 
 fn is_network(text: &str) -> bool {
-    let (address, bits) = text
-        .split_once('/')
-        .map_or((text, None), |(a, b)| (a, Some(b)));
+    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
     let Ok(address) = address.parse::<IpAddr>() else {
         return false;
     };

@@ -30,11 +30,7 @@ impl View {
         }
         table.set_header(self.0.iter().map(|(heading, _)| heading.to_uppercase()));
         for item in items {
-            table.add_row(
-                self.0
-                    .iter()
-                    .map(|(_, at)| item.pointer(at).map_or_else(String::new, cell)),
-            );
+            table.add_row(self.0.iter().map(|(_, at)| item.pointer(at).map_or_else(String::new, cell)));
         }
         trimmed(&table)
     }
@@ -62,30 +58,20 @@ impl View {
 
 fn plain_table() -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
 /// Trailing blanks would end up in whatever people paste the table into.
 fn trimmed(table: &Table) -> String {
-    table
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n")
+    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => moment(text).unwrap_or(text).to_owned(),
-        Value::Array(items)
-            if items
-                .iter()
-                .all(|item| !item.is_object() && !item.is_array()) =>
-        {
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
             items.iter().map(cell).collect::<Vec<_>>().join(", ")
         }
         Value::Array(items) => format!("{} items", items.len()),
@@ -110,20 +96,9 @@ mod tests {
 
     #[test]
     fn a_list_becomes_rows_under_headings() {
-        let shown =
-            VIEW.render(&json!([{"key": "a", "enabled": true, "a": {"b": [1, 2]}}, {"key": "b"}]));
-        let lines: Vec<_> = shown
-            .lines()
-            .map(|l| l.split_whitespace().collect::<Vec<_>>())
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                vec!["KEY", "ON", "DEEP"],
-                vec!["a", "true", "1,", "2"],
-                vec!["b"]
-            ]
-        );
+        let shown = VIEW.render(&json!([{"key": "a", "enabled": true, "a": {"b": [1, 2]}}, {"key": "b"}]));
+        let lines: Vec<_> = shown.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!(lines, [vec!["KEY", "ON", "DEEP"], vec!["a", "true", "1,", "2"], vec!["b"]]);
     }
 
     #[test]
@@ -135,14 +110,8 @@ mod tests {
 
     #[test]
     fn points_in_time_are_shown_without_fractions() {
-        assert_eq!(
-            cell(&json!("2026-11-22T11:01:25.346072905Z")),
-            "2026-11-22T11:01:25"
-        );
-        assert_eq!(
-            cell(&json!("https://a.example.com/xZ")),
-            "https://a.example.com/xZ"
-        );
+        assert_eq!(cell(&json!("2026-11-22T11:01:25.346072905Z")), "2026-11-22T11:01:25");
+        assert_eq!(cell(&json!("https://a.example.com/xZ")), "https://a.example.com/xZ");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use flagbase_core::{
     accounts::{
-        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef,
-        UserWrite,
+        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef, UserWrite,
     },
     catalog::{CatalogError, Change, Commit},
 };
@@ -21,20 +20,12 @@ type Written<T> = Result<T, Stop<AccountsError>>;
 
 #[async_trait]
 impl Accounts for Sqlite {
-    async fn write_user(
-        &self,
-        write: UserWrite,
-        notice: Commit,
-    ) -> Result<Vec<Change>, AccountsError> {
+    async fn write_user(&self, write: UserWrite, notice: Commit) -> Result<Vec<Change>, AccountsError> {
         self.inner
             .writer
             .write(move |connection| {
                 match write {
-                    UserWrite::Create {
-                        user,
-                        invitation,
-                        first_admin,
-                    } => {
+                    UserWrite::Create { user, invitation, first_admin } => {
                         if first_admin && users::has_admin(connection)? {
                             return Err(Stop::Refused(AccountsError::AdminExists));
                         }
@@ -58,30 +49,18 @@ impl Accounts for Sqlite {
 
     async fn user(&self, by: UserRef<'_>) -> Result<Option<User>, AccountsError> {
         let query = users::Lookup::from(by);
-        Ok(self
-            .inner
-            .readers
-            .read(move |connection| users::find(connection, &query))
-            .await?)
+        Ok(self.inner.readers.read(move |connection| users::find(connection, &query)).await?)
     }
 
     async fn users(&self, page: UserPage) -> Result<Vec<User>, AccountsError> {
-        Ok(self
-            .inner
-            .readers
-            .read(move |connection| users::list(connection, &page))
-            .await?)
+        Ok(self.inner.readers.read(move |connection| users::list(connection, &page)).await?)
     }
 
     async fn has_admin(&self) -> Result<bool, AccountsError> {
         Ok(self.inner.readers.read(users::has_admin).await?)
     }
 
-    async fn write_session(
-        &self,
-        session: Session,
-        notice: Commit,
-    ) -> Result<Vec<Change>, AccountsError> {
+    async fn write_session(&self, session: Session, notice: Commit) -> Result<Vec<Change>, AccountsError> {
         self.inner
             .writer
             .write(move |connection| {
@@ -93,11 +72,7 @@ impl Accounts for Sqlite {
 
     async fn session(&self, id: &str) -> Result<Option<(Session, User)>, AccountsError> {
         let id = id.to_owned();
-        Ok(self
-            .inner
-            .readers
-            .read(move |connection| sessions::find(connection, &id))
-            .await?)
+        Ok(self.inner.readers.read(move |connection| sessions::find(connection, &id)).await?)
     }
 
     async fn sessions(&self, user_id: &str, now: Timestamp) -> Result<Vec<Session>, AccountsError> {
@@ -127,23 +102,15 @@ impl Accounts for Sqlite {
 fn log(connection: &Connection, notice: Commit) -> Written<Vec<Change>> {
     changelog::append(connection, notice).map_err(|stop| match stop {
         Stop::Refused(CatalogError::Conflict { .. }) => Stop::Refused(AccountsError::Conflict),
-        Stop::Refused(CatalogError::Unavailable(source)) => {
-            Stop::Refused(AccountsError::Unavailable(source))
-        }
-        Stop::Refused(CatalogError::Corrupt(source)) => {
-            Stop::Refused(AccountsError::Corrupt(source))
-        }
+        Stop::Refused(CatalogError::Unavailable(source)) => Stop::Refused(AccountsError::Unavailable(source)),
+        Stop::Refused(CatalogError::Corrupt(source)) => Stop::Refused(AccountsError::Corrupt(source)),
         Stop::Fault(fault) => Stop::Fault(fault),
     })
 }
 
 /// Refuses when a statement met no row: somebody else was faster.
 fn one(rows: usize) -> Written<()> {
-    if rows == 1 {
-        Ok(())
-    } else {
-        Err(Stop::Refused(AccountsError::Conflict))
-    }
+    if rows == 1 { Ok(()) } else { Err(Stop::Refused(AccountsError::Conflict)) }
 }
 
 /// Turns a broken constraint into the port's word for it.

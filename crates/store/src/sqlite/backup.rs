@@ -30,11 +30,7 @@ pub struct Progress {
 
 /// Copies the database at `source`, which may be in use, to `dest`; replaces what is there. The copy is
 /// complete, checked and on disk before it gets its name. Blocks.
-pub fn backup(
-    source: &Path,
-    dest: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), StoreError> {
+pub fn backup(source: &Path, dest: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), StoreError> {
     if same_file(source, dest) {
         let error = "it is the database itself: choose another path";
         return Err(StoreError::failed("back up to", dest)(error));
@@ -42,9 +38,7 @@ pub fn backup(
     let connection = connect::plain(source).map_err(StoreError::failed("open", source))?;
     let found = migrations::inspect(&connection, source)?;
     if found == Found::Empty {
-        return Err(StoreError::NotOurs {
-            path: source.to_owned(),
-        });
+        return Err(StoreError::NotOurs { path: source.to_owned() });
     }
     let partial = copy(&connection, source, dest, progress)?;
     partial.publish(dest)
@@ -66,8 +60,7 @@ pub(crate) fn copy(
     drop(fs::remove_file(&path));
     connect::create(&path).map_err(StoreError::failed("write", &path))?;
     let partial = Partial { path };
-    let mut target =
-        connect::plain(&partial.path).map_err(StoreError::failed("open", &partial.path))?;
+    let mut target = connect::plain(&partial.path).map_err(StoreError::failed("open", &partial.path))?;
     copy_pages(connection, &mut target, progress).map_err(StoreError::failed("copy", source))?;
     // A copy is one file: no log beside it that could be left behind.
     target
@@ -91,10 +84,7 @@ fn copy_pages(
         let now = copy.progress();
         let pages = |count: i32| u64::try_from(count).unwrap_or(0);
         let total = pages(now.pagecount);
-        progress(Progress {
-            done: total.saturating_sub(pages(now.remaining)),
-            total,
-        });
+        progress(Progress { done: total.saturating_sub(pages(now.remaining)), total });
         if step == StepResult::Done {
             return Ok(());
         }
@@ -109,10 +99,7 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     if finding == "ok" {
         return Ok(());
     }
-    Err(StoreError::Damaged {
-        path: path.to_owned(),
-        finding,
-    })
+    Err(StoreError::Damaged { path: path.to_owned(), finding })
 }
 
 impl Partial {

@@ -23,41 +23,23 @@ const BATCHES: usize = 4;
 #[async_trait]
 impl Catalog for Sqlite {
     async fn commit(&self, commit: Commit) -> Result<Vec<Change>, CatalogError> {
-        self.inner
-            .writer
-            .write(move |connection| changelog::append(connection, commit))
-            .await
+        self.inner.writer.write(move |connection| changelog::append(connection, commit)).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<Option<Document>, CatalogError> {
         let id = id.clone();
-        Ok(self
-            .inner
-            .readers
-            .read(move |connection| find(connection, &id))
-            .await?)
+        Ok(self.inner.readers.read(move |connection| find(connection, &id)).await?)
     }
 
-    async fn list(
-        &self,
-        kind: Kind,
-        environment: &str,
-        page: Page,
-    ) -> Result<Vec<Document>, CatalogError> {
+    async fn list(&self, kind: Kind, environment: &str, page: Page) -> Result<Vec<Document>, CatalogError> {
         let environment = environment.to_owned();
         let query = move |connection: &Connection| list(connection, kind, &environment, &page);
         Ok(self.inner.readers.read(query).await?)
     }
 
-    async fn scan(
-        &self,
-        each: &mut (dyn FnMut(Document) + Send),
-    ) -> Result<Revision, CatalogError> {
+    async fn scan(&self, each: &mut (dyn FnMut(Document) + Send)) -> Result<Revision, CatalogError> {
         let (batches, mut received) = mpsc::channel(BATCHES);
-        let query = self
-            .inner
-            .readers
-            .read(move |connection| scan(connection, &batches));
+        let query = self.inner.readers.read(move |connection| scan(connection, &batches));
         let receive = async {
             while let Some(batch) = received.recv().await {
                 for document in batch {
@@ -81,8 +63,7 @@ impl Catalog for Sqlite {
         limit: u32,
     ) -> Result<Vec<Change>, CatalogError> {
         let id = id.clone();
-        let query =
-            move |connection: &Connection| changelog::history(connection, &id, before, limit);
+        let query = move |connection: &Connection| changelog::history(connection, &id, before, limit);
         Ok(self.inner.readers.read(query).await?)
     }
 
@@ -92,20 +73,13 @@ impl Catalog for Sqlite {
 }
 
 fn find(connection: &Connection, id: &DocumentId) -> Result<Option<Document>, Fault> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM documents WHERE kind = ?1 AND environment = ?2 AND key = ?3"
-    );
+    let sql = format!("SELECT {COLUMNS} FROM documents WHERE kind = ?1 AND environment = ?2 AND key = ?3");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![id.kind.as_str(), id.environment, id.key])?;
     rows.next()?.map(document).transpose()
 }
 
-fn list(
-    connection: &Connection,
-    kind: Kind,
-    environment: &str,
-    page: &Page,
-) -> Result<Vec<Document>, Fault> {
+fn list(connection: &Connection, kind: Kind, environment: &str, page: &Page) -> Result<Vec<Document>, Fault> {
     let sql = format!(
         "SELECT {COLUMNS} FROM documents WHERE kind = ?1 AND environment = ?2 AND key > ?3 \
          AND (?4 = '' OR instr(search, ?4) > 0) ORDER BY key LIMIT ?5"
@@ -148,11 +122,7 @@ fn scan(connection: &Connection, batches: &mpsc::Sender<Vec<Document>>) -> Resul
 // By position, not by name: this runs 100 000 times in a scan.
 fn document(row: &Row<'_>) -> Result<Document, Fault> {
     Ok(Document {
-        id: DocumentId {
-            kind: kind(row, 0)?,
-            environment: row.get(1)?,
-            key: row.get(2)?,
-        },
+        id: DocumentId { kind: kind(row, 0)?, environment: row.get(1)?, key: row.get(2)? },
         revision: revision(row, 3)?,
         body: json(row, 4)?,
         created_at: time(row, 5)?,

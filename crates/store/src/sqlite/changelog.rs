@@ -17,30 +17,18 @@ const COLUMNS: &str = "revision, event, at, actor_kind, actor_id, actor_name, re
      kind, environment, key, verb, before, after, detail";
 
 /// Writes a commit inside the transaction that is open on `connection`.
-pub(crate) fn append(
-    connection: &Connection,
-    commit: Commit,
-) -> Result<Vec<Change>, Stop<CatalogError>> {
+pub(crate) fn append(connection: &Connection, commit: Commit) -> Result<Vec<Change>, Stop<CatalogError>> {
     if commit.events.len() != commit.drafts.len() {
         let message = "a commit needs one event id per change".to_owned();
         return Err(Fault::Driver(message).into());
     }
-    let Commit {
-        drafts,
-        actor,
-        reason,
-        at,
-        events,
-    } = commit;
+    let Commit { drafts, actor, reason, at, events } = commit;
     let mut changes = Vec::with_capacity(drafts.len());
     for (draft, event) in drafts.into_iter().zip(events) {
         let stored = stored(connection, &draft.id)?;
         let current = stored.as_ref().map(|(revision, _)| *revision);
         if !is_expected(draft.expect, current) {
-            return Err(Stop::Refused(CatalogError::Conflict {
-                id: draft.id,
-                current,
-            }));
+            return Err(Stop::Refused(CatalogError::Conflict { id: draft.id, current }));
         }
         let before = stored.map(|(_, body)| body);
         let revision = next_revision(connection)?;
@@ -76,8 +64,7 @@ fn stored(connection: &Connection, id: &DocumentId) -> Result<Option<(Revision, 
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![id.kind.as_str(), id.environment, id.key])?;
     let row = rows.next()?;
-    row.map(|row| Ok((revision(row, 0)?, json(row, 1)?)))
-        .transpose()
+    row.map(|row| Ok((revision(row, 0)?, json(row, 1)?))).transpose()
 }
 
 fn next_revision(connection: &Connection) -> Result<Revision, Fault> {
@@ -93,18 +80,12 @@ fn write(
     revision: Revision,
     at: i64,
 ) -> Result<Option<Value>, Fault> {
-    let DocumentId {
-        kind,
-        environment,
-        key,
-    } = &draft.id;
+    let DocumentId { kind, environment, key } = &draft.id;
     match &draft.write {
         Write::Nothing => Ok(None),
         Write::Delete => {
             let sql = "DELETE FROM documents WHERE kind = ?1 AND environment = ?2 AND key = ?3";
-            connection
-                .prepare_cached(sql)?
-                .execute(params![kind.as_str(), environment, key])?;
+            connection.prepare_cached(sql)?.execute(params![kind.as_str(), environment, key])?;
             Ok(None)
         }
         Write::Put(body) => {
@@ -164,17 +145,10 @@ pub(crate) fn head(connection: &Connection) -> Result<Revision, Fault> {
 }
 
 /// Changes after a revision, oldest first.
-pub(crate) fn after(
-    connection: &Connection,
-    after: Revision,
-    limit: u32,
-) -> Result<Vec<Change>, Fault> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM changes WHERE revision > ?1 ORDER BY revision LIMIT ?2");
+pub(crate) fn after(connection: &Connection, after: Revision, limit: u32) -> Result<Vec<Change>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM changes WHERE revision > ?1 ORDER BY revision LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_and_then(params![signed(after), limit], change)?
-        .collect()
+    statement.query_and_then(params![signed(after), limit], change)?.collect()
 }
 
 /// Changes of one document, newest first.
@@ -199,11 +173,7 @@ fn change(row: &Row<'_>) -> Result<Change, Fault> {
         revision: revision(row, "revision")?,
         event: Uuid::from_bytes(row.get("event")?),
         at: time(row, "at")?,
-        actor: Actor {
-            kind: row.get("actor_kind")?,
-            id: row.get("actor_id")?,
-            name: row.get("actor_name")?,
-        },
+        actor: Actor { kind: row.get("actor_kind")?, id: row.get("actor_id")?, name: row.get("actor_name")? },
         reason: row.get("reason")?,
         id: DocumentId {
             kind: kind(row, "kind")?,

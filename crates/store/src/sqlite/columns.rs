@@ -29,11 +29,7 @@ fn timestamp(nanos: i64) -> Result<Timestamp, Fault> {
 
 /// The JSON in a text column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, index: impl RowIndex) -> Result<T, Fault> {
-    Ok(serde_json::from_str(
-        row.get_ref(index)?
-            .as_str()
-            .map_err(rusqlite::Error::from)?,
-    )?)
+    Ok(serde_json::from_str(row.get_ref(index)?.as_str().map_err(rusqlite::Error::from)?)?)
 }
 
 /// The JSON in a text column that may be null.
@@ -41,10 +37,7 @@ pub(crate) fn maybe_json<T: DeserializeOwned>(
     row: &Row<'_>,
     index: impl RowIndex,
 ) -> Result<Option<T>, Fault> {
-    let text = row
-        .get_ref(index)?
-        .as_str_or_null()
-        .map_err(rusqlite::Error::from)?;
+    let text = row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from)?;
     Ok(text.map(serde_json::from_str).transpose()?)
 }
 
@@ -71,10 +64,7 @@ pub(crate) fn revision(row: &Row<'_>, index: impl RowIndex) -> Result<Revision, 
 
 /// The kind in a text column.
 pub(crate) fn kind(row: &Row<'_>, index: impl RowIndex) -> Result<Kind, Fault> {
-    let word = row
-        .get_ref(index)?
-        .as_str()
-        .map_err(rusqlite::Error::from)?;
+    let word = row.get_ref(index)?.as_str().map_err(rusqlite::Error::from)?;
     word.parse().map_err(Fault::Corrupt)
 }
 
@@ -100,9 +90,8 @@ mod tests {
     #[test]
     fn a_negative_count_and_a_broken_body_are_corrupt() {
         let connection = Connection::open_in_memory().unwrap();
-        let corrupt = connection.query_row("SELECT -1, '{'", [], |row| {
-            Ok((count(row, 0), super::json::<Value>(row, 1)))
-        });
+        let corrupt = connection
+            .query_row("SELECT -1, '{'", [], |row| Ok((count(row, 0), super::json::<Value>(row, 1))));
         let (count, body) = corrupt.unwrap();
         assert!(matches!(count, Err(Fault::Corrupt(_))));
         assert!(matches!(body, Err(Fault::Corrupt(_))));

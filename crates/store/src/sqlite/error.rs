@@ -56,15 +56,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// A [`StoreError::Failed`], as an adapter for `map_err`.
-    pub(crate) fn failed<E: Into<BoxError>>(
-        action: &'static str,
-        path: &Path,
-    ) -> impl Fn(E) -> Self {
+    pub(crate) fn failed<E: Into<BoxError>>(action: &'static str, path: &Path) -> impl Fn(E) -> Self {
         let path = path.to_owned();
-        move |source| Self::Failed {
-            action,
-            path: path.clone(),
-            source: source.into(),
-        }
+        move |source| Self::Failed { action, path: path.clone(), source: source.into() }
     }
 }

@@ -53,17 +53,13 @@ impl From<Error> for Fault {
 
 fn from_code(failure: ffi::Error, error: &Error) -> Fault {
     match (failure.code, failure.extended_code) {
-        (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => {
-            Fault::Unconfirmed(error.to_string())
-        }
+        (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Fault::Unconfirmed(error.to_string()),
         (ErrorCode::DiskFull, _) => Fault::Full,
         (ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen, _) => {
             Fault::Disk(error.to_string())
         }
         (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Fault::Busy,
-        (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
-            Fault::Corrupt(error.to_string())
-        }
+        (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Fault::Corrupt(error.to_string()),
         _ => Fault::Driver(error.to_string()),
     }
 }
@@ -115,26 +111,12 @@ mod tests {
     #[test]
     fn damage_is_corrupt_and_everything_else_is_unavailable() {
         for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
-            assert!(matches!(
-                CatalogError::from(sqlite(code)),
-                CatalogError::Corrupt(_)
-            ));
+            assert!(matches!(CatalogError::from(sqlite(code)), CatalogError::Corrupt(_)));
         }
-        for code in [
-            ffi::SQLITE_FULL,
-            ffi::SQLITE_IOERR,
-            ffi::SQLITE_BUSY,
-            ffi::SQLITE_ERROR,
-        ] {
-            assert!(matches!(
-                CatalogError::from(sqlite(code)),
-                CatalogError::Unavailable(_)
-            ));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_BUSY, ffi::SQLITE_ERROR] {
+            assert!(matches!(CatalogError::from(sqlite(code)), CatalogError::Unavailable(_)));
         }
         let unreadable = serde_json::from_str::<u8>("{").unwrap_err();
-        assert!(matches!(
-            LedgerError::from(Fault::from(unreadable)),
-            LedgerError::Corrupt(_)
-        ));
+        assert!(matches!(LedgerError::from(Fault::from(unreadable)), LedgerError::Corrupt(_)));
     }
 }

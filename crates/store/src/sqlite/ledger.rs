@@ -22,25 +22,16 @@ const CHUNK: u32 = 5_000;
 #[async_trait]
 impl Ledger for Sqlite {
     async fn record(&self, events: Vec<RecordedEvent>) -> Result<Vec<bool>, LedgerError> {
-        self.write(move |connection| events::record(connection, &events))
-            .await
+        self.write(move |connection| events::record(connection, &events)).await
     }
 
     async fn add(&self, rollups: Vec<Rollup>) -> Result<(), LedgerError> {
-        self.write(move |connection| {
-            rollups
-                .iter()
-                .try_for_each(|rollup| rollups::add(connection, rollup))
-        })
-        .await
+        self.write(move |connection| rollups.iter().try_for_each(|rollup| rollups::add(connection, rollup)))
+            .await
     }
 
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<Rollup>, LedgerError> {
-        Ok(self
-            .inner
-            .readers
-            .read(move |connection| rollups::read(connection, &query))
-            .await?)
+        Ok(self.inner.readers.read(move |connection| rollups::read(connection, &query)).await?)
     }
 
     async fn count_events(
@@ -53,13 +44,7 @@ impl Ledger for Sqlite {
         let [environment, event_type] = [environment, event_type].map(str::to_owned);
         let flag = flag.map(str::to_owned);
         let query = move |connection: &Connection| {
-            events::count_by_flag(
-                connection,
-                &environment,
-                &event_type,
-                since,
-                flag.as_deref(),
-            )
+            events::count_by_flag(connection, &environment, &event_type, since, flag.as_deref())
         };
         Ok(self.inner.readers.read(query).await?)
     }
@@ -71,8 +56,7 @@ impl Ledger for Sqlite {
         limit: u32,
     ) -> Result<Vec<RecordedEvent>, LedgerError> {
         let [environment, flag] = [environment, flag].map(str::to_owned);
-        let query =
-            move |connection: &Connection| events::newest(connection, &environment, &flag, limit);
+        let query = move |connection: &Connection| events::newest(connection, &environment, &flag, limit);
         Ok(self.inner.readers.read(query).await?)
     }
 
@@ -80,9 +64,7 @@ impl Ledger for Sqlite {
         let mut gone = 0;
         for remove in [events::remove, rollups::remove] {
             loop {
-                let rows = self
-                    .write(move |connection| remove(connection, before, CHUNK))
-                    .await?;
+                let rows = self.write(move |connection| remove(connection, before, CHUNK)).await?;
                 gone += rows as u64;
                 if rows < CHUNK as usize {
                     break;
@@ -95,18 +77,12 @@ impl Ledger for Sqlite {
     async fn note(&self, name: &str, set: Option<Value>) -> Result<Option<Value>, LedgerError> {
         let name = name.to_owned();
         match set {
-            None => Ok(self
-                .inner
-                .readers
-                .read(move |connection| note(connection, &name))
-                .await?),
+            None => Ok(self.inner.readers.read(move |connection| note(connection, &name)).await?),
             Some(value) => {
                 let body = text(&value)?;
                 self.write(move |connection| {
                     let sql = "INSERT OR REPLACE INTO notes (name, body) VALUES (?1, ?2)";
-                    connection
-                        .prepare_cached(sql)?
-                        .execute(params![name, body])?;
+                    connection.prepare_cached(sql)?.execute(params![name, body])?;
                     Ok(Some(value))
                 })
                 .await
@@ -122,10 +98,7 @@ impl Sqlite {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
-        self.inner
-            .writer
-            .write(move |connection| work(connection).map_err(Stop::Fault))
-            .await
+        self.inner.writer.write(move |connection| work(connection).map_err(Stop::Fault)).await
     }
 }
 

@@ -25,9 +25,7 @@ impl Lock {
             .map_err(StoreError::failed("lock", &name))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-                path: path.to_owned(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(StoreError::failed("lock", &name)(error)),
         }
     }

@@ -44,13 +44,9 @@ pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Found, Sto
     };
     match look() {
         Ok(Some(found)) => Ok(found),
-        Ok(None) => Err(StoreError::NotOurs {
-            path: path.to_owned(),
-        }),
+        Ok(None) => Err(StoreError::NotOurs { path: path.to_owned() }),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(StoreError::NotOurs {
-                path: path.to_owned(),
-            })
+            Err(StoreError::NotOurs { path: path.to_owned() })
         }
         Err(error) => Err(StoreError::failed("read", path)(error)),
     }
@@ -60,11 +56,9 @@ pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Found, Sto
 pub(crate) fn refuse_newer(found: Found, known: usize, path: &Path) -> Result<(), StoreError> {
     let known = u32::try_from(known).unwrap_or(u32::MAX);
     match found {
-        Found::Schema(found) if found > known => Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        }),
+        Found::Schema(found) if found > known => {
+            Err(StoreError::Newer { path: path.to_owned(), found, known })
+        }
         _ => Ok(()),
     }
 }
@@ -111,8 +105,7 @@ fn save(config: &SqliteConfig, target: usize, now: Timestamp) -> Result<PathBuf,
 
 fn apply(connection: &mut Connection, steps: &[Migration]) -> rusqlite::Result<()> {
     for (number, step) in (1_u32..).zip(steps) {
-        let transaction =
-            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Looked up inside the transaction: another process may have migrated in the meantime.
         if version(&transaction)? < number {
             transaction.execute_batch(step)?;

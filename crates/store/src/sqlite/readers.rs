@@ -19,11 +19,7 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn new(path: PathBuf, size: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(size.max(1)));
-        Arc::new(Self {
-            path,
-            idle: Mutex::new(Vec::new()),
-            permits,
-        })
+        Arc::new(Self { path, idle: Mutex::new(Vec::new()), permits })
     }
 
     /// Runs `query` on a connection of the pool.
@@ -32,10 +28,7 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| Fault::Closed)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Fault::Closed)?;
         let pool = Arc::clone(self);
         let task = tokio::task::spawn_blocking(move || {
             let connection = pool.take()?;

@@ -39,9 +39,7 @@ pub fn restore(
     let found = migrations::inspect(&connection, source)?;
     migrations::refuse_newer(found, MIGRATIONS.len(), source)?;
     let Found::Schema(schema) = found else {
-        return Err(StoreError::NotOurs {
-            path: source.to_owned(),
-        });
+        return Err(StoreError::NotOurs { path: source.to_owned() });
     };
     backup::check(&connection, source)?;
     let _alone = Lock::take(dest)?;
@@ -88,17 +86,14 @@ fn fold_log(dest: &Path) -> Result<bool, StoreError> {
         if mode == "delete" {
             return Ok(());
         }
-        Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-            None,
-        ))
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
     };
     match fold() {
         Ok(()) => Ok(true),
         Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Err(StoreError::InUse {
-                path: dest.to_owned(),
-            }),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Err(StoreError::InUse { path: dest.to_owned() })
+            }
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Ok(false),
             _ => Err(StoreError::failed("read", dest)(error)),
         },

@@ -62,14 +62,8 @@ async fn a_closed_store_refuses_reads_and_writes() {
     let directory = tempdir().unwrap();
     let store = open(&directory);
     store.close().await;
-    assert!(matches!(
-        write(&store, "a").await,
-        Err(LedgerError::Unavailable(_))
-    ));
-    assert!(matches!(
-        store.note("a", None).await,
-        Err(LedgerError::Unavailable(_))
-    ));
+    assert!(matches!(write(&store, "a").await, Err(LedgerError::Unavailable(_))));
+    assert!(matches!(store.note("a", None).await, Err(LedgerError::Unavailable(_))));
     store.close().await;
 }
 
@@ -78,19 +72,11 @@ async fn readers_cannot_write_and_survive_a_panic() {
     let directory = tempdir().unwrap();
     let store = open(&directory);
     let readers = &store.inner.readers;
-    let written = readers
-        .read(|connection| Ok(connection.execute("DELETE FROM meta", [])?))
-        .await;
+    let written = readers.read(|connection| Ok(connection.execute("DELETE FROM meta", [])?)).await;
     assert!(written.is_err());
     for _ in 0..8 {
         let panicked = readers
-            .read(|connection| {
-                if connection.is_autocommit() {
-                    panic!("on purpose")
-                } else {
-                    Ok(())
-                }
-            })
+            .read(|connection| if connection.is_autocommit() { panic!("on purpose") } else { Ok(()) })
             .await;
         assert_eq!(panicked, Err(fault::Fault::Abandoned));
     }
@@ -105,9 +91,8 @@ async fn commits_are_synced_and_kept_in_a_log() {
         let writer = &store.inner.writer;
         async move {
             let work = move |connection: &rusqlite::Connection| {
-                let value = connection.pragma_query_value(None, name, |row| {
-                    row.get::<_, rusqlite::types::Value>(0)
-                })?;
+                let value = connection
+                    .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))?;
                 Ok::<_, writer::Stop<LedgerError>>(format!("{value:?}"))
             };
             writer.write(work).await.unwrap()
@@ -121,10 +106,7 @@ async fn commits_are_synced_and_kept_in_a_log() {
 #[tokio::test]
 async fn a_scan_that_nobody_receives_ends_and_gives_its_connection_back() {
     let directory = tempdir().unwrap();
-    let config = SqliteConfig {
-        readers: 1,
-        ..SqliteConfig::new(directory.path().join("flagbase.db"))
-    };
+    let config = SqliteConfig { readers: 1, ..SqliteConfig::new(directory.path().join("flagbase.db")) };
     let store = Sqlite::open(&config, &FixedClock::default()).unwrap();
     let work = |connection: &rusqlite::Connection| {
         let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
@@ -156,14 +138,8 @@ async fn what_is_stored_wrongly_is_reported_as_corrupt() {
     };
     store.inner.writer.write(work).await.unwrap();
     let id = DocumentId::new(Kind::Flag, "default", "bad");
-    assert!(matches!(
-        store.get(&id).await,
-        Err(CatalogError::Corrupt(_))
-    ));
-    assert!(matches!(
-        store.scan(&mut |_| {}).await,
-        Err(CatalogError::Corrupt(_))
-    ));
+    assert!(matches!(store.get(&id).await, Err(CatalogError::Corrupt(_))));
+    assert!(matches!(store.scan(&mut |_| {}).await, Err(CatalogError::Corrupt(_))));
     let good = DocumentId::new(Kind::Flag, "default", "good");
     assert_eq!(store.get(&good).await.unwrap(), None);
 }

@@ -52,18 +52,9 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let work = Loop {
-            connection,
-            jobs,
-            doubt: None,
-        };
-        let thread = std::thread::Builder::new()
-            .name("flagbase-write".to_owned())
-            .spawn(|| work.run())?;
-        Ok(Self {
-            queue: Mutex::new(Some(queue)),
-            thread: Mutex::new(Some(thread)),
-        })
+        let work = Loop { connection, jobs, doubt: None };
+        let thread = std::thread::Builder::new().name("flagbase-write".to_owned()).spawn(|| work.run())?;
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` in a transaction and returns once it is on disk. When the caller goes away, the work is
@@ -75,19 +66,13 @@ impl Writer {
         E: From<Fault> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Pending {
-            work: Some(work),
-            result: None,
-            reply,
-        });
+        let job = Box::new(Pending { work: Some(work), result: None, reply });
         let queue = self.queue.lock().clone();
         match queue {
             Some(queue) => queue.send(job).await.map_err(|_| Fault::Closed)?,
             None => return Err(Fault::Closed.into()),
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Fault::Abandoned.into()))
+        answer.await.unwrap_or_else(|_| Err(Fault::Abandoned.into()))
     }
 
     /// Refuses further jobs, runs what is queued and ends the thread. Blocks until then.
@@ -220,9 +205,7 @@ impl Loop {
         // an error of the disk nothing that this transaction did is worth committing.
         match verdict {
             Verdict::Keep if !self.connection.is_autocommit() => self.statement("RELEASE job"),
-            Verdict::Failed(fault) if fault.of_the_disk() || self.connection.is_autocommit() => {
-                Err(fault)
-            }
+            Verdict::Failed(fault) if fault.of_the_disk() || self.connection.is_autocommit() => Err(fault),
             Verdict::Keep | Verdict::Undo | Verdict::Failed(_) => {
                 self.statement("ROLLBACK TO job")?;
                 self.statement("RELEASE job")

@@ -8,10 +8,7 @@ use super::{add, admin, after, by_id, find, invitation, invite, invited, quiet, 
 use crate::{Stores, catalog::NOW};
 
 pub async fn an_invitation_reads_back(stores: &Stores) {
-    let full = Invitation {
-        email: Some("alice@example.com".into()),
-        ..invitation("aa")
-    };
+    let full = Invitation { email: Some("alice@example.com".into()), ..invitation("aa") };
     invite(stores, full.clone()).await;
     invite(stores, invitation("bb")).await;
     assert_eq!(find(stores, "aa").await, Some(full));
@@ -27,44 +24,25 @@ pub async fn an_invitation_is_used_once(stores: &Stores) {
 
     let second = invited(user("u2", "bob@example.com"), "aa");
     let refused = stores.accounts.write_user(second, quiet()).await;
-    assert!(
-        matches!(refused, Err(AccountsError::Conflict)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(AccountsError::Conflict)), "{refused:?}");
     assert_eq!(by_id(stores, "u2").await, None);
 }
 
 pub async fn an_invitation_that_has_ended_is_refused(stores: &Stores) {
     // It ends at that very moment.
-    invite(
-        stores,
-        Invitation {
-            expires_at: NOW,
-            ..invitation("aa")
-        },
-    )
-    .await;
+    invite(stores, Invitation { expires_at: NOW, ..invitation("aa") }).await;
     let late = invited(user("u1", "alice@example.com"), "aa");
     let refused = stores.accounts.write_user(late, quiet()).await;
-    assert!(
-        matches!(refused, Err(AccountsError::Conflict)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(AccountsError::Conflict)), "{refused:?}");
     assert_eq!(by_id(stores, "u1").await, None);
 }
 
 pub async fn an_invitation_for_another_address_is_refused(stores: &Stores) {
-    let for_alice = Invitation {
-        email: Some("Alice@example.com".into()),
-        ..invitation("aa")
-    };
+    let for_alice = Invitation { email: Some("Alice@example.com".into()), ..invitation("aa") };
     invite(stores, for_alice).await;
     let other = invited(user("u2", "bob@example.com"), "aa");
     let refused = stores.accounts.write_user(other, quiet()).await;
-    assert!(
-        matches!(refused, Err(AccountsError::Conflict)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(AccountsError::Conflict)), "{refused:?}");
 
     let meant = invited(user("u1", "alice@example.com"), "aa");
     stores.accounts.write_user(meant, quiet()).await.unwrap();
@@ -84,12 +62,7 @@ pub async fn a_failed_registration_does_not_burn_the_invitation(stores: &Stores)
 }
 
 fn setup_token(hash: &str) -> Invitation {
-    Invitation {
-        setup: true,
-        role: "admin".into(),
-        expires_at: after(1800),
-        ..invitation(hash)
-    }
+    Invitation { setup: true, role: "admin".into(), expires_at: after(1800), ..invitation(hash) }
 }
 
 pub async fn a_setup_token_replaces_the_one_before_and_nothing_else(stores: &Stores) {
@@ -108,13 +81,9 @@ pub async fn two_racers_with_one_setup_token_make_one_admin(stores: &Stores) {
         invitation: Some("s1".into()),
         first_admin: true,
     };
-    let writes = vec![
-        racer("u1", "alice@example.com"),
-        racer("u2", "bob@example.com"),
-    ];
-    let won = race(stores, writes, |error| {
-        matches!(error, AccountsError::AdminExists | AccountsError::Conflict)
-    });
+    let writes = vec![racer("u1", "alice@example.com"), racer("u2", "bob@example.com")];
+    let won =
+        race(stores, writes, |error| matches!(error, AccountsError::AdminExists | AccountsError::Conflict));
     assert_eq!(won.await, 1);
     assert_eq!(find(stores, "s1").await, None);
     let made = [by_id(stores, "u1").await, by_id(stores, "u2").await];
@@ -128,23 +97,15 @@ pub async fn many_racers_make_one_first_admin(stores: &Stores) {
         first_admin: true,
     };
     let writes = (0..16).map(racer).collect();
-    let won = race(stores, writes, |error| {
-        matches!(error, AccountsError::AdminExists)
-    })
-    .await;
+    let won = race(stores, writes, |error| matches!(error, AccountsError::AdminExists)).await;
     assert_eq!(won, 1);
     assert!(stores.accounts.has_admin().await.unwrap());
 }
 
 pub async fn two_racers_with_one_invitation_make_one_account(stores: &Stores) {
     invite(stores, invitation("aa")).await;
-    let writes = vec![
-        invited(user("u1", "alice@example.com"), "aa"),
-        invited(user("u2", "bob@example.com"), "aa"),
-    ];
-    let won = race(stores, writes, |error| {
-        matches!(error, AccountsError::Conflict)
-    })
-    .await;
+    let writes =
+        vec![invited(user("u1", "alice@example.com"), "aa"), invited(user("u2", "bob@example.com"), "aa")];
+    let won = race(stores, writes, |error| matches!(error, AccountsError::Conflict)).await;
     assert_eq!(won, 1);
 }

@@ -30,14 +30,8 @@ pub async fn history_is_newest_first_and_goes_on_after_deletion(stores: &Stores)
     let catalog = &stores.catalog;
     create(catalog, &flag("a"), body(1)).await;
     create(catalog, &flag("b"), body(2)).await;
-    catalog
-        .commit(commit(vec![put(&flag("a"), Expect::At(1), body(3))]))
-        .await
-        .unwrap();
-    catalog
-        .commit(commit(vec![delete(&flag("a"), Expect::At(3))]))
-        .await
-        .unwrap();
+    catalog.commit(commit(vec![put(&flag("a"), Expect::At(1), body(3))])).await.unwrap();
+    catalog.commit(commit(vec![delete(&flag("a"), Expect::At(3))])).await.unwrap();
     create(catalog, &flag("a"), body(4)).await;
 
     let history = |before, limit| {
@@ -48,11 +42,5 @@ pub async fn history_is_newest_first_and_goes_on_after_deletion(stores: &Stores)
     assert_eq!(history(None, 2).await, [5, 4]);
     assert_eq!(history(Some(4), 2).await, [3, 1]);
     assert_eq!(history(Some(1), 2).await, [0_u64; 0]);
-    assert!(
-        catalog
-            .history(&flag("never"), None, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(catalog.history(&flag("never"), None, 10).await.unwrap().is_empty());
 }

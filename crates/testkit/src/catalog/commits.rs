@@ -6,9 +6,7 @@ use flagbase_core::catalog::{Commit, DocumentId, Draft, Expect, Kind};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    NOW, body, commit, commit_as, conflict, create, delete, first, flag, notice, put, revisions,
-};
+use super::{NOW, body, commit, commit_as, conflict, create, delete, first, flag, notice, put, revisions};
 use crate::Stores;
 
 pub async fn a_document_reads_back_as_it_was_written(stores: &Stores) {
@@ -32,13 +30,7 @@ pub async fn an_update_keeps_when_the_document_was_made(stores: &Stores) {
     let later = NOW + jiff::SignedDuration::from_secs(60);
     let update = commit(vec![put(&flag("a"), Expect::At(revision), body(2))]);
 
-    catalog
-        .commit(Commit {
-            at: later,
-            ..update
-        })
-        .await
-        .unwrap();
+    catalog.commit(Commit { at: later, ..update }).await.unwrap();
 
     let document = catalog.get(&flag("a")).await.unwrap().unwrap();
     assert_eq!((document.revision, document.body), (2, body(2)));
@@ -49,11 +41,8 @@ pub async fn a_commit_answers_with_its_changes_in_order(stores: &Stores) {
     let catalog = &stores.catalog;
     create(catalog, &flag("a"), body(1)).await;
     let detail = json!({ "errors": 11 });
-    let disabled = Draft {
-        verb: "disabled",
-        detail: detail.clone(),
-        ..put(&flag("a"), Expect::At(1), body(2))
-    };
+    let disabled =
+        Draft { verb: "disabled", detail: detail.clone(), ..put(&flag("a"), Expect::At(1), body(2)) };
     let drafts = vec![disabled, put(&flag("b"), Expect::Absent, body(3))];
     let written = commit_as(drafts, 7);
     let actor = written.actor.clone();
@@ -63,21 +52,12 @@ pub async fn a_commit_answers_with_its_changes_in_order(stores: &Stores) {
     assert_eq!(revisions(&changes), [2, 3]);
     assert_eq!(changes, catalog.changes(1, 10).await.unwrap());
     let [disabled, created] = <[_; 2]>::try_from(changes).unwrap();
-    assert_eq!(
-        (disabled.verb.as_str(), created.verb.as_str()),
-        ("disabled", "created")
-    );
+    assert_eq!((disabled.verb.as_str(), created.verb.as_str()), ("disabled", "created"));
     assert_eq!((disabled.id, created.id), (flag("a"), flag("b")));
-    assert_eq!(
-        (disabled.before, disabled.after),
-        (Some(body(1)), Some(body(2)))
-    );
+    assert_eq!((disabled.before, disabled.after), (Some(body(1)), Some(body(2))));
     assert_eq!((created.before, created.after), (None, Some(body(3))));
     assert_eq!((disabled.detail, created.detail), (detail, json!(null)));
-    assert_eq!(
-        (disabled.event, created.event),
-        (Uuid::from_u128(7), Uuid::from_u128(8))
-    );
+    assert_eq!((disabled.event, created.event), (Uuid::from_u128(7), Uuid::from_u128(8)));
     assert_eq!((disabled.actor, disabled.at), (actor, NOW));
     assert_eq!(disabled.reason, "because");
 }
@@ -86,57 +66,35 @@ pub async fn creating_what_exists_is_a_conflict_and_changes_nothing(stores: &Sto
     let catalog = &stores.catalog;
     create(catalog, &flag("a"), body(1)).await;
 
-    let again = catalog
-        .commit(commit(vec![put(&flag("a"), Expect::Absent, body(2))]))
-        .await;
+    let again = catalog.commit(commit(vec![put(&flag("a"), Expect::Absent, body(2))])).await;
 
     assert_eq!(conflict(again), (flag("a"), Some(1)));
-    assert_eq!(
-        catalog.get(&flag("a")).await.unwrap().unwrap().body,
-        body(1)
-    );
+    assert_eq!(catalog.get(&flag("a")).await.unwrap().unwrap().body, body(1));
     assert_eq!(catalog.head().await.unwrap(), 1);
 }
 
 pub async fn a_stale_revision_is_a_conflict_that_names_the_current_one(stores: &Stores) {
     let catalog = &stores.catalog;
     create(catalog, &flag("a"), body(1)).await;
-    catalog
-        .commit(commit(vec![put(&flag("a"), Expect::At(1), body(2))]))
-        .await
-        .unwrap();
+    catalog.commit(commit(vec![put(&flag("a"), Expect::At(1), body(2))])).await.unwrap();
 
-    let stale = catalog
-        .commit(commit(vec![put(&flag("a"), Expect::At(1), body(3))]))
-        .await;
+    let stale = catalog.commit(commit(vec![put(&flag("a"), Expect::At(1), body(3))])).await;
     assert_eq!(conflict(stale), (flag("a"), Some(2)));
-    let stale = catalog
-        .commit(commit(vec![delete(&flag("a"), Expect::At(1))]))
-        .await;
+    let stale = catalog.commit(commit(vec![delete(&flag("a"), Expect::At(1))])).await;
     assert_eq!(conflict(stale), (flag("a"), Some(2)));
 
-    assert_eq!(
-        catalog.get(&flag("a")).await.unwrap().unwrap().body,
-        body(2)
-    );
+    assert_eq!(catalog.get(&flag("a")).await.unwrap().unwrap().body, body(2));
     assert_eq!(catalog.changes(0, 10).await.unwrap().len(), 2);
 }
 
 pub async fn writing_what_is_gone_is_a_conflict(stores: &Stores) {
     let catalog = &stores.catalog;
-    let never = catalog
-        .commit(commit(vec![put(&flag("a"), Expect::At(1), body(1))]))
-        .await;
+    let never = catalog.commit(commit(vec![put(&flag("a"), Expect::At(1), body(1))])).await;
     assert_eq!(conflict(never), (flag("a"), None));
 
     create(catalog, &flag("a"), body(1)).await;
-    catalog
-        .commit(commit(vec![delete(&flag("a"), Expect::At(1))]))
-        .await
-        .unwrap();
-    let gone = catalog
-        .commit(commit(vec![put(&flag("a"), Expect::At(1), body(2))]))
-        .await;
+    catalog.commit(commit(vec![delete(&flag("a"), Expect::At(1))])).await.unwrap();
+    let gone = catalog.commit(commit(vec![put(&flag("a"), Expect::At(1), body(2))])).await;
     assert_eq!(conflict(gone), (flag("a"), None));
     assert_eq!(catalog.head().await.unwrap(), 2);
 }
@@ -156,44 +114,23 @@ pub async fn one_conflict_undoes_the_whole_commit(stores: &Stores) {
     assert_eq!(catalog.get(&flag("new")).await.unwrap(), None);
     assert!(catalog.get(&flag("a")).await.unwrap().is_some());
     assert_eq!(catalog.head().await.unwrap(), 1);
-    assert_eq!(
-        create(catalog, &flag("b"), body(4)).await,
-        2,
-        "no revision was lost"
-    );
+    assert_eq!(create(catalog, &flag("b"), body(4)).await, 2, "no revision was lost");
 }
 
 pub async fn a_deleted_document_can_be_made_again(stores: &Stores) {
     let catalog = &stores.catalog;
     create(catalog, &flag("a"), body(1)).await;
-    let deleted = catalog
-        .commit(commit(vec![delete(&flag("a"), Expect::At(1))]))
-        .await
-        .unwrap()
-        .remove(0);
+    let deleted = catalog.commit(commit(vec![delete(&flag("a"), Expect::At(1))])).await.unwrap().remove(0);
     assert_eq!((deleted.before, deleted.after), (Some(body(1)), None));
     assert_eq!(catalog.get(&flag("a")).await.unwrap(), None);
-    assert!(
-        catalog
-            .list(Kind::Flag, "default", first(10))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(catalog.list(Kind::Flag, "default", first(10)).await.unwrap().is_empty());
 
     let later = NOW + jiff::SignedDuration::from_secs(5);
     let again = commit(vec![put(&flag("a"), Expect::Absent, body(2))]);
-    let made = catalog
-        .commit(Commit { at: later, ..again })
-        .await
-        .unwrap()
-        .remove(0);
+    let made = catalog.commit(Commit { at: later, ..again }).await.unwrap().remove(0);
 
     assert_eq!((made.revision, made.before), (3, None));
-    assert_eq!(
-        catalog.get(&flag("a")).await.unwrap().unwrap().created_at,
-        later
-    );
+    assert_eq!(catalog.get(&flag("a")).await.unwrap().unwrap().created_at, later);
 }
 
 pub async fn notices_touch_no_document(stores: &Stores) {
@@ -207,11 +144,7 @@ pub async fn notices_touch_no_document(stores: &Stores) {
     assert_eq!(revisions(&changes), [2, 3]);
     let [revoked, judged] = <[_; 2]>::try_from(changes).unwrap();
     assert_eq!((revoked.before, revoked.after), (None, None));
-    assert_eq!(
-        judged.before,
-        Some(body(1)),
-        "what it was about is recorded"
-    );
+    assert_eq!(judged.before, Some(body(1)), "what it was about is recorded");
     assert_eq!(catalog.get(&session).await.unwrap(), None);
     assert_eq!(catalog.get(&flag("a")).await.unwrap().unwrap().revision, 1);
 }
@@ -240,13 +173,7 @@ pub async fn an_empty_commit_changes_nothing(stores: &Stores) {
 
 pub async fn a_commit_without_event_ids_is_refused(stores: &Stores) {
     let whole = commit(vec![put(&flag("a"), Expect::Absent, body(1))]);
-    let refused = stores
-        .catalog
-        .commit(Commit {
-            events: Vec::new(),
-            ..whole
-        })
-        .await;
+    let refused = stores.catalog.commit(Commit { events: Vec::new(), ..whole }).await;
     assert!(refused.is_err());
     assert_eq!(stores.catalog.get(&flag("a")).await.unwrap(), None);
     assert_eq!(stores.catalog.head().await.unwrap(), 0);

@@ -24,20 +24,11 @@ pub async fn kinds_and_environments_are_apart(stores: &Stores) {
     }
     for (number, id) in (1..).zip(&ids) {
         assert_eq!(catalog.get(id).await.unwrap().unwrap().body, body(number));
-        let listed = catalog
-            .list(id.kind, &id.environment, first(10))
-            .await
-            .unwrap();
+        let listed = catalog.list(id.kind, &id.environment, first(10)).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed.first().map(|document| &document.id), Some(id));
     }
-    assert!(
-        catalog
-            .list(Kind::Guard, "default", first(10))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(catalog.list(Kind::Guard, "default", first(10)).await.unwrap().is_empty());
 }
 
 pub async fn listings_come_in_key_order_page_by_page(stores: &Stores) {
@@ -48,56 +39,25 @@ pub async fn listings_come_in_key_order_page_by_page(stores: &Stores) {
     let mut pages = Vec::new();
     let mut after = None;
     loop {
-        let page = Page {
-            after: after.clone(),
-            search: None,
-            limit: 3,
-        };
+        let page = Page { after: after.clone(), search: None, limit: 3 };
         let documents = catalog.list(Kind::Flag, "default", page).await.unwrap();
         let Some(last) = documents.last() else { break };
         after = Some(last.id.key.to_string());
         pages.push(keys(&documents).join(" "));
     }
     assert_eq!(pages, ["B a b", "c d e", "é"]);
-    assert!(
-        catalog
-            .list(Kind::Flag, "default", first(0))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(catalog.list(Kind::Flag, "default", first(0)).await.unwrap().is_empty());
 }
 
 async fn search(stores: &Stores, term: &str) -> String {
-    let page = Page {
-        after: None,
-        search: Some(term.to_owned()),
-        limit: 10,
-    };
-    keys(
-        &stores
-            .catalog
-            .list(Kind::Flag, "default", page)
-            .await
-            .unwrap(),
-    )
-    .join(" ")
+    let page = Page { after: None, search: Some(term.to_owned()), limit: 10 };
+    keys(&stores.catalog.list(Kind::Flag, "default", page).await.unwrap()).join(" ")
 }
 
 pub async fn a_search_ignores_case_and_looks_at_key_and_name(stores: &Stores) {
     let catalog = &stores.catalog;
-    create(
-        catalog,
-        &flag("dark-mode"),
-        json!({ "name": "Night colours" }),
-    )
-    .await;
-    create(
-        catalog,
-        &flag("Checkout-V2"),
-        json!({ "name": "Über dark patterns" }),
-    )
-    .await;
+    create(catalog, &flag("dark-mode"), json!({ "name": "Night colours" })).await;
+    create(catalog, &flag("Checkout-V2"), json!({ "name": "Über dark patterns" })).await;
     create(catalog, &flag("nameless"), json!({ "title": "dark" })).await;
 
     assert_eq!(search(stores, "DARK").await, "Checkout-V2 dark-mode");
@@ -106,23 +66,14 @@ pub async fn a_search_ignores_case_and_looks_at_key_and_name(stores: &Stores) {
     assert_eq!(search(stores, "").await, "Checkout-V2 dark-mode nameless");
     assert_eq!(search(stores, "nothing like it").await, "");
 
-    let renamed = commit(vec![put(
-        &flag("nameless"),
-        Expect::At(3),
-        json!({ "name": "Night" }),
-    )]);
+    let renamed = commit(vec![put(&flag("nameless"), Expect::At(3), json!({ "name": "Night" }))]);
     catalog.commit(renamed).await.unwrap();
     assert_eq!(search(stores, "night").await, "dark-mode nameless");
 }
 
 pub async fn a_search_takes_wildcards_by_the_letter(stores: &Stores) {
     create(&stores.catalog, &flag("plain"), json!({ "name": "Plain" })).await;
-    create(
-        &stores.catalog,
-        &flag("half"),
-        json!({ "name": "50 % of all_users * ?" }),
-    )
-    .await;
+    create(&stores.catalog, &flag("half"), json!({ "name": "50 % of all_users * ?" })).await;
     for term in ["%", "_", "*", "?", "50 %"] {
         assert_eq!(search(stores, term).await, "half", "{term}");
     }
@@ -134,10 +85,7 @@ pub async fn a_scan_hands_over_every_document_once(stores: &Stores) {
     let mut expected = BTreeMap::new();
     for chunk in 0..3 {
         let ids: Vec<_> = (0..300).map(|n| flag(&format!("{chunk}-{n}"))).collect();
-        let drafts = (0..)
-            .zip(&ids)
-            .map(|(n, id)| put(id, Expect::Absent, body(n)))
-            .collect();
+        let drafts = (0..).zip(&ids).map(|(n, id)| put(id, Expect::Absent, body(n))).collect();
         catalog.commit(commit(drafts)).await.unwrap();
         expected.extend((0..).zip(ids).map(|(n, id)| (id, body(n))));
     }
@@ -145,10 +93,7 @@ pub async fn a_scan_hands_over_every_document_once(stores: &Stores) {
     expected.insert(DocumentId::new(Kind::Role, "", "viewer"), body(9));
 
     let mut seen = Vec::new();
-    let head = catalog
-        .scan(&mut |document| seen.push((document.id, document.body)))
-        .await
-        .unwrap();
+    let head = catalog.scan(&mut |document| seen.push((document.id, document.body))).await.unwrap();
 
     assert_eq!(head, 901);
     assert_eq!(seen.len(), 901);
@@ -157,16 +102,9 @@ pub async fn a_scan_hands_over_every_document_once(stores: &Stores) {
 
 pub async fn a_scan_is_of_one_point_in_time(stores: &Stores) {
     let both = |expect, number| {
-        commit(vec![
-            put(&flag("a"), expect, body(number)),
-            put(&flag("z"), expect, body(number)),
-        ])
+        commit(vec![put(&flag("a"), expect, body(number)), put(&flag("z"), expect, body(number))])
     };
-    stores
-        .catalog
-        .commit(both(Expect::Absent, 0))
-        .await
-        .unwrap();
+    stores.catalog.commit(both(Expect::Absent, 0)).await.unwrap();
     let mut writer = JoinSet::new();
     let catalog = stores.catalog.clone();
     writer.spawn(async move {

@@ -40,10 +40,7 @@ pub async fn sixteen_writers_leave_no_gap(stores: &Stores) {
     written.sort_unstable();
     let all: Vec<Revision> = (1..=WRITERS * EACH).collect();
     assert_eq!(written, all);
-    assert_eq!(
-        revisions(&stores.catalog.changes(0, 10_000).await.unwrap()),
-        all
-    );
+    assert_eq!(revisions(&stores.catalog.changes(0, 10_000).await.unwrap()), all);
     assert_eq!(stores.catalog.head().await.unwrap(), WRITERS * EACH);
 }
 
@@ -59,10 +56,7 @@ pub async fn a_racing_follower_sees_every_revision_in_order(stores: &Stores) {
         let last = seen.last().copied().unwrap_or(0);
         let head = stores.catalog.head().await.unwrap();
         let batch = revisions(&stores.catalog.changes(last, 50).await.unwrap());
-        assert!(
-            batch.last().copied().unwrap_or(last) >= head.min(last + 50),
-            "the head is visible"
-        );
+        assert!(batch.last().copied().unwrap_or(last) >= head.min(last + 50), "the head is visible");
         seen.extend(batch);
         tokio::task::yield_now().await;
     }
@@ -75,22 +69,14 @@ async fn winners(stores: &Stores, expect: Expect) -> usize {
     for racer in 0..WRITERS {
         let catalog = Arc::clone(&stores.catalog);
         racers.spawn(async move {
-            match catalog
-                .commit(commit(vec![put(&flag("a"), expect, body(racer))]))
-                .await
-            {
+            match catalog.commit(commit(vec![put(&flag("a"), expect, body(racer))])).await {
                 Ok(_) => true,
                 Err(CatalogError::Conflict { .. }) => false,
                 Err(error) => unreachable!("{error}"),
             }
         });
     }
-    racers
-        .join_all()
-        .await
-        .into_iter()
-        .filter(|won| *won)
-        .count()
+    racers.join_all().await.into_iter().filter(|won| *won).count()
 }
 
 pub async fn exactly_one_of_many_editors_wins(stores: &Stores) {

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use flagbase_core::{
     accounts::{
-        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef,
-        UserWrite,
+        Accounts, AccountsError, Invitation, InvitationAsk, Session, User, UserPage, UserRef, UserWrite,
     },
     catalog::{CatalogError, Change, Commit},
 };
@@ -34,11 +33,7 @@ impl State {
 impl People {
     fn apply(&mut self, write: UserWrite, at: Timestamp) -> Result<(), AccountsError> {
         match write {
-            UserWrite::Create {
-                user,
-                invitation,
-                first_admin,
-            } => {
+            UserWrite::Create { user, invitation, first_admin } => {
                 if first_admin && self.has_admin() {
                     return Err(AccountsError::AdminExists);
                 }
@@ -50,19 +45,14 @@ impl People {
                     return Err(AccountsError::Exists);
                 }
             }
-            UserWrite::Update {
-                mut user,
-                end_sessions,
-            } => {
+            UserWrite::Update { mut user, end_sessions } => {
                 self.refuse_stale(&user.id, user.version)?;
                 self.refuse_taken(&user)?;
                 if end_sessions {
                     let sessions = self.sessions.values_mut();
-                    sessions
-                        .filter(|session| session.user_id == user.id)
-                        .for_each(|session| {
-                            session.revoked_at.get_or_insert(at);
-                        });
+                    sessions.filter(|session| session.user_id == user.id).for_each(|session| {
+                        session.revoked_at.get_or_insert(at);
+                    });
                 }
                 user.version += 1;
                 self.users.insert(user.id.clone(), user);
@@ -77,34 +67,19 @@ impl People {
     }
 
     fn has_admin(&self) -> bool {
-        self.users
-            .values()
-            .any(|user| &*user.role == "admin" && !user.disabled)
+        self.users.values().any(|user| &*user.role == "admin" && !user.disabled)
     }
 
     fn consume(&mut self, hash: &str, user: &User, now: Timestamp) -> Result<(), AccountsError> {
-        let invitation = self
-            .invitations
-            .remove(hash)
-            .ok_or(AccountsError::Conflict)?;
-        let meant = invitation
-            .email
-            .is_none_or(|email| folded(&email) == folded(&user.email));
-        if invitation.expires_at > now && meant {
-            Ok(())
-        } else {
-            Err(AccountsError::Conflict)
-        }
+        let invitation = self.invitations.remove(hash).ok_or(AccountsError::Conflict)?;
+        let meant = invitation.email.is_none_or(|email| folded(&email) == folded(&user.email));
+        if invitation.expires_at > now && meant { Ok(()) } else { Err(AccountsError::Conflict) }
     }
 
     fn refuse_taken(&self, user: &User) -> Result<(), AccountsError> {
         let email = folded(&user.email);
         let taken = |other: &User| other.id != user.id && folded(&other.email) == email;
-        if self.users.values().any(taken) {
-            Err(AccountsError::Exists)
-        } else {
-            Ok(())
-        }
+        if self.users.values().any(taken) { Err(AccountsError::Exists) } else { Ok(()) }
     }
 
     fn refuse_stale(&self, id: &str, version: u64) -> Result<(), AccountsError> {
@@ -119,9 +94,7 @@ impl People {
             return Err(AccountsError::Conflict);
         }
         self.sessions.retain(|id, other| {
-            other.user_id != session.user_id
-                || other.expires_at > session.created_at
-                || *id == session.id
+            other.user_id != session.user_id || other.expires_at > session.created_at || *id == session.id
         });
         if let Some(old) = self.sessions.get(&session.id) {
             session.revoked_at = old.revoked_at.or(session.revoked_at);
@@ -139,15 +112,9 @@ fn folded(email: &str) -> String {
 
 #[async_trait]
 impl Accounts for Memory {
-    async fn write_user(
-        &self,
-        write: UserWrite,
-        notice: Commit,
-    ) -> Result<Vec<Change>, AccountsError> {
+    async fn write_user(&self, write: UserWrite, notice: Commit) -> Result<Vec<Change>, AccountsError> {
         let at = notice.at;
-        self.state
-            .lock()
-            .write(notice, |people| people.apply(write, at))
+        self.state.lock().write(notice, |people| people.apply(write, at))
     }
 
     async fn user(&self, by: UserRef<'_>) -> Result<Option<User>, AccountsError> {
@@ -175,14 +142,8 @@ impl Accounts for Memory {
         Ok(self.state.lock().people.has_admin())
     }
 
-    async fn write_session(
-        &self,
-        session: Session,
-        notice: Commit,
-    ) -> Result<Vec<Change>, AccountsError> {
-        self.state
-            .lock()
-            .write(notice, |people| people.put(session))
+    async fn write_session(&self, session: Session, notice: Commit) -> Result<Vec<Change>, AccountsError> {
+        self.state.lock().write(notice, |people| people.put(session))
     }
 
     async fn session(&self, id: &str) -> Result<Option<(Session, User)>, AccountsError> {
@@ -210,9 +171,7 @@ impl Accounts for Memory {
                 if invitation.setup {
                     people.invitations.retain(|_, other| !other.setup);
                 }
-                people
-                    .invitations
-                    .insert(invitation.token_hash.clone(), invitation.clone());
+                people.invitations.insert(invitation.token_hash.clone(), invitation.clone());
                 Ok(Some(invitation))
             }
         }

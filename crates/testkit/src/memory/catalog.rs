@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use flagbase_core::catalog::{
-    Catalog, CatalogError, Change, Commit, Document, DocumentId, Expect, Kind, Page, Revision,
-    Write,
+    Catalog, CatalogError, Change, Commit, Document, DocumentId, Expect, Kind, Page, Revision, Write,
 };
 use serde_json::Value;
 
@@ -20,22 +19,11 @@ pub(super) struct Prepared {
 impl Log {
     /// Checks a commit and says what it would change.
     pub(super) fn prepare(&self, commit: Commit) -> Result<Prepared, CatalogError> {
-        let Commit {
-            drafts,
-            actor,
-            reason,
-            at,
-            events,
-        } = commit;
+        let Commit { drafts, actor, reason, at, events } = commit;
         if drafts.len() != events.len() {
-            return Err(CatalogError::Unavailable(
-                "a commit needs one event id per change".into(),
-            ));
+            return Err(CatalogError::Unavailable("a commit needs one event id per change".into()));
         }
-        let mut prepared = Prepared {
-            documents: BTreeMap::new(),
-            changes: Vec::new(),
-        };
+        let mut prepared = Prepared { documents: BTreeMap::new(), changes: Vec::new() };
         for ((draft, event), revision) in drafts.into_iter().zip(events).zip(self.head() + 1..) {
             let stored = prepared
                 .documents
@@ -48,10 +36,7 @@ impl Log {
                 Expect::At(seen) => current == Some(seen),
             };
             if !is_expected {
-                return Err(CatalogError::Conflict {
-                    id: draft.id,
-                    current,
-                });
+                return Err(CatalogError::Conflict { id: draft.id, current });
             }
             let created_at = stored.map_or(at, |document| document.created_at);
             let before = stored.map(|document| document.body.clone());
@@ -64,13 +49,7 @@ impl Log {
                 Write::Put(body) => {
                     after = Some(body.clone());
                     let id = draft.id.clone();
-                    let document = Document {
-                        id,
-                        revision,
-                        body,
-                        created_at,
-                        updated_at: at,
-                    };
+                    let document = Document { id, revision, body, created_at, updated_at: at };
                     prepared.documents.insert(draft.id.clone(), Some(document));
                 }
             }
@@ -119,12 +98,7 @@ impl Catalog for Memory {
         Ok(self.state.lock().log.documents.get(id).cloned())
     }
 
-    async fn list(
-        &self,
-        kind: Kind,
-        environment: &str,
-        page: Page,
-    ) -> Result<Vec<Document>, CatalogError> {
+    async fn list(&self, kind: Kind, environment: &str, page: Page) -> Result<Vec<Document>, CatalogError> {
         let state = self.state.lock();
         let after = page.after.unwrap_or_default();
         let search = page.search.unwrap_or_default().to_lowercase();
@@ -133,22 +107,13 @@ impl Catalog for Memory {
             id.kind == kind && *id.environment == *environment && *id.key > *after
         });
         let matching = documents.filter(|document| {
-            let name = document
-                .body
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            [&*document.id.key, name]
-                .iter()
-                .any(|text| text.to_lowercase().contains(&search))
+            let name = document.body.get("name").and_then(Value::as_str).unwrap_or_default();
+            [&*document.id.key, name].iter().any(|text| text.to_lowercase().contains(&search))
         });
         Ok(matching.take(page.limit as usize).cloned().collect())
     }
 
-    async fn scan(
-        &self,
-        each: &mut (dyn FnMut(Document) + Send),
-    ) -> Result<Revision, CatalogError> {
+    async fn scan(&self, each: &mut (dyn FnMut(Document) + Send)) -> Result<Revision, CatalogError> {
         let state = self.state.lock();
         state.log.documents.values().cloned().for_each(each);
         Ok(state.log.head())
@@ -156,11 +121,7 @@ impl Catalog for Memory {
 
     async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, CatalogError> {
         let state = self.state.lock();
-        let changes = state
-            .log
-            .changes
-            .iter()
-            .filter(|change| change.revision > after);
+        let changes = state.log.changes.iter().filter(|change| change.revision > after);
         Ok(changes.take(limit as usize).cloned().collect())
     }
 

@@ -13,10 +13,7 @@ use super::{Measured, Memory};
 
 impl Measured {
     fn record(&mut self, event: RecordedEvent) -> bool {
-        if !self
-            .known
-            .insert((event.environment.clone(), event.event_id.clone()))
-        {
+        if !self.known.insert((event.environment.clone(), event.event_id.clone())) {
             return false;
         }
         let value = event.value.unwrap_or(0.0);
@@ -29,12 +26,7 @@ impl Measured {
                 metric: event.event_type.clone(),
             },
             bucket: Resolution::TenSeconds.bucket(event.at),
-            totals: Totals {
-                count: 1,
-                sum: value,
-                sum_squares: value * value,
-                max: value,
-            },
+            totals: Totals { count: 1, sum: value, sum_squares: value * value, max: value },
         });
         self.events.push(event);
         true
@@ -56,10 +48,7 @@ impl Measured {
 impl Ledger for Memory {
     async fn record(&self, events: Vec<RecordedEvent>) -> Result<Vec<bool>, LedgerError> {
         let measured = &mut self.state.lock().measured;
-        Ok(events
-            .into_iter()
-            .map(|event| measured.record(event))
-            .collect())
+        Ok(events.into_iter().map(|event| measured.record(event)).collect())
     }
 
     async fn add(&self, rollups: Vec<Rollup>) -> Result<(), LedgerError> {
@@ -72,23 +61,13 @@ impl Ledger for Memory {
 
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<Rollup>, LedgerError> {
         let state = self.state.lock();
-        let cells = state
-            .measured
-            .rollups
-            .iter()
-            .filter(|((resolution, bucket, series), _)| {
-                *resolution == query.resolution
-                    && (query.from..query.until).contains(bucket)
-                    && *series.environment == *query.environment
-                    && query
-                        .flag
-                        .as_deref()
-                        .is_none_or(|flag| *series.flag == *flag)
-                    && query
-                        .route
-                        .as_deref()
-                        .is_none_or(|route| *series.route == *route)
-            });
+        let cells = state.measured.rollups.iter().filter(|((resolution, bucket, series), _)| {
+            *resolution == query.resolution
+                && (query.from..query.until).contains(bucket)
+                && *series.environment == *query.environment
+                && query.flag.as_deref().is_none_or(|flag| *series.flag == *flag)
+                && query.route.as_deref().is_none_or(|route| *series.route == *route)
+        });
         Ok(cells
             .map(|((_, bucket, series), totals)| Rollup {
                 series: series.clone(),
@@ -147,16 +126,9 @@ impl Ledger for Memory {
     async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError> {
         let measured = &mut self.state.lock().measured;
         let had = measured.events.len() + measured.rollups.len();
-        let Measured {
-            events,
-            known,
-            rollups,
-            ..
-        } = measured;
+        let Measured { events, known, rollups, .. } = measured;
         events.retain(|event| event.at >= before);
-        let kept = events
-            .iter()
-            .map(|event| (event.environment.clone(), event.event_id.clone()));
+        let kept = events.iter().map(|event| (event.environment.clone(), event.event_id.clone()));
         *known = kept.collect();
         rollups.retain(|(resolution, bucket, _), _| {
             *resolution == Resolution::Hour || bucket + resolution.seconds() > before.as_second()

@@ -23,21 +23,11 @@ fn program() -> &'static Path {
 fn running(script: &str, backend: &Backend) -> TestServer {
     let program = program();
     let directory = tempfile::tempdir().unwrap();
-    let environment = vec![
-        ("SCRIPT".to_owned(), script.to_owned()),
-        ("EXTRA".to_owned(), "yes".to_owned()),
-    ];
+    let environment = vec![("SCRIPT".to_owned(), script.to_owned()), ("EXTRA".to_owned(), "yes".to_owned())];
     let port = backend.address().port();
     let process = launch(program, &directory, &environment, port);
     let client = Client::new();
-    TestServer {
-        program: program.to_owned(),
-        directory,
-        environment,
-        port,
-        process,
-        client,
-    }
+    TestServer { program: program.to_owned(), directory, environment, port, process, client }
 }
 
 #[tokio::test]
@@ -46,25 +36,17 @@ async fn requests_carry_token_and_body_and_replies_are_read_to_the_end() {
     let server = running("exec sleep 60", &backend);
     backend.answer(201, r#"{"token":"t1"}"#);
 
-    let reply = server
-        .put("/api/v1/flags/a", "t0", &json!({ "key": "a" }))
-        .await;
+    let reply = server.put("/api/v1/flags/a", "t0", &json!({ "key": "a" })).await;
     assert_eq!(reply.expect_status(201).json, json!({ "token": "t1" }));
     let received = backend.take().remove(0);
-    assert_eq!(
-        (received.method.as_str(), received.path.as_str()),
-        ("PUT", "/api/v1/flags/a")
-    );
+    assert_eq!((received.method.as_str(), received.path.as_str()), ("PUT", "/api/v1/flags/a"));
     assert_eq!(received.header("authorization"), Some("Bearer t0"));
     assert_eq!(&*received.body, br#"{"key":"a"}"#);
 
     backend.answer(200, r#"{"token":"t1"}"#);
     assert_eq!(server.login("alice@example.com").await, "t1");
     let received = backend.take().remove(0);
-    assert_eq!(
-        (received.path.as_str(), received.header("authorization")),
-        ("/auth/login", None)
-    );
+    assert_eq!((received.path.as_str(), received.header("authorization")), ("/auth/login", None));
 }
 
 #[tokio::test]

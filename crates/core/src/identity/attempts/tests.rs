@@ -17,26 +17,18 @@ fn the_free_attempts_are_free_and_then_every_one_doubles_the_wait() {
     let mut now = 0;
     for wait in [1, 2, 4, 8] {
         let refusal = lockout.begin("alice@example.com", at(now)).unwrap_err();
-        assert_eq!(
-            (refusal.class, refusal.code),
-            (Class::Limited, "too_many_attempts")
-        );
+        assert_eq!((refusal.class, refusal.code), (Class::Limited, "too_many_attempts"));
         assert_eq!(refusal.retry_after.unwrap().as_secs(), wait + 1);
         now += i64::try_from(wait).unwrap();
         lockout.begin("alice@example.com", at(now)).unwrap();
     }
-    assert!(
-        lockout.begin("bob@example.com", at(now)).is_ok(),
-        "another address is not concerned"
-    );
+    assert!(lockout.begin("bob@example.com", at(now)).is_ok(), "another address is not concerned");
 }
 
 #[test]
 fn guesses_at_the_same_moment_do_not_slip_through() {
     let lockout = Lockout::new(5, WINDOW);
-    let admitted = (0..1000)
-        .filter(|_| lockout.begin("alice@example.com", at(0)).is_ok())
-        .count();
+    let admitted = (0..1000).filter(|_| lockout.begin("alice@example.com", at(0)).is_ok()).count();
     assert_eq!(admitted, 5);
 }
 
@@ -53,10 +45,7 @@ fn the_wait_never_exceeds_the_window_and_a_quiet_window_forgives() {
     assert!(refusal.retry_after.unwrap() <= WINDOW + Duration::from_secs(1));
     now += 901;
     lockout.begin("alice@example.com", at(now)).unwrap();
-    assert!(
-        lockout.begin("alice@example.com", at(now + 1)).is_ok(),
-        "counted anew: one second"
-    );
+    assert!(lockout.begin("alice@example.com", at(now + 1)).is_ok(), "counted anew: one second");
 }
 
 #[test]
@@ -72,19 +61,12 @@ fn success_forgives_at_once() {
 
 #[test]
 fn a_flood_of_addresses_does_not_grow_the_memory_nor_free_a_locked_one() {
-    let lockout = Lockout {
-        most: 100,
-        ..Lockout::new(1, WINDOW)
-    };
+    let lockout = Lockout { most: 100, ..Lockout::new(1, WINDOW) };
     for step in 0..9 {
-        lockout
-            .begin("alice@example.com", at(2_i64.pow(step)))
-            .unwrap();
+        lockout.begin("alice@example.com", at(2_i64.pow(step))).unwrap();
     }
     for number in 0..1000 {
-        lockout
-            .begin(&format!("{number}@example.com"), at(300 + number * 2))
-            .unwrap();
+        lockout.begin(&format!("{number}@example.com"), at(300 + number * 2)).unwrap();
         assert!(lockout.failures.lock().len() <= 100);
         if number == 0 {
             assert!(lockout.begin("alice@example.com", at(300)).is_err());
@@ -120,13 +102,9 @@ fn a_client_has_a_burst_and_then_the_rate_of_the_window() {
     let wait = refusal.retry_after.unwrap().as_secs();
     assert!((100..=101).contains(&wait), "{wait}");
     clients.attempt(address("192.0.2.2")).unwrap();
-    hand.0
-        .fetch_add(i64::try_from(wait).unwrap(), Ordering::Relaxed);
+    hand.0.fetch_add(i64::try_from(wait).unwrap(), Ordering::Relaxed);
     clients.attempt(address("192.0.2.1")).unwrap();
-    assert!(
-        clients.attempt(address("::ffff:192.0.2.1")).is_err(),
-        "the same client in other clothes"
-    );
+    assert!(clients.attempt(address("::ffff:192.0.2.1")).is_err(), "the same client in other clothes");
 }
 
 #[test]
@@ -157,8 +135,5 @@ fn a_flood_of_clients_does_not_grow_the_memory() {
         assert!(clients.limiter.len() <= 100);
     }
     hand.0.fetch_add(1000, Ordering::Relaxed);
-    assert!(
-        clients.attempt(address("192.0.2.1")).is_ok(),
-        "room again once the flood has passed"
-    );
+    assert!(clients.attempt(address("192.0.2.1")).is_ok(), "room again once the flood has passed");
 }

@@ -14,12 +14,9 @@ fn environment() -> EnvironmentSnapshot {
         attributes: Vec::new(),
     };
     let mut environment = EnvironmentSnapshot::new(definition);
-    let flag = Flag::from_json(
-        &json!({"key": "checkout", "name": "c", "enabled": true, "default_value": false}),
-    );
-    environment.rules = Ruleset::new(Arc::new(Attributes::new([])))
-        .put_flag(&flag.unwrap(), 1)
-        .unwrap();
+    let flag =
+        Flag::from_json(&json!({"key": "checkout", "name": "c", "enabled": true, "default_value": false}));
+    environment.rules = Ruleset::new(Arc::new(Attributes::new([]))).put_flag(&flag.unwrap(), 1).unwrap();
     environment
 }
 
@@ -29,14 +26,7 @@ fn now() -> Timestamp {
 
 fn reading(body: &Value) -> Result<(Vec<Event>, bool), Refusal> {
     let environment = environment();
-    read(
-        body,
-        &Against {
-            environment: &environment,
-            now: now(),
-            retention: SignedDuration::from_hours(720),
-        },
-    )
+    read(body, &Against { environment: &environment, now: now(), retention: SignedDuration::from_hours(720) })
 }
 
 fn event() -> Value {
@@ -53,18 +43,12 @@ fn with(name: &str, value: Value) -> Value {
 fn the_first_apis_event_is_taken_as_it_is() {
     let (events, single) = reading(&event()).unwrap();
     assert!(single);
-    assert_eq!(
-        (events[0].value, events[0].at, events[0].unit.is_none()),
-        (Some(1.0), now(), true)
-    );
+    assert_eq!((events[0].value, events[0].at, events[0].unit.is_none()), (Some(1.0), now(), true));
 }
 
 #[test]
 fn lists_come_bare_or_wrapped() {
-    for body in [
-        json!([event(), event()]),
-        json!({"events": [event(), event()]}),
-    ] {
+    for body in [json!([event(), event()]), json!({"events": [event(), event()]})] {
         let (events, single) = reading(&body).unwrap();
         assert_eq!((events.len(), single), (2, false));
     }
@@ -74,15 +58,8 @@ fn lists_come_bare_or_wrapped() {
 #[test]
 fn what_is_missing_is_named_in_the_words_of_the_first_api() {
     let refusal = reading(&json!({"flag_key": "checkout"})).unwrap_err();
-    assert_eq!(
-        refusal.message,
-        "flag_key, variant and event_type are required"
-    );
-    let places: Vec<_> = refusal
-        .faults
-        .iter()
-        .map(|fault| fault.pointer.as_str())
-        .collect();
+    assert_eq!(refusal.message, "flag_key, variant and event_type are required");
+    let places: Vec<_> = refusal.faults.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(places, ["/variant", "/event_type"]);
 }
 
@@ -90,10 +67,7 @@ fn what_is_missing_is_named_in_the_words_of_the_first_api() {
 fn an_unknown_flag_is_not_found_alone_and_a_fault_in_a_list() {
     let wrong = with("flag_key", "chekout".into());
     let alone = reading(&wrong).unwrap_err();
-    assert_eq!(
-        (alone.class, alone.code),
-        (Class::NotFound, "flag_not_found")
-    );
+    assert_eq!((alone.class, alone.code), (Class::NotFound, "flag_not_found"));
     assert!(alone.message.contains("did you mean `checkout`"), "{alone}");
     let listed = reading(&json!({"events": [event(), wrong]})).unwrap_err();
     assert_eq!(listed.class, Class::Invalid);
@@ -104,11 +78,7 @@ fn an_unknown_flag_is_not_found_alone_and_a_fault_in_a_list() {
 fn each_nonsense_is_told_with_its_place() {
     let long = "x".repeat(201);
     for (name, value, says) in [
-        (
-            "variant",
-            json!("blue"),
-            "has no variant `blue`; it has `true`, `false`",
-        ),
+        ("variant", json!("blue"), "has no variant `blue`; it has `true`, `false`"),
         ("variant", json!(true), "expected a text"),
         ("event_type", json!("Error"), "cannot be a type"),
         ("event_type", json!("x".repeat(65)), "cannot be a type"),
@@ -123,11 +93,7 @@ fn each_nonsense_is_told_with_its_place() {
         ("time", json!("noon"), "no RFC 3339 time"),
         ("time", json!(12), "expected a time"),
         ("time", json!("2026-03-01T10:05:01Z"), "in the future"),
-        (
-            "time",
-            json!("2026-01-01T00:00:00Z"),
-            "older than 720 hours",
-        ),
+        ("time", json!("2026-01-01T00:00:00Z"), "older than 720 hours"),
         ("colour", json!(1), "unknown member"),
     ] {
         let refusal = reading(&json!([with(name, value)])).unwrap_err();
@@ -139,30 +105,17 @@ fn each_nonsense_is_told_with_its_place() {
 
 #[test]
 fn a_clock_a_little_ahead_is_taken_for_now_and_the_past_for_itself() {
-    let ahead = reading(&with("time", json!("2026-03-01T10:04:00Z")))
-        .unwrap()
-        .0;
-    let past = reading(&with("time", json!("2026-03-01T11:00:00+02:00")))
-        .unwrap()
-        .0;
+    let ahead = reading(&with("time", json!("2026-03-01T10:04:00Z"))).unwrap().0;
+    let past = reading(&with("time", json!("2026-03-01T11:00:00+02:00"))).unwrap().0;
     assert_eq!(ahead[0].at, now());
     assert_eq!(past[0].at.to_string(), "2026-03-01T09:00:00Z");
 }
 
 #[test]
 fn one_bad_event_among_many_refuses_them_all_and_every_fault_is_told() {
-    let body = json!([
-        event(),
-        with("value", json!("x")),
-        5,
-        with("unit", json!(""))
-    ]);
+    let body = json!([event(), with("value", json!("x")), 5, with("unit", json!(""))]);
     let refusal = reading(&body).unwrap_err();
-    let places: Vec<_> = refusal
-        .faults
-        .iter()
-        .map(|fault| fault.pointer.as_str())
-        .collect();
+    let places: Vec<_> = refusal.faults.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(places, ["/1/value", "/2", "/3/unit"]);
 }
 
@@ -170,12 +123,7 @@ fn one_bad_event_among_many_refuses_them_all_and_every_fault_is_told() {
 fn too_many_and_the_wrong_shape_are_refused() {
     let many = Value::Array(vec![event(); MOST_EVENTS + 1]);
     assert!(reading(&many).unwrap_err().message.contains("at most 1000"));
-    for body in [
-        json!("x"),
-        json!(null),
-        json!({"events": 1}),
-        json!({"events": [], "more": 1}),
-    ] {
+    for body in [json!("x"), json!(null), json!({"events": 1}), json!({"events": [], "more": 1})] {
         assert_eq!(reading(&body).unwrap_err().class, Class::Invalid, "{body}");
     }
 }

@@ -32,12 +32,7 @@ pub(super) fn read(object: Object<'_>, faults: &mut Faults) -> Option<Variants> 
         Some(off) if kind == ValueKind::Boolean => off.name.clone(),
         _ => default.clone(),
     });
-    Some(Variants {
-        kind,
-        list,
-        default,
-        off,
-    })
+    Some(Variants { kind, list, default, off })
 }
 
 /// The variants that the definition names; none when it names none.
@@ -63,41 +58,24 @@ fn given(object: Object<'_>, faults: &mut Faults) -> Option<Vec<Variant>> {
         if value.is_none() {
             faults.add(&at.member("value"), "a variant needs a `value`");
         }
-        variants.extend(name.zip(value).map(|(name, value)| Variant {
-            name,
-            value: value.clone(),
-        }));
+        variants.extend(name.zip(value).map(|(name, value)| Variant { name, value: value.clone() }));
     }
     Some(variants)
 }
 
 /// The kind that is named, or that the values show.
-fn kind(
-    object: Object<'_>,
-    variants: Option<&[Variant]>,
-    faults: &mut Faults,
-) -> Option<ValueKind> {
+fn kind(object: Object<'_>, variants: Option<&[Variant]>, faults: &mut Faults) -> Option<ValueKind> {
     if let Some(name) = object.text("type", faults) {
         let kind = ValueKind::from_name(&name);
         if kind.is_none() {
             let hint = hint(&name, ValueKind::ALL.map(ValueKind::as_str));
-            faults.add(
-                &object.at.member("type"),
-                format!("unknown type {}{hint}", quote(&name)),
-            );
+            faults.add(&object.at.member("type"), format!("unknown type {}{hint}", quote(&name)));
         }
         return kind;
     }
     let mut kinds = match variants {
-        Some(variants) => variants
-            .iter()
-            .map(|variant| kind_shown(&variant.value))
-            .collect(),
-        None => object
-            .get("default_value")
-            .map(kind_shown)
-            .into_iter()
-            .collect::<Vec<_>>(),
+        Some(variants) => variants.iter().map(|variant| kind_shown(&variant.value)).collect(),
+        None => object.get("default_value").map(kind_shown).into_iter().collect::<Vec<_>>(),
     };
     kinds.dedup();
     match kinds.as_slice() {
@@ -128,19 +106,11 @@ fn implied(kind: ValueKind, object: Object<'_>, faults: &mut Faults) -> Option<V
         faults.add(&object.at.member("variants"), message);
         return None;
     };
-    Some(vec![Variant {
-        name: "default".into(),
-        value: value.clone(),
-    }])
+    Some(vec![Variant { name: "default".into(), value: value.clone() }])
 }
 
 /// Agreed on by `default_variant` and `default_value`.
-fn default(
-    object: Object<'_>,
-    kind: ValueKind,
-    variants: &[Variant],
-    faults: &mut Faults,
-) -> Option<String> {
+fn default(object: Object<'_>, kind: ValueKind, variants: &[Variant], faults: &mut Faults) -> Option<String> {
     let named = name(object, "default_variant", variants, faults);
     let valued = match object.get("default_value") {
         Some(value) => with_default_value(object, value, variants, faults),
@@ -150,10 +120,7 @@ fn default(
         let Some(name) = named else {
             return valued.map(|variant| variant.name.clone());
         };
-        let same = variants
-            .iter()
-            .find(|variant| variant.name == name)
-            .zip(valued);
+        let same = variants.iter().find(|variant| variant.name == name).zip(valued);
         if let Some((named, valued)) = same
             && !is_same(&named.value, &valued.value)
         {
@@ -183,10 +150,7 @@ fn with_default_value<'a>(
 ) -> Option<&'a Variant> {
     let variant = with_value(variants, value);
     if variant.is_none() {
-        let values: Vec<String> = variants
-            .iter()
-            .map(|variant| variant.value.to_string())
-            .collect();
+        let values: Vec<String> = variants.iter().map(|variant| variant.value.to_string()).collect();
         let message = format!(
             "no variant has this value, {}; the values are {}",
             kind_of(value),
@@ -198,20 +162,14 @@ fn with_default_value<'a>(
 }
 
 fn with_value<'a>(variants: &'a [Variant], value: &Value) -> Option<&'a Variant> {
-    variants
-        .iter()
-        .find(|variant| is_same(&variant.value, value))
+    variants.iter().find(|variant| is_same(&variant.value, value))
 }
 
 /// As JSON has it: 1 and 1.0 are the same number.
 fn is_same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => {
-            left == right
-                || left
-                    .as_f64()
-                    .zip(right.as_f64())
-                    .is_some_and(|(l, r)| l.total_cmp(&r).is_eq())
+            left == right || left.as_f64().zip(right.as_f64()).is_some_and(|(l, r)| l.total_cmp(&r).is_eq())
         }
         _ => left == right,
     }
@@ -231,19 +189,13 @@ pub(super) fn name(
             let variant = with_value(variants, value);
             if variant.is_none() && !variants.is_empty() {
                 let names = listing(variants.iter().map(|variant| variant.name.as_str()));
-                let message = format!(
-                    "no variant has the value {}; name one of {names}",
-                    kind_of(value)
-                );
+                let message = format!("no variant has the value {}; name one of {names}", kind_of(value));
                 faults.add(&object.at.member(member), message);
             }
             variant.map(|variant| variant.name.clone())
         }
         other => {
-            let message = format!(
-                "`{member}` has to be the name of a variant, not {}",
-                kind_of(other)
-            );
+            let message = format!("`{member}` has to be the name of a variant, not {}", kind_of(other));
             faults.add(&object.at.member(member), message);
             None
         }

@@ -21,12 +21,7 @@ const OPERATORS: [(Operator, &str); 13] = [
 ];
 
 pub(super) fn flag() -> impl Strategy<Value = Flag> {
-    let texts = (
-        "[a-z][a-z0-9._-]{0,8}(/[a-z]{1,3})?",
-        "[ -~ä]{1,20}",
-        ".{0,20}",
-        any::<bool>(),
-    );
+    let texts = ("[a-z][a-z0-9._-]{0,8}(/[a-z]{1,3})?", "[ -~ä]{1,20}", ".{0,20}", any::<bool>());
     let parts = (
         prop::collection::vec(rule(), 0..4),
         prop::option::of(rollout()),
@@ -35,27 +30,19 @@ pub(super) fn flag() -> impl Strategy<Value = Flag> {
         0..3_usize,
     );
     (texts, variants(), parts).prop_map(|(texts, (kind, variants), parts)| {
-        let ((key, name, description, enabled), (rules, rollout, targets, salt, off)) =
-            (texts, parts);
+        let ((key, name, description, enabled), (rules, rollout, targets, salt, off)) = (texts, parts);
         let named = |index: usize| variants[index % variants.len()].name.clone();
         let pick = |rollout: Rollout| Rollout {
             weights: rollout
                 .weights
                 .into_iter()
                 .zip(&variants)
-                .map(|(weight, variant)| Weight {
-                    variant: variant.name.clone(),
-                    ..weight
-                })
+                .map(|(weight, variant)| Weight { variant: variant.name.clone(), ..weight })
                 .collect(),
             ..rollout
         };
         let rules = rules.into_iter().enumerate().map(|(index, rule)| Rule {
-            id: if index == 1 {
-                String::new()
-            } else {
-                format!("r{index}")
-            },
+            id: if index == 1 { String::new() } else { format!("r{index}") },
             serve: match rule.serve {
                 Serve::Variant(_) => Serve::Variant(named(index)),
                 Serve::Rollout(rollout) => Serve::Rollout(pick(rollout)),
@@ -79,10 +66,7 @@ pub(super) fn flag() -> impl Strategy<Value = Flag> {
             .into_iter()
             .filter(|target| !target.values.is_empty())
             .collect(),
-            prerequisites: vec![Prerequisite {
-                flag: "UPPER".into(),
-                variant: "on".into(),
-            }],
+            prerequisites: vec![Prerequisite { flag: "UPPER".into(), variant: "on".into() }],
             salt: salt.unwrap_or_else(|| key.clone()),
             tags: vec!["team:web".into()],
             variants,
@@ -94,58 +78,33 @@ pub(super) fn flag() -> impl Strategy<Value = Flag> {
 fn variants() -> impl Strategy<Value = (ValueKind, Vec<Variant>)> {
     let named = |values: Vec<Value>| -> Vec<Variant> {
         let values = values.into_iter().enumerate();
-        values
-            .map(|(index, value)| Variant {
-                name: format!("v{index}"),
-                value,
-            })
-            .collect()
+        values.map(|(index, value)| Variant { name: format!("v{index}"), value }).collect()
     };
     prop_oneof![
         Just((ValueKind::Boolean, implied_variants().to_vec())),
         Just((ValueKind::Boolean, named(vec![json!(false), json!(true)]))),
-        prop::collection::vec(".{0,5}", 1..4).prop_map(move |texts| (
-            ValueKind::String,
-            named(texts.into_iter().map(Value::from).collect())
-        )),
+        prop::collection::vec(".{0,5}", 1..4)
+            .prop_map(move |texts| (ValueKind::String, named(texts.into_iter().map(Value::from).collect()))),
         prop::collection::vec(any::<i64>(), 1..4).prop_map(move |numbers| (
             ValueKind::Number,
             named(numbers.into_iter().map(Value::from).collect())
         )),
-        Just((
-            ValueKind::Json,
-            named(vec![json!(null), json!({ "a": [1.5, null] })])
-        )),
+        Just((ValueKind::Json, named(vec![json!(null), json!({ "a": [1.5, null] })]))),
     ]
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let serve = prop_oneof![
-        Just(Serve::Variant(String::new())),
-        rollout().prop_map(Serve::Rollout),
-    ];
+    let serve = prop_oneof![Just(Serve::Variant(String::new())), rollout().prop_map(Serve::Rollout),];
     let conditions = prop::collection::vec(condition(), 1..4);
-    (conditions, any::<i32>(), "[a-z ]{0,5}", serve).prop_map(
-        |(conditions, priority, description, serve)| Rule {
-            id: String::new(),
-            description,
-            priority: i64::from(priority),
-            conditions,
-            serve,
-        },
-    )
+    (conditions, any::<i32>(), "[a-z ]{0,5}", serve).prop_map(|(conditions, priority, description, serve)| {
+        Rule { id: String::new(), description, priority: i64::from(priority), conditions, serve }
+    })
 }
 
 fn rollout() -> impl Strategy<Value = Rollout> {
     prop::collection::vec(0.001_f64..1000.0, 1..4).prop_map(|weights| Rollout {
         bucket_by: "user_id".into(),
-        weights: weights
-            .into_iter()
-            .map(|weight| Weight {
-                variant: String::new(),
-                weight,
-            })
-            .collect(),
+        weights: weights.into_iter().map(|weight| Weight { variant: String::new(), weight }).collect(),
     })
 }
 
@@ -153,11 +112,7 @@ fn condition() -> impl Strategy<Value = Condition> {
     let given = prop::sample::select(&OPERATORS[..]).prop_map(|(operator, text)| {
         let attribute = if operator.is_segment() { "" } else { "role" };
         let values = Values::One(Scalar::Text(text.into()));
-        Condition {
-            attribute: attribute.into(),
-            operator,
-            values,
-        }
+        Condition { attribute: attribute.into(), operator, values }
     });
     let scalars = prop_oneof![
         ".{0,5}".prop_map(Scalar::Text),
@@ -169,11 +124,8 @@ fn condition() -> impl Strategy<Value = Condition> {
         operator: Operator::NotIn,
         values: Values::Many(many),
     });
-    let exists = Just(Condition {
-        attribute: "plan".into(),
-        operator: Operator::Exists,
-        values: Values::Absent,
-    });
+    let exists =
+        Just(Condition { attribute: "plan".into(), operator: Operator::Exists, values: Values::Absent });
     prop_oneof![4 => given, 2 => listed, 1 => exists]
 }
 

@@ -6,17 +6,9 @@ use super::*;
 
 #[derive(Debug, Clone)]
 enum Edit {
-    PutFlag {
-        key: usize,
-        requires: Vec<usize>,
-        asks: Option<usize>,
-        implied: bool,
-    },
+    PutFlag { key: usize, requires: Vec<usize>, asks: Option<usize>, implied: bool },
     RemoveFlag(usize),
-    PutSegment {
-        key: usize,
-        asks: Vec<usize>,
-    },
+    PutSegment { key: usize, asks: Vec<usize> },
     RemoveSegment(usize),
 }
 
@@ -34,13 +26,12 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 fn flag_of(key: usize, requires: &[usize], asks: Option<usize>, implied: bool) -> Option<Flag> {
-    let names = if implied {
-        ["true", "false"]
-    } else {
-        ["on", "false"]
-    };
-    let others = requires.iter().map(|other| json!({ "flag": format!("f{other}"), "variant": if other % 2 == 0 { "true" } else { "on" } }));
-    let rules = asks.map(|other| json!({ "operator": "in_segment", "value": format!("s{other}"), "variant": names[0] }));
+    let names = if implied { ["true", "false"] } else { ["on", "false"] };
+    let others = requires.iter().map(
+        |other| json!({ "flag": format!("f{other}"), "variant": if other % 2 == 0 { "true" } else { "on" } }),
+    );
+    let rules = asks
+        .map(|other| json!({ "operator": "in_segment", "value": format!("s{other}"), "variant": names[0] }));
     let body = json!({
         "key": format!("f{key}"), "enabled": true, "default_variant": "false",
         "variants": [{ "name": names[0], "value": true }, { "name": names[1], "value": false }],
@@ -51,12 +42,7 @@ fn flag_of(key: usize, requires: &[usize], asks: Option<usize>, implied: bool) -
 
 fn apply(ruleset: &Ruleset, edit: &Edit) -> Result<Ruleset, Vec<Fault>> {
     match edit {
-        Edit::PutFlag {
-            key,
-            requires,
-            asks,
-            implied,
-        } => {
+        Edit::PutFlag { key, requires, asks, implied } => {
             let flag = flag_of(*key, requires, *asks, *implied).ok_or_else(Vec::new)?;
             ruleset.put_flag(&flag, 1)
         }
@@ -75,20 +61,10 @@ fn is_sound(ruleset: &Ruleset) {
     let mut noted = 0;
     for flag in ruleset.flags() {
         for required in flag.prerequisites() {
-            let other = ruleset
-                .flag(&required.flag)
-                .expect("the required flag is there");
+            let other = ruleset.flag(&required.flag).expect("the required flag is there");
             assert!(other.variant(&required.variant).is_some());
-            let users = ruleset
-                .dependents
-                .get(&required.flag)
-                .expect("the use is noted");
-            assert!(
-                users
-                    .by
-                    .iter()
-                    .any(|user| *user == super::super::User::Flag(flag.key().clone()))
-            );
+            let users = ruleset.dependents.get(&required.flag).expect("the use is noted");
+            assert!(users.by.iter().any(|user| *user == super::super::User::Flag(flag.key().clone())));
             noted += 1;
         }
         for segment in flag.segments() {

@@ -39,27 +39,17 @@ impl Call {
     }
 
     pub(crate) fn post(path: &[&str], body: Value) -> Self {
-        Self {
-            body: Some(body),
-            ..Self::new(Method::POST, path)
-        }
+        Self { body: Some(body), ..Self::new(Method::POST, path) }
     }
 
     pub(crate) fn put(path: &[&str], body: Value) -> Self {
-        Self {
-            body: Some(body),
-            ..Self::new(Method::PUT, path)
-        }
+        Self { body: Some(body), ..Self::new(Method::PUT, path) }
     }
 
     /// A JSON merge patch.
     pub(crate) fn patch(path: &[&str], body: Value) -> Self {
         let content_type = "application/merge-patch+json";
-        Self {
-            body: Some(body),
-            content_type,
-            ..Self::new(Method::PATCH, path)
-        }
+        Self { body: Some(body), content_type, ..Self::new(Method::PATCH, path) }
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: impl Display) -> Self {

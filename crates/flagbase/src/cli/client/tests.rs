@@ -11,10 +11,7 @@ fn client(environment: Option<&str>) -> Client {
         token: Some(Secret::new("t0ken")),
         environment: environment.map(str::to_owned),
         reason: Some("because\nof this".to_owned()),
-        printer: Printer {
-            format: Format::Json,
-            quiet: true,
-        },
+        printer: Printer { format: Format::Json, quiet: true },
         yes: false,
     }
 }
@@ -48,11 +45,7 @@ fn a_change_carries_the_token_the_revision_and_the_reason() {
     assert_eq!(value("if-match"), "\"7\"");
     assert_eq!(value("x-flagbase-reason"), "because of this");
     assert_eq!(value("content-type"), "application/merge-patch+json");
-    assert!(
-        !built(&Call::get(&["x"]), None)
-            .headers()
-            .contains_key("x-flagbase-reason")
-    );
+    assert!(!built(&Call::get(&["x"]), None).headers().contains_key("x-flagbase-reason"));
 }
 
 #[test]
@@ -77,10 +70,7 @@ fn each_refusal_has_its_exit_code_and_the_servers_own_words() {
 
 #[test]
 fn a_server_may_be_named_without_its_scheme_but_not_by_nonsense() {
-    assert_eq!(
-        parse_server("localhost:9").unwrap().as_str(),
-        "http://localhost:9/"
-    );
+    assert_eq!(parse_server("localhost:9").unwrap().as_str(), "http://localhost:9/");
     for text in ["", "ftp://x", "http://", "not a server"] {
         assert!(parse_server(text).is_err(), "{text}");
     }
@@ -89,12 +79,7 @@ fn a_server_may_be_named_without_its_scheme_but_not_by_nonsense() {
 #[test]
 fn the_next_page_is_found_among_links() {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        "link",
-        "</a?x=1>; rel=\"prev\", </a?after=k>; rel=\"next\""
-            .parse()
-            .unwrap(),
-    );
+    headers.insert("link", "</a?x=1>; rel=\"prev\", </a?after=k>; rel=\"next\"".parse().unwrap());
     assert_eq!(next_page(&headers).as_deref(), Some("/a?after=k"));
     headers.insert("link", "</a>; rel=\"prev\"".parse().unwrap());
     assert_eq!(next_page(&headers), None);

@@ -21,10 +21,7 @@ const EARLIEST: i64 = 1_735_689_600;
 pub(super) fn data_dir(config: &Config) -> Finding {
     let path = &config.server.data_dir;
     if !path.exists() {
-        return Finding::good(
-            "data directory",
-            format!("`{}` is made at the first start", shown(path)),
-        );
+        return Finding::good("data directory", format!("`{}` is made at the first start", shown(path)));
     }
     match place::prepare(path) {
         Ok(()) => Finding::good("data directory", format!("`{}` is writable", shown(path))),
@@ -55,10 +52,7 @@ pub(super) fn free_disk(config: &Config) -> Finding {
 pub(super) async fn database(config: &Config) -> Finding {
     let path = config.database.path.clone();
     if !path.exists() {
-        return Finding::good(
-            "database",
-            format!("`{}` is made at the first start", shown(&path)),
-        );
+        return Finding::good("database", format!("`{}` is made at the first start", shown(&path)));
     }
     let work = tokio::task::spawn_blocking(move || {
         let directory = tempfile::tempdir()?;
@@ -70,13 +64,9 @@ pub(super) async fn database(config: &Config) -> Finding {
         anyhow::Ok(opened.map_err(|error| place::failure(&error)))
     });
     match work.await {
-        Ok(Ok(Ok(()))) => Finding::good(
-            "database",
-            format!(
-                "`{}` can be read and is whole",
-                shown(&config.database.path)
-            ),
-        ),
+        Ok(Ok(Ok(()))) => {
+            Finding::good("database", format!("`{}` can be read and is whole", shown(&config.database.path)))
+        }
         Ok(Ok(Err(failure))) => Finding::bad("database", failure.to_string()),
         Ok(Err(error)) => Finding::doubtful("database", format!("cannot be checked: {error}")),
         Err(error) => Finding::doubtful("database", format!("cannot be checked: {error}")),
@@ -87,57 +77,31 @@ pub(super) async fn database(config: &Config) -> Finding {
 pub(super) async fn port(config: &Config) -> Finding {
     let (host, port) = (config.server.host.as_str(), config.server.port);
     let Ok(mut addresses) = (host, port).to_socket_addrs() else {
-        return Finding::bad(
-            "port",
-            format!("`{host}` cannot be resolved; check `server.host`"),
-        );
+        return Finding::bad("port", format!("`{host}` cannot be resolved; check `server.host`"));
     };
     let Some(address) = addresses.next() else {
-        return Finding::bad(
-            "port",
-            format!("`{host}` has no address; check `server.host`"),
-        );
+        return Finding::bad("port", format!("`{host}` has no address; check `server.host`"));
     };
     let Err(error) = TcpListener::bind(address) else {
         return Finding::good("port", format!("{address} is free"));
     };
-    let reachable = if address.ip().is_unspecified() {
-        "127.0.0.1"
-    } else {
-        host
-    };
+    let reachable = if address.ip().is_unspecified() { "127.0.0.1" } else { host };
     if is_healthy(reachable, port).await {
         return Finding::good("port", format!("a healthy server answers at {address}"));
     }
     Finding::bad(
         "port",
-        format!(
-            "{address} cannot be used ({error}); choose another with --port, or stop what uses it"
-        ),
+        format!("{address} cannot be used ({error}); choose another with --port, or stop what uses it"),
     )
 }
 
 async fn is_healthy(host: &str, port: u16) -> bool {
-    let Ok(client) = reqwest::Client::builder()
-        .timeout(Duration::from_secs(3))
-        .build()
-    else {
+    let Ok(client) = reqwest::Client::builder().timeout(Duration::from_secs(3)).build() else {
         return false;
     };
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    match client
-        .get(format!("http://{host}:{port}/health"))
-        .send()
-        .await
-    {
-        Ok(answer) => answer
-            .text()
-            .await
-            .is_ok_and(|text| text.contains("\"ok\"")),
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    match client.get(format!("http://{host}:{port}/health")).send().await {
+        Ok(answer) => answer.text().await.is_ok_and(|text| text.contains("\"ok\"")),
         Err(_) => false,
     }
 }
@@ -147,17 +111,15 @@ pub(super) fn secret(config: &Config) -> Finding {
     let path = signing::path(config);
     match (strength, config.mode) {
         (SecretStrength::Good, _) => Finding::good("signing secret", "configured and strong"),
-        (SecretStrength::Weak, _) => Finding::doubtful(
-            "signing secret",
-            "configured but weak; use `openssl rand -hex 32`",
-        ),
+        (SecretStrength::Weak, _) => {
+            Finding::doubtful("signing secret", "configured but weak; use `openssl rand -hex 32`")
+        }
         (SecretStrength::Absent, Mode::Cluster) => {
             Finding::bad("signing secret", "must be configured outside local mode")
         }
-        (SecretStrength::Absent, Mode::Local) if !path.exists() => Finding::good(
-            "signing secret",
-            format!("is made at the first start, in `{}`", shown(&path)),
-        ),
+        (SecretStrength::Absent, Mode::Local) if !path.exists() => {
+            Finding::good("signing secret", format!("is made at the first start, in `{}`", shown(&path)))
+        }
         (SecretStrength::Absent, Mode::Local) => match private_file::is_exposed(&path) {
             Ok(false) => Finding::good("signing secret", format!("kept in `{}`", shown(&path))),
             Ok(true) => Finding::bad(
@@ -175,15 +137,12 @@ pub(super) fn clock(config: &Config) -> Finding {
     if now.as_second() < EARLIEST {
         return Finding::bad("clock", format!("says {now}, which is long past; set it"));
     }
-    let written = std::fs::metadata(&config.database.path)
-        .and_then(|data| data.modified())
-        .ok();
+    let written = std::fs::metadata(&config.database.path).and_then(|data| data.modified()).ok();
     let written = written.and_then(|time| Timestamp::try_from(time).ok());
     match written {
-        Some(written) if written.as_second() > now.as_second() + 60 => Finding::bad(
-            "clock",
-            format!("says {now}, but the database was written at {written}"),
-        ),
+        Some(written) if written.as_second() > now.as_second() + 60 => {
+            Finding::bad("clock", format!("says {now}, but the database was written at {written}"))
+        }
         _ => Finding::good("clock", now.to_string()),
     }
 }

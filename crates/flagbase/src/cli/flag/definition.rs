@@ -78,17 +78,11 @@ impl DefinitionArgs {
         };
         let mut flag = document::read(file)?;
         if !flag.is_object() {
-            return Err(Failure::usage(format!(
-                "`{}` does not hold one flag",
-                file.display()
-            )));
+            return Err(Failure::usage(format!("`{}` does not hold one flag", file.display())));
         }
         match flag.get("key").and_then(Value::as_str) {
             Some(other) if other != key => {
-                return Err(Failure::usage(format!(
-                    "`{}` is flag `{other}`, not `{key}`",
-                    file.display()
-                )));
+                return Err(Failure::usage(format!("`{}` is flag `{other}`, not `{key}`", file.display())));
             }
             _ => document::set(&mut flag, "key", key),
         }
@@ -120,11 +114,7 @@ impl DefinitionArgs {
             document::set(&mut flag, "variants", self.variants()?);
         }
         if !self.rules.is_empty() {
-            let rules = self
-                .rules
-                .iter()
-                .zip(1..)
-                .map(|(rule, at)| document::rule(rule, at));
+            let rules = self.rules.iter().zip(1..).map(|(rule, at)| document::rule(rule, at));
             document::set(&mut flag, "rules", rules.collect::<Outcome<Value>>()?);
         }
         document::set_some(&mut flag, "rollout", self.rollout()?);
@@ -151,8 +141,7 @@ impl DefinitionArgs {
             .iter()
             .map(|pair| {
                 let (name, text) = pair.split_once('=').ok_or_else(|| {
-                    Failure::usage(format!("`{pair}` is not NAME=VALUE"))
-                        .hint("write it like `blue=#0000ff`")
+                    Failure::usage(format!("`{pair}` is not NAME=VALUE")).hint("write it like `blue=#0000ff`")
                 })?;
                 Ok(json!({"name": name, "value": self.value(text)}))
             })
@@ -161,11 +150,7 @@ impl DefinitionArgs {
 
     /// Text stays text for flags of type string, even when it looks like a number.
     fn value(&self, text: &str) -> Value {
-        if self.kind.as_deref() == Some("string") {
-            Value::from(text)
-        } else {
-            document::value(text)
-        }
+        if self.kind.as_deref() == Some("string") { Value::from(text) } else { document::value(text) }
     }
 
     fn default_of_kind(&self) -> Value {
@@ -177,9 +162,7 @@ impl DefinitionArgs {
 }
 
 fn weight(pair: &str) -> Outcome<Value> {
-    let wrong = || {
-        Failure::usage(format!("`{pair}` is not VARIANT=WEIGHT")).hint("write it like `blue=50`")
-    };
+    let wrong = || Failure::usage(format!("`{pair}` is not VARIANT=WEIGHT")).hint("write it like `blue=50`");
     let (variant, weight) = pair.split_once('=').ok_or_else(wrong)?;
     let weight: Value = weight.parse().map_err(|_| wrong())?;
     Ok(json!({"variant": document::value(variant), "weight": weight}))
@@ -223,20 +206,14 @@ mod tests {
         };
         let flag = args.new_flag("x").unwrap();
         assert_eq!(flag["variants"][0], json!({"name": "a", "value": "1"}));
-        assert_eq!(
-            flag["rollout"]["weights"][1],
-            json!({"variant": "b", "weight": 50})
-        );
+        assert_eq!(flag["rollout"]["weights"][1], json!({"variant": "b", "weight": 50}));
         assert_eq!(flag["rollout"]["bucket_by"], "email");
         assert_eq!(flag["default_value"], "1");
     }
 
     #[test]
     fn an_update_sends_only_what_was_given() {
-        let args = DefinitionArgs {
-            name: Some("New".into()),
-            ..DefinitionArgs::default()
-        };
+        let args = DefinitionArgs { name: Some("New".into()), ..DefinitionArgs::default() };
         assert_eq!(args.patch().unwrap(), json!({"name": "New"}));
         assert!(DefinitionArgs::default().patch().is_err());
     }
@@ -246,10 +223,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("flag.yaml");
         std::fs::write(&path, "key: other\n").unwrap();
-        let args = DefinitionArgs {
-            file: Some(path),
-            ..DefinitionArgs::default()
-        };
+        let args = DefinitionArgs { file: Some(path), ..DefinitionArgs::default() };
         assert!(args.new_flag("mine").is_err());
         assert_eq!(args.new_flag("other").unwrap()["key"], "other");
     }

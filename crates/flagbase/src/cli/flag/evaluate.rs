@@ -21,35 +21,23 @@ pub(crate) struct EvalArgs {
     pub(crate) attributes: Vec<String>,
 }
 
-pub(super) const EVALUATION: View = View(&[
-    ("value", "/value"),
-    ("variant", "/variant"),
-    ("reason", "/reason"),
-    ("revision", "/revision"),
-]);
+pub(super) const EVALUATION: View =
+    View(&[("value", "/value"), ("variant", "/variant"), ("reason", "/reason"), ("revision", "/revision")]);
 
 pub(super) async fn run(client: &Client, args: &EvalArgs) -> Outcome {
     let path = under(&args.key, "evaluate");
     let call = if args.attributes.is_empty() {
         Call::get(&path)
     } else {
-        Call::post(
-            &path,
-            json!({"context": document::pairs(&args.attributes)?}),
-        )
+        Call::post(&path, json!({"context": document::pairs(&args.attributes)?}))
     };
-    let call = call
-        .scoped()
-        .query_some("explain", args.explain.then_some(1));
+    let call = call.scoped().query_some("explain", args.explain.then_some(1));
     let answer = client.call(call).await?;
     if !args.explain || client.printer.format != Format::Table {
         return client.print(&answer, &EVALUATION);
     }
     client.print(&answer, &EVALUATION)?;
-    output::text(&format!(
-        "\n{}",
-        explained(answer.get("explanation").unwrap_or(&Value::Null))
-    ))
+    output::text(&format!("\n{}", explained(answer.get("explanation").unwrap_or(&Value::Null))))
 }
 
 /// The explanation reads well as YAML, whatever shape it has.

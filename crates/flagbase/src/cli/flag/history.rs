@@ -17,9 +17,7 @@ const CHANGES: View = View(&[
 ]);
 
 pub(super) async fn show(client: &Client, key: &str, limit: usize) -> Outcome {
-    let call = Call::get(&under(key, "history"))
-        .scoped()
-        .query("limit", limit);
+    let call = Call::get(&under(key, "history")).scoped().query("limit", limit);
     let mut changes = client.call(call).await?;
     if client.printer.format == Format::Table {
         for change in changes.as_array_mut().into_iter().flatten() {
@@ -32,14 +30,8 @@ pub(super) async fn show(client: &Client, key: &str, limit: usize) -> Outcome {
 
 pub(super) async fn revert(client: &Client, key: &str, revision: u64) -> Outcome {
     let body = json!({"revision": revision});
-    let flag = client
-        .call(Call::post(&under(key, "revert"), body).scoped())
-        .await?;
-    client.changed(
-        &format!("flag `{key}` is again what it was at revision {revision}"),
-        &flag,
-        &ONE,
-    )
+    let flag = client.call(Call::post(&under(key, "revert"), body).scoped()).await?;
+    client.changed(&format!("flag `{key}` is again what it was at revision {revision}"), &flag, &ONE)
 }
 
 /// The members that differ between before and after.

@@ -22,30 +22,18 @@ pub(super) async fn run(client: &Client, key: Option<&str>) -> Outcome {
 }
 
 async fn show(client: &Client, key: &str) -> Outcome {
-    let answer = match client
-        .call(Call::get(&under(key, "evaluate")).scoped())
-        .await
-    {
+    let answer = match client.call(Call::get(&under(key, "evaluate")).scoped()).await {
         Err(failure) if failure.exit() == Exit::NotFound => {
-            client
-                .printer
-                .done(&format!("flag `{key}` does not exist (yet)"));
+            client.printer.done(&format!("flag `{key}` does not exist (yet)"));
             return Ok(());
         }
         other => other?,
     };
     let member = |name: &str| answer.get(name).map_or_else(|| "-".to_owned(), plain);
-    let summary = format!(
-        "{key}  {}  {}  {}",
-        member("value"),
-        member("variant"),
-        member("reason")
-    );
+    let summary = format!("{key}  {}  {}  {}", member("value"), member("variant"), member("reason"));
     client.printer.print_item(&answer, &summary)
 }
 
 fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

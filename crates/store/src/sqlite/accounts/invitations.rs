@@ -13,9 +13,7 @@ use crate::sqlite::{
 
 pub(super) fn put(connection: &Connection, invitation: &Invitation) -> Result<(), Fault> {
     if invitation.setup {
-        connection
-            .prepare_cached("DELETE FROM invitations WHERE setup = 1")?
-            .execute([])?;
+        connection.prepare_cached("DELETE FROM invitations WHERE setup = 1")?.execute([])?;
     }
     let sql = "INSERT OR REPLACE INTO invitations (token_hash, role, email, setup, expires_at) \
                VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -38,18 +36,10 @@ pub(super) fn find(connection: &Connection, hash: &str) -> Result<Option<Invitat
 }
 
 /// Uses an invitation up for `user`; refuses one that is gone, has ended or is somebody else's.
-pub(super) fn consume(
-    connection: &Connection,
-    hash: &str,
-    user: &User,
-    now: Timestamp,
-) -> Written<()> {
+pub(super) fn consume(connection: &Connection, hash: &str, user: &User, now: Timestamp) -> Written<()> {
     let refused = || Stop::Refused(AccountsError::Conflict);
     let found = find(connection, hash)?.ok_or_else(refused)?;
-    let meant = found
-        .email
-        .as_deref()
-        .is_none_or(|email| folded(email) == folded(&user.email));
+    let meant = found.email.as_deref().is_none_or(|email| folded(email) == folded(&user.email));
     if found.expires_at <= now || !meant {
         return Err(refused());
     }

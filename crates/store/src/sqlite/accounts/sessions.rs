@@ -47,9 +47,7 @@ fn forget_ended(connection: &Connection, session: &Session) -> Written<()> {
 
 pub(super) fn end_all(connection: &Connection, user_id: &str, at: Timestamp) -> Written<()> {
     let sql = "UPDATE sessions SET revoked_at = ?2 WHERE user_id = ?1 AND revoked_at IS NULL";
-    connection
-        .prepare_cached(sql)?
-        .execute(params![user_id, nanos(at)])?;
+    connection.prepare_cached(sql)?.execute(params![user_id, nanos(at)])?;
     Ok(())
 }
 
@@ -61,24 +59,16 @@ pub(super) fn find(connection: &Connection, id: &str) -> Result<Option<(Session,
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([id])?;
-    rows.next()?
-        .map(|row| Ok((session(row)?, users::user(row)?)))
-        .transpose()
+    rows.next()?.map(|row| Ok((session(row)?, users::user(row)?))).transpose()
 }
 
-pub(super) fn live(
-    connection: &Connection,
-    user_id: &str,
-    now: Timestamp,
-) -> Result<Vec<Session>, Fault> {
+pub(super) fn live(connection: &Connection, user_id: &str, now: Timestamp) -> Result<Vec<Session>, Fault> {
     let sql = format!(
         "SELECT {COLUMNS} FROM sessions WHERE user_id = ?1 AND revoked_at IS NULL \
          AND expires_at > ?2 ORDER BY created_at DESC, id DESC"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_and_then(params![user_id, nanos(now)], session)?
-        .collect()
+    statement.query_and_then(params![user_id, nanos(now)], session)?.collect()
 }
 
 fn session(row: &Row<'_>) -> Result<Session, Fault> {

@@ -47,16 +47,12 @@ pub(super) fn list(connection: &Connection, page: &UserPage) -> Result<Vec<User>
     let after = folded(page.after.as_deref().unwrap_or_default());
     let search = folded(page.search.as_deref().unwrap_or_default());
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_and_then(params![after, search, page.limit], user)?
-        .collect()
+    statement.query_and_then(params![after, search, page.limit], user)?.collect()
 }
 
 pub(super) fn has_admin(connection: &Connection) -> Result<bool, Fault> {
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0)";
-    Ok(connection
-        .prepare_cached(sql)?
-        .query_row([], |row| row.get(0))?)
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 pub(super) fn create(connection: &Connection, user: &User) -> Written<()> {
@@ -109,9 +105,7 @@ pub(super) fn update(connection: &Connection, user: &User) -> Written<()> {
 /// Removes a user; his sessions go with him (a foreign key sees to it).
 pub(super) fn delete(connection: &Connection, id: &str, version: u64) -> Written<()> {
     let sql = "DELETE FROM users WHERE id = ?1 AND version = ?2";
-    one(connection
-        .prepare_cached(sql)?
-        .execute(params![id, signed(version)])?)
+    one(connection.prepare_cached(sql)?.execute(params![id, signed(version)])?)
 }
 
 pub(super) fn user(row: &Row<'_>) -> Result<User, Fault> {

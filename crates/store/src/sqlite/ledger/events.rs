@@ -11,10 +11,7 @@ use crate::sqlite::{
 };
 
 /// Stores the events that are new and adds them to the rollups; says which were new.
-pub(super) fn record(
-    connection: &Connection,
-    events: &[RecordedEvent],
-) -> Result<Vec<bool>, Fault> {
+pub(super) fn record(connection: &Connection, events: &[RecordedEvent]) -> Result<Vec<bool>, Fault> {
     let sql = "INSERT INTO recorded_events (environment, event_id, flag, variant, event_type, value, \
          unit, at, received_at, recorded_by) \
          VALUES (:environment, :event_id, :flag, :variant, :event_type, :value, \
@@ -54,12 +51,7 @@ fn as_rollup(event: &RecordedEvent) -> Rollup {
             metric: event.event_type.clone(),
         },
         bucket: Resolution::TenSeconds.bucket(event.at),
-        totals: Totals {
-            count: 1,
-            sum: value,
-            sum_squares: value * value,
-            max: value,
-        },
+        totals: Totals { count: 1, sum: value, sum_squares: value * value, max: value },
     }
 }
 
@@ -97,22 +89,14 @@ pub(super) fn newest(
          received_at, recorded_by FROM recorded_events \
          WHERE environment = ?1 AND flag = ?2 ORDER BY at DESC, id DESC LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    statement
-        .query_and_then(params![environment, flag, limit], event)?
-        .collect()
+    statement.query_and_then(params![environment, flag, limit], event)?.collect()
 }
 
 /// Removes at most `limit` events that happened before `before`; returns how many.
-pub(super) fn remove(
-    connection: &Connection,
-    before: Timestamp,
-    limit: u32,
-) -> Result<usize, Fault> {
+pub(super) fn remove(connection: &Connection, before: Timestamp, limit: u32) -> Result<usize, Fault> {
     let sql = "DELETE FROM recorded_events WHERE id IN \
                (SELECT id FROM recorded_events WHERE at < ?1 LIMIT ?2)";
-    Ok(connection
-        .prepare_cached(sql)?
-        .execute(params![nanos(before), limit])?)
+    Ok(connection.prepare_cached(sql)?.execute(params![nanos(before), limit])?)
 }
 
 fn event(row: &Row<'_>) -> Result<RecordedEvent, Fault> {

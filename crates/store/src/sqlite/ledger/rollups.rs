@@ -19,11 +19,7 @@ pub(super) fn add(connection: &Connection, rollup: &Rollup) -> Result<(), Fault>
          count = count + excluded.count, sum = sum + excluded.sum, \
          sum_squares = sum_squares + excluded.sum_squares, max = max(max, excluded.max)";
     let mut upsert = connection.prepare_cached(sql)?;
-    let Rollup {
-        series,
-        bucket,
-        totals,
-    } = rollup;
+    let Rollup { series, bucket, totals } = rollup;
     for resolution in Resolution::ALL {
         let width = resolution.seconds();
         upsert.execute(named_params! {
@@ -46,20 +42,12 @@ pub(super) fn add(connection: &Connection, rollup: &Rollup) -> Result<(), Fault>
 /// A total as it can be stored. What is not a number would spoil the cell for good, so it counts as 0, and
 /// the infinite as the greatest number there is.
 fn number(total: f64) -> f64 {
-    if total.is_nan() {
-        0.0
-    } else {
-        total.clamp(f64::MIN, f64::MAX)
-    }
+    if total.is_nan() { 0.0 } else { total.clamp(f64::MIN, f64::MAX) }
 }
 
 pub(super) fn read(connection: &Connection, query: &RollupQuery) -> Result<Vec<Rollup>, Fault> {
     // Two statements, so that SQLite takes the index that fits.
-    let by_flag = if query.flag.is_some() {
-        "AND flag = :flag"
-    } else {
-        "AND :flag IS NULL"
-    };
+    let by_flag = if query.flag.is_some() { "AND flag = :flag" } else { "AND :flag IS NULL" };
     let sql = format!(
         "SELECT bucket, environment, route, flag, variant, metric, count, sum, sum_squares, max \
          FROM rollups WHERE resolution = :resolution AND environment = :environment {by_flag} \
@@ -79,11 +67,7 @@ pub(super) fn read(connection: &Connection, query: &RollupQuery) -> Result<Vec<R
 }
 
 /// Removes at most `limit` cells of the finer widths that ended at or before `before`; returns how many.
-pub(super) fn remove(
-    connection: &Connection,
-    before: Timestamp,
-    limit: u32,
-) -> Result<usize, Fault> {
+pub(super) fn remove(connection: &Connection, before: Timestamp, limit: u32) -> Result<usize, Fault> {
     let sql = "DELETE FROM rollups WHERE (resolution, environment, bucket, route, flag, variant, metric) IN \
          (SELECT resolution, environment, bucket, route, flag, variant, metric FROM rollups \
           WHERE resolution < ?1 AND bucket + resolution <= ?2 LIMIT ?3)";

@@ -20,9 +20,7 @@ fn version_one() -> (TempDir, SqliteConfig) {
     let (directory, config) = place();
     drop(Sqlite::open(&config, &FixedClock::default()).unwrap());
     let connection = connect::plain(&config.path).unwrap();
-    connection
-        .execute("INSERT INTO notes (name, body) VALUES ('kept', '1')", [])
-        .unwrap();
+    connection.execute("INSERT INTO notes (name, body) VALUES ('kept', '1')", []).unwrap();
     (directory, config)
 }
 
@@ -35,10 +33,7 @@ fn stored_version(path: &Path) -> u32 {
 }
 
 fn has_column(path: &Path) -> bool {
-    connect::plain(path)
-        .unwrap()
-        .prepare("SELECT read_at FROM notes")
-        .is_ok()
+    connect::plain(path).unwrap().prepare("SELECT read_at FROM notes").is_ok()
 }
 
 #[test]
@@ -55,9 +50,7 @@ fn a_new_database_gets_every_step_and_needs_no_backup() {
 #[test]
 fn an_old_database_is_backed_up_and_keeps_its_data() {
     let (_keep, config) = version_one();
-    let saved = migrate(&config, &steps(&[SECOND]), &FixedClock::default())
-        .unwrap()
-        .unwrap();
+    let saved = migrate(&config, &steps(&[SECOND]), &FixedClock::default()).unwrap().unwrap();
 
     let target = MIGRATIONS.len() + 1;
     let name = format!("flagbase-before-v{target}-20260101T000000Z.db");
@@ -67,40 +60,20 @@ fn an_old_database_is_backed_up_and_keeps_its_data() {
     for path in [&config.path, &saved] {
         let connection = connect::plain(path).unwrap();
         let notes: u32 = connection
-            .query_row(
-                "SELECT count(*) FROM notes WHERE name = 'kept'",
-                [],
-                |row| row.get(0),
-            )
+            .query_row("SELECT count(*) FROM notes WHERE name = 'kept'", [], |row| row.get(0))
             .unwrap();
         assert_eq!(notes, 1);
     }
     // A second time there is nothing to do.
-    assert_eq!(
-        migrate(&config, &steps(&[SECOND]), &FixedClock::default()).unwrap(),
-        None
-    );
+    assert_eq!(migrate(&config, &steps(&[SECOND]), &FixedClock::default()).unwrap(), None);
 }
 
 #[test]
 fn a_step_that_fails_leaves_the_database_as_it_was() {
     let (_keep, config) = version_one();
     let failed = migrate(&config, &steps(&[SECOND, BROKEN]), &FixedClock::default());
-    assert!(
-        matches!(
-            failed,
-            Err(StoreError::Failed {
-                action: "migrate",
-                ..
-            })
-        ),
-        "{failed:?}"
-    );
-    assert_eq!(
-        stored_version(&config.path) as usize,
-        MIGRATIONS.len() + 1,
-        "steps are apart"
-    );
+    assert!(matches!(failed, Err(StoreError::Failed { action: "migrate", .. })), "{failed:?}");
+    assert_eq!(stored_version(&config.path) as usize, MIGRATIONS.len() + 1, "steps are apart");
     let connection = connect::plain(&config.path).unwrap();
     assert!(connection.prepare("SELECT n FROM half_done").is_err());
 }
@@ -112,10 +85,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let before = std::fs::read(&config.path).unwrap();
     let refused = Sqlite::open(&config, &FixedClock::default()).unwrap_err();
     assert!(matches!(refused, StoreError::Newer { .. }), "{refused:?}");
-    assert!(
-        refused.to_string().contains("upgrade flagbase"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("upgrade flagbase"), "{refused}");
     assert_eq!(std::fs::read(&config.path).unwrap(), before);
 }
 
@@ -125,45 +95,25 @@ fn a_command_does_not_migrate_under_a_running_server() {
     let server = Lock::take(&config.path).unwrap();
     let command = config.clone().beside();
     let refused = migrate(&command, &steps(&[SECOND]), &FixedClock::default());
-    assert!(
-        matches!(refused, Err(StoreError::InUse { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
     assert!(!has_column(&config.path));
     drop(server);
-    assert!(
-        migrate(&command, &steps(&[SECOND]), &FixedClock::default())
-            .unwrap()
-            .is_some()
-    );
+    assert!(migrate(&command, &steps(&[SECOND]), &FixedClock::default()).unwrap().is_some());
 }
 
 #[test]
 fn files_that_are_not_ours_are_refused_and_left_alone() {
     let (keep, config) = place();
     let text = keep.path().join("text.db");
-    std::fs::write(
-        &text,
-        "a text that is long enough to be no header of a database\n".repeat(99),
-    )
-    .unwrap();
+    std::fs::write(&text, "a text that is long enough to be no header of a database\n".repeat(99)).unwrap();
     let other = keep.path().join("other.db");
-    Connection::open(&other)
-        .unwrap()
-        .execute_batch("CREATE TABLE cats (name TEXT)")
-        .unwrap();
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE cats (name TEXT)").unwrap();
     for path in [text, other] {
         let before = std::fs::read(&path).unwrap();
-        let config = SqliteConfig {
-            path: path.clone(),
-            ..config.clone()
-        };
+        let config = SqliteConfig { path: path.clone(), ..config.clone() };
         let refused = Sqlite::open(&config, &FixedClock::default()).unwrap_err();
         assert!(matches!(refused, StoreError::NotOurs { .. }), "{refused:?}");
-        assert!(
-            refused.to_string().contains(&*path.to_string_lossy()),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains(&*path.to_string_lossy()), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 }

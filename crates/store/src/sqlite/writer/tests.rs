@@ -28,10 +28,7 @@ fn bench() -> Bench {
     let table = "CREATE TABLE numbers (n INTEGER PRIMARY KEY, text, \
          parent REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED)";
     connection.execute_batch(table).unwrap();
-    Bench {
-        directory,
-        writer: Arc::new(Writer::start(connection).unwrap()),
-    }
+    Bench { directory, writer: Arc::new(Writer::start(connection).unwrap()) }
 }
 
 impl Bench {
@@ -45,14 +42,8 @@ impl Bench {
     /// What another connection sees.
     fn stored(&self) -> Vec<i64> {
         let connection = connect::reader(&self.directory.path().join("test.db")).unwrap();
-        let mut statement = connection
-            .prepare("SELECT n FROM numbers ORDER BY n")
-            .unwrap();
-        statement
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap()
+        let mut statement = connection.prepare("SELECT n FROM numbers ORDER BY n").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     /// Keeps the writer busy until the returned sender is used, so that what comes next is one group.
@@ -93,13 +84,7 @@ fn refusal() -> Stop<LedgerError> {
 #[tokio::test]
 async fn an_answer_comes_after_the_commit() {
     let bench = bench();
-    assert_eq!(
-        bench
-            .write(|connection| insert(connection, 7))
-            .await
-            .unwrap(),
-        7
-    );
+    assert_eq!(bench.write(|connection| insert(connection, 7)).await.unwrap(), 7);
     assert_eq!(bench.stored(), [7]);
 }
 
@@ -123,10 +108,7 @@ async fn what_queued_up_is_committed_together() {
     release.send(()).unwrap();
     // The first to run leaves an orphan, so that the whole first group fails; the next one is another group.
     let outcomes = writers.join_all().await;
-    assert_eq!(
-        outcomes.iter().filter(|outcome| outcome.is_err()).count(),
-        GROUP
-    );
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), GROUP);
     assert_eq!(bench.stored().len(), 1);
 }
 
@@ -148,10 +130,7 @@ async fn a_job_that_refuses_takes_back_only_its_own_writes() {
     let (good, bad, failed, last, ()) = tokio::join!(good, bad, failed, last, release);
     assert_eq!((good.unwrap(), last.unwrap()), (1, 4));
     assert!(matches!(bad, Err(LedgerError::Corrupt(_))), "{bad:?}");
-    assert!(
-        matches!(failed, Err(LedgerError::Unavailable(_))),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Err(LedgerError::Unavailable(_))), "{failed:?}");
     assert_eq!(bench.stored(), [1, 4]);
 }
 
@@ -168,10 +147,7 @@ async fn a_job_that_panics_neither_ends_the_thread_nor_leaves_a_trace() {
         })
         .await;
     assert!(panicked.unwrap_err().to_string().contains("unavailable"));
-    bench
-        .write(|connection| insert(connection, 2))
-        .await
-        .unwrap();
+    bench.write(|connection| insert(connection, 2)).await.unwrap();
     assert_eq!(bench.stored(), [2]);
 }
 
@@ -185,16 +161,10 @@ async fn a_failed_commit_is_told_to_everybody() {
     let release = async { release.send(()).unwrap() };
     let (bad, good, refused, ()) = tokio::join!(bad, good, refused, release);
     for outcome in [bad.map(drop), good.map(drop), refused] {
-        assert!(
-            matches!(outcome, Err(LedgerError::Unavailable(_))),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(LedgerError::Unavailable(_))), "{outcome:?}");
     }
     assert_eq!(bench.stored(), [0_i64; 0]);
-    bench
-        .write(|connection| insert(connection, 3))
-        .await
-        .unwrap();
+    bench.write(|connection| insert(connection, 3)).await.unwrap();
     assert_eq!(bench.stored(), [3]);
 }
 
@@ -231,17 +201,11 @@ async fn a_full_disk_refuses_writes_until_there_is_space_again() {
 #[tokio::test]
 async fn a_full_disk_fails_the_whole_group_and_says_so() {
     let bench = bench();
-    bench
-        .write(|connection| Ok(connection.pragma_update(None, "max_page_count", 10)?))
-        .await
-        .unwrap();
+    bench.write(|connection| Ok(connection.pragma_update(None, "max_page_count", 10)?)).await.unwrap();
     let release = bench.hold().await;
     let small = bench.write(|connection| insert(connection, 1));
     let large = bench.write(|connection| {
-        connection.execute(
-            "INSERT INTO numbers (n, text) VALUES (2, zeroblob(900000))",
-            [],
-        )?;
+        connection.execute("INSERT INTO numbers (n, text) VALUES (2, zeroblob(900000))", [])?;
         Ok(())
     });
     let release = async { release.send(()).unwrap() };
@@ -259,10 +223,7 @@ async fn after_a_failed_sync_nothing_is_written_any_more() {
     let sync_failed = || Stop::<LedgerError>::Fault(Fault::Unconfirmed("fsync".to_owned()));
     let doubtful = bench.write(move |_| Err::<(), _>(sync_failed())).await;
     assert!(doubtful.is_err());
-    let later = bench
-        .write(|connection| insert(connection, 1))
-        .await
-        .unwrap_err();
+    let later = bench.write(|connection| insert(connection, 1)).await.unwrap_err();
     let source = std::error::Error::source(&later).unwrap().to_string();
     assert!(source.contains("restart flagbase"), "{source}");
     assert_eq!(bench.stored(), [0_i64; 0]);
@@ -278,10 +239,7 @@ async fn a_write_whose_caller_went_away_is_done_all_the_same() {
         assert!(abandoned.poll(&mut context).is_pending());
     }
     release.send(()).unwrap();
-    bench
-        .write(|connection| insert(connection, 2))
-        .await
-        .unwrap();
+    bench.write(|connection| insert(connection, 2)).await.unwrap();
     assert_eq!(bench.stored(), [1, 2]);
 }
 
@@ -293,16 +251,11 @@ async fn a_stopped_writer_finishes_what_is_queued_and_refuses_the_rest() {
     let writer = Arc::clone(&bench.writer);
     let stop = async {
         release.send(()).unwrap();
-        tokio::task::spawn_blocking(move || writer.stop())
-            .await
-            .unwrap();
+        tokio::task::spawn_blocking(move || writer.stop()).await.unwrap();
     };
     let (queued, ()) = tokio::join!(queued, stop);
     assert_eq!(queued.unwrap(), 1);
-    let refused = bench
-        .write(|connection| insert(connection, 2))
-        .await
-        .unwrap_err();
+    let refused = bench.write(|connection| insert(connection, 2)).await.unwrap_err();
     let source = std::error::Error::source(&refused).unwrap().to_string();
     assert_eq!(source, "the store is closed");
     assert_eq!(bench.stored(), [1]);
