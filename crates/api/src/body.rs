@@ -1,6 +1,6 @@
 //! JSON bodies, read strictly: bounded, in time, no member twice, and errors that say where.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use axum::{
     body::to_bytes,
@@ -16,11 +16,22 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::{problem::Problem, request::BODY_TIME};
+use crate::problem::Problem;
 
-/// The largest body; travels in the request's extensions.
+/// What a body may be; travels in the request's extensions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MaxBody(pub(crate) usize);
+pub(crate) struct Limits {
+    /// How large.
+    pub(crate) bytes: usize,
+    /// How long on its way.
+    pub(crate) time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 1 << 20, time: Duration::from_secs(30) }
+    }
+}
 
 /// A JSON body of shape `T`. Any content type is taken for JSON, because the first API did.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -36,7 +47,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
 /// The body as a value: 400 when it is not JSON, 413 when too large, 408 when too slow.
 async fn read(request: Request) -> Result<Value, Refusal> {
-    let most = request.extensions().get::<MaxBody>().map_or(1 << 20, |most| most.0);
+    let Limits { bytes: most, time } = request.extensions().get().copied().unwrap_or_default();
     let declared = request
         .headers()
         .get(axum::http::header::CONTENT_LENGTH)
@@ -44,9 +55,9 @@ async fn read(request: Request) -> Result<Value, Refusal> {
     if declared.is_some_and(|length| length > most) {
         return Err(too_large(most));
     }
-    let bytes = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), most))
+    let bytes = tokio::time::timeout(time, to_bytes(request.into_body(), most))
         .await
-        .map_err(|_| malformed("request_timeout", "the body did not arrive in time"))?
+        .map_err(|_| malformed("request_timeout", "the body did not arrive in time; send it faster, or less at once"))?
         .map_err(|error| {
             let source = std::error::Error::source(&error);
             if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {

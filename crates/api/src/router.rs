@@ -1,6 +1,6 @@
 //! All routes under one roof.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -31,7 +31,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth, body::MaxBody, docs, environments, events, flags, guards, health, keys, metrics, overrides,
+    auth, body::Limits, docs, environments, events, flags, guards, health, keys, metrics, overrides,
     problem::Problem, roles, routes, segments, users,
 };
 
@@ -60,6 +60,8 @@ pub struct Services {
 pub struct ApiSettings {
     /// The largest request body, bytes.
     pub max_body: usize,
+    /// The longest a request body may take to arrive.
+    pub body_timeout: Duration,
     /// Origins whose pages may call the API; empty: none. `*` means any.
     pub cors_origins: Vec<String>,
 }
@@ -120,7 +122,7 @@ pub fn router(services: Services) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(to_the_end))
-        .layer(Extension(MaxBody(settings.max_body)))
+        .layer(Extension(Limits { bytes: settings.max_body, time: settings.body_timeout }))
         .layer(Extension(services.identity))
         .layer(Extension(services.feed))
         .layer(Extension(services.flags))
@@ -185,5 +187,5 @@ fn cors(origins: &[String]) -> CorsLayer {
             HeaderName::from_static("last-event-id"),
         ])
         .expose_headers([header::ETAG, header::LINK, header::RETRY_AFTER])
-        .max_age(std::time::Duration::from_secs(3600))
+        .max_age(Duration::from_secs(3600))
 }

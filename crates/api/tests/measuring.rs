@@ -76,7 +76,11 @@ async fn product() -> Product {
         metrics: Arc::new(metrics),
         guards: Arc::new(Guards::new(Arc::clone(&feed))),
         events: Arc::new(Events::new(Arc::clone(&feed), Arc::clone(&meters), tasks.clone())),
-        settings: ApiSettings { max_body: 1 << 20, cors_origins: Vec::new() },
+        settings: ApiSettings {
+            max_body: 1 << 20,
+            body_timeout: Duration::from_secs(30),
+            cors_origins: Vec::new(),
+        },
         tasks: tasks.clone(),
         feed: Arc::clone(&feed),
         recorder,

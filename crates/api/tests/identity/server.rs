@@ -94,7 +94,11 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
         )),
         guards: Arc::new(Guards::new(Arc::clone(&feed))),
         events: Arc::new(Events::new(Arc::clone(&feed), meters, tasks.clone())),
-        settings: ApiSettings { max_body: 1 << 20, cors_origins: Vec::new() },
+        settings: ApiSettings {
+            max_body: 1 << 20,
+            body_timeout: Duration::from_secs(30),
+            cors_origins: Vec::new(),
+        },
         tasks,
         feed,
         recorder,

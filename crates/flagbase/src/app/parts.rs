@@ -129,7 +129,11 @@ fn services(config: &Config, base: &Base, identity: Arc<Identity>, tasks: Tasks)
         events: Arc::new(Events::new(feed(), meters, tasks.clone())),
         feed: feed(),
         tasks,
-        settings: ApiSettings { max_body, cors_origins: config.server.cors_origins.clone() },
+        settings: ApiSettings {
+            max_body,
+            body_timeout: config.server.request_timeout,
+            cors_origins: config.server.cors_origins.clone(),
+        },
     })
 }
 

@@ -182,7 +182,8 @@ async fn c8_measurements_are_kept_as_long_as_configured() {
 
     let printed = server.command(&["config", "print", "--show-origin"]).output().unwrap();
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
-    assert!(printed.contains("retention: 1h") && printed.contains("FLAGBASE_METRICS__RETENTION"), "{printed}");
+    let line = printed.lines().find(|line| line.contains("metrics.retention")).unwrap();
+    assert!(line.contains("1h") && line.contains("FLAGBASE_METRICS__RETENTION"), "{line}");
     let refused = server.command(&["config", "validate"]).env("FLAGBASE_METRICS__RETENTION", "0s").output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
 }
