@@ -6,8 +6,8 @@ mod views;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
-    extract::{FromRequestParts, Path},
+    Json,
+    extract::{FromRequestParts, Path, State},
     http::{StatusCode, header, request::Parts},
 };
 use flagbase_core::identity::{Credentials, Identity, Origin, Register};
@@ -22,11 +22,12 @@ use crate::{
     metrics::not_let_in,
     problem::{Problem, ProblemBody, Reply},
     request::{Client, Known},
+    router::Handles,
 };
 
 pub(crate) use views::SessionView;
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new()
         .routes(routes!(register))
         .routes(routes!(login))
@@ -41,11 +42,11 @@ pub(crate) fn router() -> OpenApiRouter {
 /// Where a request comes from, for limits and for the list of sessions.
 pub(crate) struct Arriving(pub(crate) Origin);
 
-impl<S: Sync> FromRequestParts<S> for Arriving {
+impl FromRequestParts<Handles> for Arriving {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Client(address) = Client::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, handles: &Handles) -> Result<Self, Problem> {
+        let Client(address) = Client::from_request_parts(parts, handles).await?;
         let client =
             parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         Ok(Self(Origin { address, client: client.unwrap_or_default().into_owned() }))
@@ -98,7 +99,7 @@ struct PasswordBody {
         (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody))
 )]
 async fn register(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Arriving(origin): Arriving,
     Body(body): Body<RegisterBody>,
 ) -> Reply<(StatusCode, Json<RegisteredView>)> {
@@ -115,14 +116,14 @@ async fn register(
         (status = 403, body = ProblemBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody))
 )]
 async fn login(
-    Extension(identity): Extension<Arc<Identity>>,
-    Extension(recorder): Extension<Arc<Recorder>>,
+    State(identity): State<Arc<Identity>>,
+    State(recorder): State<Arc<Recorder>>,
     Arriving(origin): Arriving,
     Body(body): Body<LoginBody>,
 ) -> Reply<Json<LoginView>> {
     let credentials = Credentials { email: body.email, password: body.password };
     let login = identity.login(credentials, &origin).await;
-    let login = login.inspect_err(|refusal| not_let_in(Some(&recorder), refusal))?;
+    let login = login.inspect_err(|refusal| not_let_in(&recorder, refusal))?;
     Ok(Json(login.into()))
 }
 
@@ -131,7 +132,7 @@ async fn login(
     get, path = "/auth/me", tag = "identity",
     responses((status = 200, body = MeView), (status = 401, body = ProblemBody))
 )]
-async fn me(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Json<MeView> {
+async fn me(State(identity): State<Arc<Identity>>, Known(caller): Known) -> Json<MeView> {
     let permissions = identity.permissions(&caller);
     Json(MeView::of(&caller, permissions))
 }
@@ -141,7 +142,7 @@ async fn me(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known)
     post, path = "/auth/logout", tag = "identity",
     responses((status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn logout(Extension(identity): Extension<Arc<Identity>>, Known(caller): Known) -> Reply<StatusCode> {
+async fn logout(State(identity): State<Arc<Identity>>, Known(caller): Known) -> Reply<StatusCode> {
     identity.logout(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -153,7 +154,7 @@ async fn logout(Extension(identity): Extension<Arc<Identity>>, Known(caller): Kn
         (status = 422, body = ProblemBody), (status = 429, body = ProblemBody))
 )]
 async fn password(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Body(body): Body<PasswordBody>,
 ) -> Reply<StatusCode> {
@@ -167,7 +168,7 @@ async fn password(
     responses((status = 200, body = Vec<SessionView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn sessions(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
 ) -> Reply<Json<Vec<SessionView>>> {
     let sessions = identity.sessions(&caller).await?;
@@ -180,7 +181,7 @@ async fn sessions(
     responses((status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn end_session(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Path(id): Path<String>,
 ) -> Reply<StatusCode> {

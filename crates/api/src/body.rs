@@ -1,6 +1,6 @@
 //! JSON bodies, read strictly: bounded, in time, no member twice, and errors that say where.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use axum::{
     body::to_bytes,
@@ -16,38 +16,26 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::problem::Problem;
-
-/// What a body may be; travels in the request's extensions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// How large.
-    pub(crate) bytes: usize,
-    /// How long on its way.
-    pub(crate) time: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { bytes: 1 << 20, time: Duration::from_secs(30) }
-    }
-}
+use crate::{
+    problem::Problem,
+    router::{ApiSettings, Handles},
+};
 
 /// A JSON body of shape `T`. Any content type is taken for JSON, because the first API did.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Handles> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let value = read(request).await?;
+    async fn from_request(request: Request, handles: &Handles) -> Result<Self, Problem> {
+        let value = read(request, &handles.settings).await?;
         Ok(Self(shape(&value)?))
     }
 }
 
 /// The body as a value: 400 when it is not JSON, 413 when too large, 408 when too slow.
-async fn read(request: Request) -> Result<Value, Refusal> {
-    let Limits { bytes: most, time } = request.extensions().get().copied().unwrap_or_default();
+async fn read(request: Request, settings: &ApiSettings) -> Result<Value, Refusal> {
+    let (most, time) = (settings.max_body, settings.body_timeout);
     let declared = request
         .headers()
         .get(axum::http::header::CONTENT_LENGTH)
@@ -57,7 +45,9 @@ async fn read(request: Request) -> Result<Value, Refusal> {
     }
     let bytes = tokio::time::timeout(time, to_bytes(request.into_body(), most))
         .await
-        .map_err(|_| malformed("request_timeout", "the body did not arrive in time; send it faster, or less at once"))?
+        .map_err(|_| {
+            malformed("request_timeout", "the body did not arrive in time; send it faster, or less at once")
+        })?
         .map_err(|error| {
             let source = std::error::Error::source(&error);
             if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {

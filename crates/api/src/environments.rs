@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
 use flagbase_core::{
     catalog::Document,
     environments::{DeclaredAttribute, Environment, EnvironmentKind, Environments},
@@ -17,9 +22,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{Editing, Known, Tagged},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
 }
 
@@ -63,7 +69,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
     responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody))
 )]
 async fn list(
-    Extension(environments): Extension<Arc<Environments>>,
+    State(environments): State<Arc<Environments>>,
     Known(caller): Known,
 ) -> Reply<Json<Vec<Value>>> {
     let documents = environments.list(&caller).await?;
@@ -77,7 +83,7 @@ async fn list(
         (status = 422, body = ProblemBody))
 )]
 async fn create(
-    Extension(environments): Extension<Arc<Environments>>,
+    State(environments): State<Arc<Environments>>,
     edit: Editing,
     Body(body): Body<EnvironmentBody>,
 ) -> Reply<impl IntoResponse> {
@@ -101,7 +107,7 @@ async fn create(
     responses((status = 200, body = Value), (status = 404, body = ProblemBody))
 )]
 async fn get(
-    Extension(environments): Extension<Arc<Environments>>,
+    State(environments): State<Arc<Environments>>,
     Known(caller): Known,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -116,7 +122,7 @@ async fn get(
         (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn put(
-    Extension(environments): Extension<Arc<Environments>>,
+    State(environments): State<Arc<Environments>>,
     edit: Editing,
     Path(key): Path<String>,
     Body(body): Body<EnvironmentBody>,
@@ -139,7 +145,7 @@ async fn put(
     responses((status = 204), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody))
 )]
 async fn delete(
-    Extension(environments): Extension<Arc<Environments>>,
+    State(environments): State<Arc<Environments>>,
     edit: Editing,
     Path(key): Path<String>,
 ) -> Reply<StatusCode> {

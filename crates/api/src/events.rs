@@ -3,8 +3,8 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Json,
-    extract::FromRequestParts,
+    Json,
+    extract::{FromRequestParts, State},
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts},
     response::{
         IntoResponse,
@@ -27,9 +27,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     problem::{Problem, ProblemBody, Reply},
     request::{Known, Paging, bad_query, query, token},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(follow)).routes(routes!(changes))
 }
 
@@ -134,8 +135,8 @@ impl<S: Sync> FromRequestParts<S> for Which {
         (status = 403, body = ProblemBody), (status = 429, body = ProblemBody))
 )]
 async fn follow(
-    Extension(events): Extension<Arc<Events>>,
-    Extension(identity): Extension<Arc<Identity>>,
+    State(events): State<Arc<Events>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Which(which): Which,
     headers: HeaderMap,
@@ -178,7 +179,7 @@ fn frame(event: &CloudEvent) -> Event {
         (status = 403, body = ProblemBody))
 )]
 async fn changes(
-    Extension(events): Extension<Arc<Events>>,
+    State(events): State<Arc<Events>>,
     Known(caller): Known,
     Which(which): Which,
     Paging { limit, .. }: Paging,

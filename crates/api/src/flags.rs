@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
-    Extension, Json,
-    extract::{Path, Request},
+    Json,
+    extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -28,9 +28,10 @@ use crate::{
     events::ChangeView,
     problem::{Problem, ProblemBody, Reply},
     request::{At, Client, Editing, Paging, Tagged, bad_query, check_reason, query},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, put, patch, delete))
@@ -55,7 +56,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
     responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn list(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
@@ -74,7 +75,7 @@ async fn list(
         (status = 422, body = ProblemBody))
 )]
 async fn create(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
@@ -88,7 +89,7 @@ async fn create(
     responses((status = 200, body = Value), (status = 404, body = ProblemBody))
 )]
 async fn get(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -104,7 +105,7 @@ async fn get(
         (status = 422, body = ProblemBody))
 )]
 async fn put(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Path(key): Path<String>,
     Body(body): Body<Value>,
@@ -123,7 +124,7 @@ async fn put(
         (status = 422, body = ProblemBody))
 )]
 async fn patch(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Path(key): Path<String>,
     Body(patch): Body<Value>,
@@ -139,7 +140,7 @@ async fn patch(
         (status = 412, body = ProblemBody))
 )]
 async fn delete(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Path(key): Path<String>,
 ) -> Reply<StatusCode> {
@@ -153,7 +154,7 @@ async fn delete(
     request_body = Vec<Value>, responses((status = 200, body = Value), (status = 422, body = ProblemBody))
 )]
 async fn bulk(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Body(bodies): Body<Vec<Value>>,
 ) -> Reply<Json<Value>> {
@@ -168,7 +169,7 @@ async fn bulk(
     responses((status = 200, body = Value), (status = 404, body = ProblemBody))
 )]
 async fn enable(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -182,7 +183,7 @@ async fn enable(
     responses((status = 200, body = Value), (status = 404, body = ProblemBody))
 )]
 async fn disable(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     edit: Editing,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -196,8 +197,8 @@ async fn disable(
     responses((status = 200, body = Value), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn evaluate(
-    Extension(feed): Extension<Arc<Feed>>,
-    Extension(recorder): Extension<Arc<Recorder>>,
+    State(feed): State<Arc<Feed>>,
+    State(recorder): State<Arc<Recorder>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
     request: Request,
@@ -236,7 +237,7 @@ async fn evaluate(
         (status = 422, body = ProblemBody))
 )]
 async fn preview(
-    Extension(feed): Extension<Arc<Feed>>,
+    State(feed): State<Arc<Feed>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
     uri: axum::http::Uri,
@@ -256,7 +257,7 @@ async fn preview(
     responses((status = 200, body = Value), (status = 401, body = ProblemBody))
 )]
 async fn evaluate_all(
-    Extension(feed): Extension<Arc<Feed>>,
+    State(feed): State<Arc<Feed>>,
     At { caller, environment }: At,
     client: Client,
     headers: HeaderMap,
@@ -307,7 +308,7 @@ struct PreviewBody {
     responses((status = 200, body = Vec<ChangeView>), (status = 404, body = ProblemBody))
 )]
 async fn history(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
     Paging { limit, .. }: Paging,
@@ -342,7 +343,7 @@ struct RevertBody {
         (status = 412, body = ProblemBody))
 )]
 async fn revert(
-    Extension(flags): Extension<Arc<Flags>>,
+    State(flags): State<Arc<Flags>>,
     mut edit: Editing,
     Path(key): Path<String>,
     Body(body): Body<RevertBody>,

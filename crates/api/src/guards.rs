@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
-    extract::Path,
+    Json,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
@@ -16,9 +16,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{At, Editing, Paging, Tagged},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
 }
 
@@ -34,7 +35,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
     responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn list(
-    Extension(guards): Extension<Arc<Guards>>,
+    State(guards): State<Arc<Guards>>,
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
@@ -52,7 +53,7 @@ async fn list(
     responses((status = 200, body = Value), (status = 404, body = ProblemBody))
 )]
 async fn get(
-    Extension(guards): Extension<Arc<Guards>>,
+    State(guards): State<Arc<Guards>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -68,7 +69,7 @@ async fn get(
         (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn put(
-    Extension(guards): Extension<Arc<Guards>>,
+    State(guards): State<Arc<Guards>>,
     editing: Editing,
     Path(key): Path<String>,
     Body(body): Body<Value>,
@@ -86,7 +87,7 @@ async fn put(
         (status = 412, body = ProblemBody))
 )]
 async fn delete(
-    Extension(guards): Extension<Arc<Guards>>,
+    State(guards): State<Arc<Guards>>,
     editing: Editing,
     Path(key): Path<String>,
 ) -> Reply<StatusCode> {

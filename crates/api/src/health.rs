@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, http::StatusCode, response::IntoResponse};
+use crate::router::Handles;
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use flagbase_core::{feed::Feed, tasks::Tasks};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(live)).routes(routes!(ready))
 }
 
@@ -48,10 +49,7 @@ async fn live() -> Json<Health> {
     get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
-async fn ready(
-    Extension(feed): Extension<Arc<Feed>>,
-    Extension(tasks): Extension<Tasks>,
-) -> impl IntoResponse {
+async fn ready(State(feed): State<Arc<Feed>>, State(tasks): State<Tasks>) -> impl IntoResponse {
     let revision = feed.snapshots().load().revision;
     let head = feed.catalog().head().await;
     let status = match &head {

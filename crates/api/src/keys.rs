@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
 use flagbase_core::{
     identity::{Identity, KeyRequest},
     keys::ApiKey,
@@ -18,9 +23,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{Known, Tagged, Why},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
 }
 
@@ -93,10 +99,7 @@ fn default_environment() -> String {
     get, path = "/api/v1/keys", tag = "keys",
     responses((status = 200, body = Vec<KeyView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn list(
-    Extension(identity): Extension<Arc<Identity>>,
-    Known(caller): Known,
-) -> Reply<Json<Vec<KeyView>>> {
+async fn list(State(identity): State<Arc<Identity>>, Known(caller): Known) -> Reply<Json<Vec<KeyView>>> {
     let keys = identity.keys(&caller)?;
     Ok(Json(keys.iter().map(|key| KeyView::from(key.as_ref())).collect()))
 }
@@ -108,7 +111,7 @@ async fn list(
         (status = 422, body = ProblemBody))
 )]
 async fn create(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Why(reason): Why,
     Body(body): Body<KeyBody>,
@@ -130,7 +133,7 @@ async fn create(
     responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn revoke(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Why(reason): Why,
     Path(id): Path<String>,

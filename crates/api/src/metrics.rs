@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
-    extract::{FromRequestParts, Path},
+    Json,
+    extract::{FromRequestParts, Path, State},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -20,9 +20,10 @@ use crate::{
     body::Body,
     problem::{Problem, ProblemBody, Reply},
     request::{At, Paging, query},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new()
         .routes(routes!(record))
         .routes(routes!(flags))
@@ -56,7 +57,7 @@ impl<S: Sync> FromRequestParts<S> for Stretch {
         (status = 429, body = ProblemBody), (status = 503, body = ProblemBody))
 )]
 async fn record(
-    Extension(metrics): Extension<Arc<Metrics>>,
+    State(metrics): State<Arc<Metrics>>,
     At { caller, environment }: At,
     Body(body): Body<Value>,
 ) -> Reply<Response> {
@@ -76,7 +77,7 @@ async fn record(
         (status = 404, body = ProblemBody))
 )]
 async fn flag(
-    Extension(metrics): Extension<Arc<Metrics>>,
+    State(metrics): State<Arc<Metrics>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
     Stretch(asked): Stretch,
@@ -92,7 +93,7 @@ async fn flag(
     responses((status = 200, body = Vec<Value>), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn flags(
-    Extension(metrics): Extension<Arc<Metrics>>,
+    State(metrics): State<Arc<Metrics>>,
     At { caller, environment }: At,
     Stretch(asked): Stretch,
 ) -> Reply<impl IntoResponse> {
@@ -107,7 +108,7 @@ async fn flags(
     responses((status = 200, body = Vec<Value>), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn of_routes(
-    Extension(metrics): Extension<Arc<Metrics>>,
+    State(metrics): State<Arc<Metrics>>,
     At { caller, environment }: At,
     Stretch(asked): Stretch,
 ) -> Reply<impl IntoResponse> {
@@ -122,7 +123,7 @@ async fn of_routes(
         (status = 404, body = ProblemBody))
 )]
 async fn events(
-    Extension(metrics): Extension<Arc<Metrics>>,
+    State(metrics): State<Arc<Metrics>>,
     At { caller, environment }: At,
     Paging { limit, .. }: Paging,
     OfFlag(flag): OfFlag,
@@ -161,8 +162,8 @@ fn view(event: &RecordedEvent) -> Value {
 }
 
 /// Counts somebody who was not let in.
-pub(crate) fn not_let_in(recorder: Option<&Arc<Recorder>>, refusal: &Refusal) {
-    if let (Some(recorder), Class::Unauthenticated | Class::Limited) = (recorder, refusal.class) {
+pub(crate) fn not_let_in(recorder: &Recorder, refusal: &Refusal) {
+    if matches!(refusal.class, Class::Unauthenticated | Class::Limited) {
         recorder.meters().auth_failure(refusal.code);
     }
 }
@@ -172,6 +173,6 @@ pub(crate) fn not_let_in(recorder: Option<&Arc<Recorder>>, refusal: &Refusal) {
     get, path = "/metrics", tag = "health", security(()),
     responses((status = 200, body = String, content_type = "application/openmetrics-text"))
 )]
-async fn prometheus(Extension(metrics): Extension<Arc<Metrics>>) -> impl IntoResponse {
+async fn prometheus(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.prometheus())
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
-    extract::{Path, Query},
+    Json,
+    extract::{Path, Query, State},
     http::StatusCode,
 };
 use flagbase_core::{
@@ -22,9 +22,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{At, Known},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(set, remove)).routes(routes!(list, clear))
 }
 
@@ -83,7 +84,7 @@ struct Whose {
         (status = 422, body = ProblemBody))
 )]
 async fn set(
-    Extension(overrides): Extension<Arc<Overrides>>,
+    State(overrides): State<Arc<Overrides>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
     Query(whose): Query<Whose>,
@@ -105,7 +106,7 @@ async fn set(
     responses((status = 204), (status = 403, body = ProblemBody))
 )]
 async fn remove(
-    Extension(overrides): Extension<Arc<Overrides>>,
+    State(overrides): State<Arc<Overrides>>,
     At { caller, environment }: At,
     Path(key): Path<String>,
     Query(whose): Query<Whose>,
@@ -121,7 +122,7 @@ async fn remove(
     responses((status = 200, body = Vec<OverrideView>), (status = 403, body = ProblemBody))
 )]
 async fn list(
-    Extension(overrides): Extension<Arc<Overrides>>,
+    State(overrides): State<Arc<Overrides>>,
     Known(caller): Known,
     Query(whose): Query<Whose>,
 ) -> Reply<Json<Vec<OverrideView>>> {
@@ -136,7 +137,7 @@ async fn list(
     responses((status = 204), (status = 403, body = ProblemBody))
 )]
 async fn clear(
-    Extension(overrides): Extension<Arc<Overrides>>,
+    State(overrides): State<Arc<Overrides>>,
     Known(caller): Known,
     Query(whose): Query<Whose>,
 ) -> Reply<StatusCode> {

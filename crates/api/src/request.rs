@@ -1,6 +1,6 @@
 //! What handlers extract from a request: the caller, the environment, the precondition, the reason, a page.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
@@ -11,51 +11,36 @@ use flagbase_core::{
     caller::{Caller, Peer, Principal},
     catalog::{Page, Revision},
     flags::Asked,
-    identity::Identity,
-    metrics::Recorder,
     refusal::{Class, Precondition, Refusal},
     snapshot::DEFAULT_ENVIRONMENT,
 };
 
-use crate::{metrics::not_let_in, problem::Problem};
+use crate::{metrics::not_let_in, problem::Problem, router::Handles};
 
 /// A caller with a valid token; without one the handler is not called and the answer is 401.
 pub(crate) struct Known(pub(crate) Arc<Caller>);
 
-impl<S: Sync> FromRequestParts<S> for Known {
+impl FromRequestParts<Handles> for Known {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let caller = caller(parts).await?;
+    async fn from_request_parts(parts: &mut Parts, handles: &Handles) -> Result<Self, Problem> {
+        let caller = caller(parts, handles).await?;
         caller.require_somebody()?;
         Ok(Self(caller))
     }
 }
 
-/// The caller of this request, verified once and remembered in its extensions.
-async fn caller(parts: &mut Parts) -> Result<Arc<Caller>, Refusal> {
-    if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
-        return Ok(Arc::clone(caller));
-    }
-    let caller = match token(&parts.headers)? {
-        None => Caller::nobody(),
-        Some(token) => {
-            let identity = parts
-                .extensions
-                .get::<Arc<Identity>>()
-                .ok_or_else(|| Refusal::new(Class::Internal, "internal", "no identity is wired"))?;
-            match identity.cached(token) {
-                Some(caller) => caller,
-                None => {
-                    let recorder = parts.extensions.get::<Arc<Recorder>>();
-                    let verified = Arc::clone(identity).authenticate(token).await;
-                    verified.inspect_err(|refusal| not_let_in(recorder, refusal))?
-                }
-            }
+/// The caller behind the token of a request; nobody when there is none.
+async fn caller(parts: &Parts, handles: &Handles) -> Result<Arc<Caller>, Refusal> {
+    let Some(token) = token(&parts.headers)? else { return Ok(Caller::nobody()) };
+    let identity = &handles.identity;
+    match identity.cached(token) {
+        Some(caller) => Ok(caller),
+        None => {
+            let verified = identity.authenticate(token).await;
+            verified.inspect_err(|refusal| not_let_in(&handles.recorder, refusal))
         }
-    };
-    parts.extensions.insert(Arc::clone(&caller));
-    Ok(caller)
+    }
 }
 
 /// The token of a request: `Authorization: Bearer <token>`, the bare token the seed took, or `X-API-Key`.
@@ -76,20 +61,13 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// The environment of a request: `?environment=`, else the API key's, else the default one.
-pub(crate) struct Scope(pub(crate) Arc<str>);
-
-impl<S: Sync> FromRequestParts<S> for Scope {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if let Some(named) = query(parts, "environment") {
-            return Ok(Self(named.into()));
-        }
-        let caller = caller(parts).await?;
-        Ok(Self(match &caller.principal {
-            Principal::Key(key) => key.environment.as_str().into(),
-            _ => DEFAULT_ENVIRONMENT.into(),
-        }))
+fn scope(parts: &Parts, caller: &Caller) -> Arc<str> {
+    if let Some(named) = query(parts, "environment") {
+        return named.into();
+    }
+    match &caller.principal {
+        Principal::Key(key) => key.environment.as_str().into(),
+        _ => DEFAULT_ENVIRONMENT.into(),
     }
 }
 
@@ -99,12 +77,12 @@ pub(crate) struct At {
     pub(crate) environment: Arc<str>,
 }
 
-impl<S: Sync> FromRequestParts<S> for At {
+impl FromRequestParts<Handles> for At {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Known(caller) = Known::from_request_parts(parts, state).await?;
-        let Scope(environment) = Scope::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, handles: &Handles) -> Result<Self, Problem> {
+        let Known(caller) = Known::from_request_parts(parts, handles).await?;
+        let environment = scope(parts, &caller);
         Ok(Self { caller, environment })
     }
 }
@@ -124,13 +102,13 @@ impl Editing {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Editing {
+impl FromRequestParts<Handles> for Editing {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let At { caller, environment } = At::from_request_parts(parts, state).await?;
-        let Why(reason) = Why::from_request_parts(parts, state).await?;
-        let Seen(seen) = Seen::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, handles: &Handles) -> Result<Self, Problem> {
+        let At { caller, environment } = At::from_request_parts(parts, handles).await?;
+        let Why(reason) = Why::from_request_parts(parts, handles).await?;
+        let Seen(seen) = Seen::from_request_parts(parts, handles).await?;
         Ok(Self { caller, environment, reason, seen })
     }
 }
@@ -146,10 +124,10 @@ pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
 /// `If-Match` and `If-None-Match`.
 pub(crate) struct Seen(pub(crate) Precondition);
 
-impl<S: Sync> FromRequestParts<S> for Seen {
+impl FromRequestParts<Handles> for Seen {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &Handles) -> Result<Self, Problem> {
         if let Some(value) = parts.headers.get(header::IF_MATCH) {
             let text = value.to_str().unwrap_or_default().trim();
             if text == "*" {
@@ -176,10 +154,10 @@ fn revision(text: &str) -> Option<Revision> {
 /// Why the caller makes a change: `?reason=` or the header `X-Flagbase-Reason`.
 pub(crate) struct Why(pub(crate) String);
 
-impl<S: Sync> FromRequestParts<S> for Why {
+impl FromRequestParts<Handles> for Why {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &Handles) -> Result<Self, Problem> {
         let header = || {
             let value = parts.headers.get("x-flagbase-reason")?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -210,10 +188,10 @@ impl Paging {
     const MOST: u32 = 1000;
 }
 
-impl<S: Sync> FromRequestParts<S> for Paging {
+impl FromRequestParts<Handles> for Paging {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &Handles) -> Result<Self, Problem> {
         let limit = match query(parts, "limit") {
             None => Self::DEFAULT,
             Some(text) => match text.parse() {
@@ -265,10 +243,10 @@ pub(crate) fn bad_query(name: &str, text: &str, expected: &str) -> Refusal {
 /// The address the request came from, as the server saw it.
 pub(crate) struct Client(pub(crate) Option<std::net::IpAddr>);
 
-impl<S: Sync> FromRequestParts<S> for Client {
+impl FromRequestParts<Handles> for Client {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &Handles) -> Result<Self, Problem> {
         Ok(Self::of(&parts.extensions))
     }
 }
@@ -296,6 +274,3 @@ impl<T: IntoResponse> IntoResponse for Tagged<T> {
         response
     }
 }
-
-/// How long a request body may take to arrive.
-pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);

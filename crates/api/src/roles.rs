@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Extension, Json, extract::Path, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
 use flagbase_core::{
     identity::{Identity, StoredRole},
     permissions::Permission,
@@ -17,9 +22,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{Editing, Known, Tagged},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
 }
 
@@ -75,10 +81,7 @@ fn shown(role: StoredRole) -> Tagged<Json<RoleView>> {
     get, path = "/api/v1/roles", tag = "roles",
     responses((status = 200, body = Vec<RoleView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
-async fn list(
-    Extension(identity): Extension<Arc<Identity>>,
-    Known(caller): Known,
-) -> Reply<Json<Vec<RoleView>>> {
+async fn list(State(identity): State<Arc<Identity>>, Known(caller): Known) -> Reply<Json<Vec<RoleView>>> {
     let roles = identity.roles(&caller).await?;
     Ok(Json(roles.into_iter().map(RoleView::from).collect()))
 }
@@ -89,7 +92,7 @@ async fn list(
     responses((status = 200, body = RoleView), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn get(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -104,7 +107,7 @@ async fn get(
         (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn put(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Editing { caller, seen, reason, .. }: Editing,
     Path(key): Path<String>,
     Body(body): Body<RoleBody>,
@@ -126,7 +129,7 @@ async fn put(
         (status = 409, body = ProblemBody), (status = 412, body = ProblemBody))
 )]
 async fn delete(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Editing { caller, seen, reason, .. }: Editing,
     Path(key): Path<String>,
 ) -> Reply<StatusCode> {

@@ -1,10 +1,10 @@
 //! All routes under one roof.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
-    extract::Request,
+    Router,
+    extract::{FromRef, Request},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -31,8 +31,8 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth, body::Limits, docs, environments, events, flags, guards, health, keys, metrics, overrides,
-    problem::Problem, roles, routes, segments, users,
+    auth, docs, environments, events, flags, guards, health, keys, metrics, overrides, problem::Problem,
+    roles, routes, segments, users,
 };
 
 /// What the API calls: one handle per capability.
@@ -95,8 +95,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     described().split_for_parts().1
 }
 
-/// Routes and their description; handles come as request extensions, so that both can be had without services.
-fn described() -> OpenApiRouter {
+/// Routes and their description; the description can be had without services.
+fn described() -> OpenApiRouter<Handles> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(health::router())
         .merge(auth::router())
@@ -116,26 +116,51 @@ fn described() -> OpenApiRouter {
 /// The API as one service.
 pub fn router(services: Services) -> Router {
     let (router, description) = described().split_for_parts();
-    let settings = services.settings.clone();
-    router
+    let origins = services.settings.cors_origins.clone();
+    let router = router
+        .with_state(Handles(Arc::new(services)))
         .merge(docs::router(description))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(to_the_end))
-        .layer(Extension(Limits { bytes: settings.max_body, time: settings.body_timeout }))
-        .layer(Extension(services.identity))
-        .layer(Extension(services.feed))
-        .layer(Extension(services.flags))
-        .layer(Extension(services.segments))
-        .layer(Extension(services.environments))
-        .layer(Extension(services.overrides))
-        .layer(Extension(services.routes))
-        .layer(Extension(services.metrics))
-        .layer(Extension(services.recorder))
-        .layer(Extension(services.guards))
-        .layer(Extension(services.events))
-        .layer(Extension(services.tasks))
-        .layer(cors(&settings.cors_origins))
+        .layer(middleware::from_fn(to_the_end));
+    if origins.is_empty() { router } else { router.layer(cors(&origins)) }
+}
+
+/// All handles behind one pointer. A handler takes only its own, as `State<Arc<Flags>>`.
+#[derive(Clone)]
+pub(crate) struct Handles(Arc<Services>);
+
+impl Deref for Handles {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+macro_rules! handles {
+    ($($field:ident: $handle:ty,)*) => {
+        $(impl FromRef<Handles> for $handle {
+            fn from_ref(handles: &Handles) -> Self {
+                handles.$field.clone()
+            }
+        })*
+    };
+}
+
+handles! {
+    identity: Arc<Identity>,
+    feed: Arc<Feed>,
+    flags: Arc<Flags>,
+    segments: Arc<Segments>,
+    environments: Arc<Environments>,
+    overrides: Arc<Overrides>,
+    routes: Arc<Routes>,
+    metrics: Arc<Metrics>,
+    recorder: Arc<Recorder>,
+    guards: Arc<Guards>,
+    events: Arc<Events>,
+    tasks: Tasks,
 }
 
 /// Changes go on when whoever asked for them hangs up: what is logged must also be applied, and an account that was
@@ -166,9 +191,6 @@ async fn wrong_method(request: Request) -> Problem {
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    if origins.is_empty() {
-        return CorsLayer::new();
-    }
     let allowed = if origins.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
     } else {

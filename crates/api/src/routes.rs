@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
-    extract::Path,
+    Json,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
@@ -19,9 +19,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{At, Editing, Paging, Tagged},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new()
         .routes(routes!(list, register))
         .routes(routes!(get, put, delete))
@@ -40,7 +41,7 @@ fn shown(document: &Document) -> Tagged<Json<Value>> {
     responses((status = 200, body = Vec<Value>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn list(
-    Extension(routes): Extension<Arc<Routes>>,
+    State(routes): State<Arc<Routes>>,
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
@@ -59,7 +60,7 @@ async fn list(
     responses((status = 201, body = Value), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn register(
-    Extension(routes): Extension<Arc<Routes>>,
+    State(routes): State<Arc<Routes>>,
     edit: Editing,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
@@ -74,7 +75,7 @@ async fn register(
     responses((status = 200, body = Value), (status = 404, body = ProblemBody))
 )]
 async fn get(
-    Extension(routes): Extension<Arc<Routes>>,
+    State(routes): State<Arc<Routes>>,
     At { caller, environment }: At,
     Path(id): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -90,7 +91,7 @@ async fn get(
         (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn put(
-    Extension(routes): Extension<Arc<Routes>>,
+    State(routes): State<Arc<Routes>>,
     edit: Editing,
     Path(id): Path<String>,
     Body(body): Body<Value>,
@@ -107,7 +108,7 @@ async fn put(
     responses((status = 204), (status = 404, body = ProblemBody), (status = 412, body = ProblemBody))
 )]
 async fn delete(
-    Extension(routes): Extension<Arc<Routes>>,
+    State(routes): State<Arc<Routes>>,
     edit: Editing,
     Path(id): Path<String>,
 ) -> Reply<StatusCode> {
@@ -122,7 +123,7 @@ async fn delete(
     responses((status = 200, body = Value), (status = 422, body = ProblemBody))
 )]
 async fn test(
-    Extension(routes): Extension<Arc<Routes>>,
+    State(routes): State<Arc<Routes>>,
     edit: Editing,
     Body(question): Body<Question>,
 ) -> Reply<Json<Preview>> {

@@ -5,8 +5,8 @@ mod invitations;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
-    extract::Path,
+    Json,
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
@@ -24,9 +24,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::{Editing, Known, Paging, Tagged, Why},
+    router::Handles,
 };
 
-pub(crate) fn router() -> OpenApiRouter {
+pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, patch, delete))
@@ -153,7 +154,7 @@ struct UserPatchBody {
     responses((status = 200, body = Vec<UserView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
 )]
 async fn list(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Paging { after, search, limit }: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<UserView>>)> {
@@ -186,7 +187,7 @@ fn next(last: Option<&Profile>, search: Option<&str>, limit: u32) -> HeaderMap {
         (status = 422, body = ProblemBody))
 )]
 async fn create(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Why(reason): Why,
     Body(body): Body<NewUserBody>,
@@ -207,7 +208,7 @@ async fn create(
     responses((status = 200, body = UserView), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn get(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Path(id): Path<String>,
 ) -> Reply<impl IntoResponse> {
@@ -222,7 +223,7 @@ async fn get(
         (status = 409, body = ProblemBody), (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn patch(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Editing { caller, seen, reason, .. }: Editing,
     Path(id): Path<String>,
     Body(body): Body<UserPatchBody>,
@@ -245,7 +246,7 @@ async fn patch(
         (status = 409, body = ProblemBody), (status = 412, body = ProblemBody))
 )]
 async fn delete(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Editing { caller, seen, reason, .. }: Editing,
     Path(id): Path<String>,
 ) -> Reply<StatusCode> {
@@ -259,7 +260,7 @@ async fn delete(
     responses((status = 200, body = Vec<SessionView>), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn sessions(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Path(id): Path<String>,
 ) -> Reply<Json<Vec<SessionView>>> {
@@ -273,7 +274,7 @@ async fn sessions(
     responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn logout(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Why(reason): Why,
     Path(id): Path<String>,

@@ -185,16 +185,11 @@ impl Environments {
     }
 
     async fn find(&self, key: &str) -> Result<Document, Refusal> {
-        match self.feed.catalog().get(&id(key)).await? {
-            Some(document) => Ok(document),
-            None => {
-                self.feed.snapshots().get().require_environment(key)?;
-                Err(Refusal::not_found(
-                    "environment_not_found",
-                    format!("environment `{key}` does not exist"),
-                ))
-            }
+        if let Some(document) = self.feed.catalog().get(&id(key)).await? {
+            return Ok(document);
         }
+        self.feed.snapshots().get().require_environment(key)?;
+        Err(Refusal::not_found("environment_not_found", format!("environment `{key}` does not exist")))
     }
 }
 

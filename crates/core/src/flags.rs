@@ -244,13 +244,11 @@ impl Flags {
     }
 
     async fn find(&self, environment: &str, key: &str) -> Result<Document, Refusal> {
-        match self.current(environment, key).await? {
-            Some(document) => Ok(document),
-            None => {
-                let snapshot = self.feed.snapshots().get();
-                Err(not_found(snapshot.require_environment(environment)?, key))
-            }
+        if let Some(document) = self.current(environment, key).await? {
+            return Ok(document);
         }
+        let snapshot = self.feed.snapshots().get();
+        Err(not_found(snapshot.require_environment(environment)?, key))
     }
 
     fn permitted(

@@ -60,7 +60,7 @@ impl Overrides {
         key: &str,
         instead: Instead,
     ) -> Result<Override, Refusal> {
-        let variant = self.variant(target, environment, key, instead)?;
+        let variant = self.variant(target, environment, key, &instead)?;
         // A session has no revision: editing in turn keeps two overrides set at once from losing one.
         let _turn = self.feed.edit().await;
         let mut session = self.session(target).await?;
@@ -110,13 +110,13 @@ impl Overrides {
         target: Target<'_>,
         environment: &str,
         key: &str,
-        instead: Instead,
+        instead: &Instead,
     ) -> Result<Arc<str>, Refusal> {
         let snapshot = self.feed.snapshots().get();
         let scope = snapshot.require_environment(environment)?;
         target.caller.require(&snapshot, scope, Permission::FlagOverride)?;
         let flag = scope.rules.flag(key).ok_or_else(|| not_found(scope, key))?;
-        let found = flag.variants().find(|variant| match &instead {
+        let found = flag.variants().find(|variant| match instead {
             Instead::Variant(name) => *variant.name == **name,
             Instead::Value(value) => variant.value == *value,
         });

@@ -109,7 +109,7 @@ impl<'a> Object<'a> {
             match item {
                 Value::String(text) => texts.push(text.clone()),
                 other => {
-                    faults.add(&at.item(index), format!("this has to be a string, not {}", kind_of(other)))
+                    faults.add(&at.item(index), format!("this has to be a string, not {}", kind_of(other)));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
 use flagbase_core::identity::{Credentials, Identity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,9 +12,10 @@ use super::{Arriving, views::LoginView};
 use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
+    router::Handles,
 };
 
-pub(super) fn router() -> OpenApiRouter {
+pub(super) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(status)).routes(routes!(set_up))
 }
 
@@ -42,7 +43,7 @@ struct SetupBody {
     get, path = "/setup/status", tag = "identity", security(()),
     responses((status = 200, body = SetupStatus), (status = 503, body = ProblemBody))
 )]
-async fn status(Extension(identity): Extension<Arc<Identity>>) -> Reply<Json<SetupStatus>> {
+async fn status(State(identity): State<Arc<Identity>>) -> Reply<Json<SetupStatus>> {
     Ok(Json(SetupStatus { needs_setup: identity.needs_setup().await? }))
 }
 
@@ -53,7 +54,7 @@ async fn status(Extension(identity): Extension<Arc<Identity>>) -> Reply<Json<Set
         (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody))
 )]
 async fn set_up(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Arriving(origin): Arriving,
     Body(body): Body<SetupBody>,
 ) -> Reply<(StatusCode, Json<LoginView>)> {

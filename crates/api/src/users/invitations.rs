@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
 use flagbase_core::identity::{Identity, InvitationRequest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,10 @@ use crate::{
     body::Body,
     problem::{ProblemBody, Reply},
     request::Known,
+    router::Handles,
 };
 
-pub(super) fn router() -> OpenApiRouter {
+pub(super) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(invite))
 }
 
@@ -53,7 +54,7 @@ struct InvitationView {
     responses((status = 201, body = InvitationView), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn invite(
-    Extension(identity): Extension<Arc<Identity>>,
+    State(identity): State<Arc<Identity>>,
     Known(caller): Known,
     Body(body): Body<InvitationBody>,
 ) -> Reply<(StatusCode, Json<InvitationView>)> {

@@ -178,7 +178,7 @@ fn checked_path(reader: &mut Reader, pointer: &str, path: &str, matching: PathMa
     match clean(path) {
         Ok(clean) if clean == path => {}
         Ok(clean) => {
-            reader.fault(pointer, format!("write it as `{clean}`, which is how requests are matched"))
+            reader.fault(pointer, format!("write it as `{clean}`, which is how requests are matched"));
         }
         Err(fault) => reader.fault(pointer, fault.to_string()),
     }
