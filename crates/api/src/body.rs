@@ -50,7 +50,7 @@ async fn read(request: Request, settings: &ApiSettings) -> Result<Value, Refusal
         })?
         .map_err(|error| {
             let source = std::error::Error::source(&error);
-            if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+            if matches!(source, Some(source) if source.is::<http_body_util::LengthLimitError>()) {
                 too_large(most)
             } else {
                 malformed("bad_body", "the body broke off; send it again")

@@ -182,7 +182,7 @@ impl EnvironmentSnapshot {
         match next {
             Ok(rules) => self.rules = rules,
             Err(faults) => {
-                tracing::error!(document = %id, ?faults, "left out: {id} makes no sense")
+                tracing::error!(document = %id, ?faults, "left out: {id} makes no sense");
             }
         }
     }
