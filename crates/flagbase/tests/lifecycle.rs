@@ -69,7 +69,8 @@ async fn a_start_says_where_everything_is_and_how_to_make_an_administrator() {
     );
     assert_eq!(said["url"].as_str().unwrap(), server.url(""));
     let token = std::fs::read_to_string(data.join("setup-token")).unwrap();
-    assert_eq!(said["setup_token"].as_str().unwrap(), token.trim());
+    assert!(!token.trim().is_empty());
+    assert!(!server.output().contains(token.trim()), "a log is no place for a secret");
     assert_eq!(mode(&data), 0o700);
     assert_eq!(
         (

@@ -20,8 +20,14 @@ pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Opti
         Form::Json => {
             let data_dir = data.display();
             let database = database.display();
-            let setup_token = setup.map(|setup| setup.token.as_str());
-            tracing::info!(version = VERSION, %url, %address, %data_dir, %database, setup_token, "flagbase is running");
+            tracing::info!(version = VERSION, %url, %address, %data_dir, %database, "flagbase is running");
+            if setup.is_some() {
+                // Logs are kept and read by many: the token itself stays in its file.
+                tracing::info!(
+                    "there is no administrator yet: use the token in `setup-token` in the data directory, or run \
+                     `flagbase admin create`"
+                );
+            }
         }
     }
 }
