@@ -1,4 +1,10 @@
 //! Bad input gets the right status and a message that says what to do, and changes nothing.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use flagbase_testkit::server::TestServer;
 use reqwest::Method;
@@ -68,7 +74,8 @@ async fn a_body_that_cannot_be_read_is_refused_before_anything_else() {
         ("[".repeat(10_000), 400, "bad_json"),
         (format!("\"{}\"", "x".repeat(100_000)), 413, "body_too_large"),
     ] {
-        let request = server.client().post(server.url("/api/v1/flags")).bearer_auth(&developer).body(body.clone());
+        let request =
+            server.client().post(server.url("/api/v1/flags")).bearer_auth(&developer).body(body.clone());
         let reply = server.reply(request).await;
         assert_eq!((reply.status, &reply.json["code"]), (status, &json!(code)), "{}", reply.text);
     }
@@ -94,7 +101,12 @@ async fn addresses_and_preconditions_that_make_no_sense_are_told_apart() {
         (Method::GET, "/gateway/nope", 404, "route_not_found"),
     ] {
         let reply = server.send(method.clone(), path, Some(&developer), None).await;
-        assert_eq!((reply.status, &reply.json["code"]), (status, &json!(code)), "{method} {path}: {}", reply.text);
+        assert_eq!(
+            (reply.status, &reply.json["code"]),
+            (status, &json!(code)),
+            "{method} {path}: {}",
+            reply.text
+        );
     }
     for (tag, status) in [("\"999999\"", 412), ("nonsense", 400)] {
         let url = server.url("/api/v1/flags/f");

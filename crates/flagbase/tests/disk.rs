@@ -70,11 +70,24 @@ async fn on_a_full_disk_reading_and_deciding_go_on_and_writing_resumes_when_ther
         ] {
             let body = (!body.is_null()).then_some(&body);
             let reply = server.send(method.clone(), path, Some(&developer), body).await;
-            assert_eq!((reply.status, &reply.json["code"]), (503, &json!("store_unavailable")), "{method} {path}: {}", reply.text);
+            assert_eq!(
+                (reply.status, &reply.json["code"]),
+                (503, &json!("store_unavailable")),
+                "{method} {path}: {}",
+                reply.text
+            );
             let text = reply.text.to_lowercase();
-            assert!(!text.contains("sqlite") && !text.contains(".db"), "nothing of what is inside: {}", reply.text);
+            assert!(
+                !text.contains("sqlite") && !text.contains(".db"),
+                "nothing of what is inside: {}",
+                reply.text
+            );
         }
-        assert_eq!(server.get("/api/v1/flags", &developer).await.expect_status(200).json, before, "round {round}");
+        assert_eq!(
+            server.get("/api/v1/flags", &developer).await.expect_status(200).json,
+            before,
+            "round {round}"
+        );
         let seen = server.get("/api/v1/flags/f/evaluate", &developer).await.expect_status(200);
         assert_eq!(seen.json["value"], json!(true));
         assert_eq!(server.get("/gateway/x", &developer).await.expect_status(200).text, "ok");

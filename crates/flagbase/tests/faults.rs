@@ -1,4 +1,9 @@
 //! One test per fault of the first implementation, named after what must hold instead.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 #[path = "faults/access.rs"]
 mod access;

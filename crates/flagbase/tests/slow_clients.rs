@@ -51,7 +51,7 @@ async fn trickle(server: &TestServer, at_once: String, slowly: &'static str) -> 
             () = async { sending.await; std::future::pending().await } => {}
         }
     };
-    tokio::time::timeout(HOPELESS, ended).await.expect("the server ends the connection");
+    tokio::time::timeout(HOPELESS, ended).await.unwrap();
     String::from_utf8_lossy(&said).into_owned()
 }
 
@@ -76,7 +76,9 @@ async fn a_body_that_does_not_end_is_answered_and_cut_off() {
     let server = TestServer::start_with(PROGRAM, &IMPATIENT).await;
     let developer = server.join("dev@example.com", "developer").await;
     let head = |framing: &str| {
-        format!("POST /api/v1/flags HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {developer}\r\n{framing}\r\n\r\n")
+        format!(
+            "POST /api/v1/flags HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {developer}\r\n{framing}\r\n\r\n"
+        )
     };
     let (sized, chunked, stalled) = tokio::join!(
         trickle(&server, head("Content-Length: 1000000"), " "),
@@ -85,7 +87,10 @@ async fn a_body_that_does_not_end_is_answered_and_cut_off() {
     );
     for said in [sized, chunked, stalled] {
         assert!(said.starts_with("HTTP/1.1 408"), "{said}");
-        assert!(said.contains("application/problem+json") && said.contains("the body did not arrive in time"), "{said}");
+        assert!(
+            said.contains("application/problem+json") && said.contains("the body did not arrive in time"),
+            "{said}"
+        );
     }
     let flags = server.get("/api/v1/flags", &developer).await.expect_status(200);
     assert_eq!(flags.json, json!([]), "nothing was changed");

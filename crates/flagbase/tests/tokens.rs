@@ -1,4 +1,10 @@
 //! Forged, damaged and withdrawn tokens: 401 wherever a token is needed, and the server goes on.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 #[path = "support/forge.rs"]
 mod forge;
@@ -58,7 +64,11 @@ impl House {
             let reply = self.server.send(method, path, Some(token), body.as_ref()).await;
             assert_eq!(reply.status, 401, "{case} at {path}: {}", reply.text);
             let code = reply.json["code"].as_str().unwrap_or_default();
-            assert!(["unauthenticated", "token_expired", "session_ended"].contains(&code), "{case}: {}", reply.text);
+            assert!(
+                ["unauthenticated", "token_expired", "session_ended"].contains(&code),
+                "{case}: {}",
+                reply.text
+            );
             assert!(reply.header("www-authenticate").is_some(), "{case}: it is told what to send");
         }
     }
@@ -92,7 +102,9 @@ async fn a_signature_that_is_not_ours_admits_nobody() {
     for name in ["none", "None", "NONE", "nOnE", ""] {
         let none = encode(house.header(json!({"alg": name})).to_string());
         house.refuses(&format!("alg `{name}` without signature"), &format!("{none}.{claims}.")).await;
-        house.refuses(&format!("alg `{name}` with the old signature"), &format!("{none}.{claims}.{signature}")).await;
+        house
+            .refuses(&format!("alg `{name}` with the old signature"), &format!("{none}.{claims}.{signature}"))
+            .await;
     }
     let admin = encode(house.claims(json!({"role": "admin"})).to_string());
     let mut turned = signature.to_owned();
@@ -163,7 +175,8 @@ async fn a_header_that_asks_for_anything_but_ours_is_refused_even_when_well_sign
         house.refuses(case, &house.headed(change)).await;
     }
     let claims = house.claims(json!({})).to_string();
-    for header in ["", "null", "[]", "\"HS256\"", "{", "{\"alg\":\"HS256\",\"alg\":\"none\",\"typ\":\"JWT\"}"] {
+    for header in ["", "null", "[]", "\"HS256\"", "{", "{\"alg\":\"HS256\",\"alg\":\"none\",\"typ\":\"JWT\"}"]
+    {
         house.refuses(&format!("header `{header}`"), &sign_text(header, &claims, &house.secret)).await;
     }
     house.accepts("after all of this", &house.token).await;
@@ -203,8 +216,14 @@ async fn claims_that_make_no_sense_are_refused_even_when_well_signed() {
     }
     let header = house.header(json!({})).to_string();
     let id = |name: &str| house.claims(json!({}))[name].clone();
-    let twice = format!("{{\"sub\":\"x\",\"sub\":{},\"sid\":{},\"iat\":{now},\"exp\":{}}}", id("sub"), id("sid"), now + 60);
-    let huge = format!("{{\"sub\":{},\"sid\":{},\"iat\":{now},\"exp\":1{}}}", id("sub"), id("sid"), "0".repeat(400));
+    let twice = format!(
+        "{{\"sub\":\"x\",\"sub\":{},\"sid\":{},\"iat\":{now},\"exp\":{}}}",
+        id("sub"),
+        id("sid"),
+        now + 60
+    );
+    let huge =
+        format!("{{\"sub\":{},\"sid\":{},\"iat\":{now},\"exp\":1{}}}", id("sub"), id("sid"), "0".repeat(400));
     for claims in ["", "null", "[]", "1", "{", "\u{feff}{}", &twice, &huge, &"[".repeat(2000)] {
         let case = format!("claims `{claims}`");
         house.refuses(&case, &sign_text(&header, claims, &house.secret)).await;
@@ -220,7 +239,8 @@ async fn what_a_token_says_about_its_owner_is_not_believed() {
     let (mine, theirs) = (decode(&customer, 1), decode(&house.token, 1));
     let header = house.header(json!({}));
 
-    let promoted = changed(mine.clone(), json!({"role": "admin", "email": "admin@example.com", "groups": ["staff"]}));
+    let promoted =
+        changed(mine.clone(), json!({"role": "admin", "email": "admin@example.com", "groups": ["staff"]}));
     let promoted = sign(&header, &promoted, &house.secret);
     let me = house.server.get("/auth/me", &promoted).await.expect_status(200);
     assert_eq!((&me.json["role"], &me.json["email"]), (&json!("user"), &json!("customer@example.com")));
@@ -247,7 +267,10 @@ async fn a_token_is_good_until_its_session_user_or_time_ends_and_no_longer() {
     let refused = server.post("/api/v1/flags", &house.token, &json!({"key": "g"})).await;
     assert_eq!(refused.status, 403, "a demotion acts on the next request: {}", refused.text);
     server.patch(&user, &admin, &json!({"role": "developer"})).await.expect_status(200);
-    server.post("/api/v1/flags", &house.token, &json!({"key": "g", "default_value": true})).await.expect_status(201);
+    server
+        .post("/api/v1/flags", &house.token, &json!({"key": "g", "default_value": true}))
+        .await
+        .expect_status(201);
 
     server.patch(&user, &admin, &json!({"disabled": true})).await.expect_status(200);
     house.refuses("while its owner is disabled", &house.token).await;

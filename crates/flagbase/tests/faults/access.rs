@@ -50,7 +50,8 @@ async fn demotion_disabling_and_logout_act_on_the_next_request() {
 async fn an_administrator_ends_all_sessions_of_a_user_at_once() {
     let server = TestServer::start(PROGRAM).await;
     let admin = server.administrator().await;
-    let (one, two) = (server.join("dev@example.com", "developer").await, server.login("dev@example.com").await);
+    let (one, two) =
+        (server.join("dev@example.com", "developer").await, server.login("dev@example.com").await);
     let sessions = server.get("/auth/sessions", &one).await.expect_status(200);
     assert_eq!(sessions.json.as_array().unwrap().len(), 2, "{}", sessions.text);
     let user = id_of(&server, &one).await;
@@ -99,7 +100,12 @@ async fn an_api_key_does_what_it_lists_where_it_belongs_and_nothing_else() {
     let header = server.client().get(server.url("/api/v1/flags")).header("x-api-key", token);
     assert_eq!(server.reply(header).await.status, 200);
     let (id, secret) = token.trim_start_matches("fb_").split_once('_').unwrap();
-    for bad in [format!("fb_{id}_{}", "0".repeat(secret.len())), format!("fb_{id}_"), format!("fb_{id}"), "fb_".to_owned()] {
+    for bad in [
+        format!("fb_{id}_{}", "0".repeat(secret.len())),
+        format!("fb_{id}_"),
+        format!("fb_{id}"),
+        "fb_".to_owned(),
+    ] {
         server.get("/api/v1/flags", &bad).await.expect_status(401);
     }
     let keys = server.get("/api/v1/keys", &admin).await.expect_status(200);
@@ -112,7 +118,9 @@ async fn an_api_key_does_what_it_lists_where_it_belongs_and_nothing_else() {
 async fn nobody_gives_a_key_more_than_he_may_do_himself() {
     let server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
-    for (permission, status) in [("flag.update", 201), ("user.manage", 403), ("environment.write", 403), ("everything", 422)] {
+    for (permission, status) in
+        [("flag.update", 201), ("user.manage", 403), ("environment.write", 403), ("everything", 422)]
+    {
         let key = json!({"name": "k", "permissions": [permission]});
         let reply = server.post("/api/v1/keys", &developer, &key).await;
         let refused = status >= 400 && (reply.status == 403 || reply.status == 422);
@@ -129,7 +137,13 @@ async fn a_developer_only_reads_and_evaluates_in_production_until_granted_more()
     production(&server, &admin).await;
     let developer = server.join("dev@example.com", "developer").await;
     let at = |path: &str| format!("{path}?environment=production");
-    for path in ["/api/v1/flags", "/api/v1/flags/f", "/api/v1/flags/f/evaluate", "/api/v1/evaluate", "/api/v1/flags/f/metrics"] {
+    for path in [
+        "/api/v1/flags",
+        "/api/v1/flags/f",
+        "/api/v1/flags/f/evaluate",
+        "/api/v1/evaluate",
+        "/api/v1/flags/f/metrics",
+    ] {
         let reply = server.get(&at(path), &developer).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text);
     }
@@ -140,13 +154,23 @@ async fn a_developer_only_reads_and_evaluates_in_production_until_granted_more()
         (Method::POST, "/api/v1/flags/f/disable", json!({})),
         (Method::DELETE, "/api/v1/flags/f", Value::Null),
         (Method::PUT, "/api/v1/flags/f/override", json!({"variant": "false"})),
-        (Method::POST, "/api/v1/gateway/routes", json!({"pattern": "/x", "backend_url": "http://127.0.0.1:9"})),
+        (
+            Method::POST,
+            "/api/v1/gateway/routes",
+            json!({"pattern": "/x", "backend_url": "http://127.0.0.1:9"}),
+        ),
         (Method::POST, "/api/v1/metrics", error_of("f")),
         (Method::DELETE, "/api/v1/guards/errors", Value::Null),
     ];
     for (method, path, body) in &changes {
-        let reply = server.send(method.clone(), &at(path), Some(&developer), (!body.is_null()).then_some(body)).await;
-        assert_eq!((reply.status, &reply.json["code"]), (403, &json!("forbidden")), "{method} {path}: {}", reply.text);
+        let reply =
+            server.send(method.clone(), &at(path), Some(&developer), (!body.is_null()).then_some(body)).await;
+        assert_eq!(
+            (reply.status, &reply.json["code"]),
+            (403, &json!("forbidden")),
+            "{method} {path}: {}",
+            reply.text
+        );
     }
     let user = format!("/api/v1/users/{}", id_of(&server, &developer).await);
     let grant = json!({"grants": [{"environment": "production", "role": "admin"}]});

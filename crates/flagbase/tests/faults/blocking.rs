@@ -28,11 +28,19 @@ async fn b1_the_guard_disables_a_flag_while_everything_else_goes_on() {
             while !done.load(Ordering::Relaxed) {
                 match what {
                     "login" => drop(server.login("dev@example.com").await),
-                    "edit" => drop(server.put("/api/v1/flags/other", developer, &on("other")).await.expect_status(200)),
-                    _ => drop(server.post("/api/v1/metrics", developer, &error_of("other")).await.expect_status(204)),
+                    "edit" => drop(
+                        server.put("/api/v1/flags/other", developer, &on("other")).await.expect_status(200),
+                    ),
+                    _ => drop(
+                        server
+                            .post("/api/v1/metrics", developer, &error_of("other"))
+                            .await
+                            .expect_status(204),
+                    ),
                 }
                 times += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(if what == "event" { 200 } else { 5 })).await;
+                tokio::time::sleep(std::time::Duration::from_millis(if what == "event" { 200 } else { 5 }))
+                    .await;
             }
             times
         }
@@ -43,7 +51,8 @@ async fn b1_the_guard_disables_a_flag_while_everything_else_goes_on() {
             server.post("/api/v1/metrics", &developer, &error_of("hurting-too")).await.expect_status(204);
         }
         for key in ["hurting", "hurting-too"] {
-            eventually("disabling", async || (!is_enabled(&server, &developer, key).await).then_some(())).await;
+            eventually("disabling", async || (!is_enabled(&server, &developer, key).await).then_some(()))
+                .await;
         }
         // More than one look later the server must still be there.
         super::guard_looks(&server, 6.0).await;
@@ -53,7 +62,8 @@ async fn b1_the_guard_disables_a_flag_while_everything_else_goes_on() {
     assert!(logins > 2 && edits > 10 && events > 2, "{logins} logins, {edits} edits, {events} events");
 
     let changes = server.get("/api/v1/flags/hurting/history", &developer).await.expect_status(200);
-    let disabled: Vec<_> = changes.json.as_array().unwrap().iter().filter(|row| row["verb"] == "disabled").collect();
+    let disabled: Vec<_> =
+        changes.json.as_array().unwrap().iter().filter(|row| row["verb"] == "disabled").collect();
     assert_eq!(disabled.len(), 1, "one audit row: {}", changes.text);
     assert_eq!(disabled[0]["actor"]["kind"], json!("guard"));
 
@@ -88,10 +98,17 @@ async fn b2_a_developer_can_do_all_that_the_readme_shows() {
 async fn b3_nobody_registers_with_a_role_of_his_choice_and_nothing_is_made_when_he_tries() {
     let server = TestServer::start(PROGRAM).await;
     let admin = server.administrator().await;
-    for (at, role) in ["admin", "Admin", "ADMIN", " admin", "owner", "developer,admin", "nope", "viewer"].iter().enumerate() {
+    for (at, role) in
+        ["admin", "Admin", "ADMIN", " admin", "owner", "developer,admin", "nope", "viewer"].iter().enumerate()
+    {
         let email = format!("alice{at}@example.com");
         let refused = server.register(&email, Some(role)).await;
-        assert_eq!((refused.status, &refused.json["code"]), (403, &json!("role_not_assignable")), "{role}: {}", refused.text);
+        assert_eq!(
+            (refused.status, &refused.json["code"]),
+            (403, &json!("role_not_assignable")),
+            "{role}: {}",
+            refused.text
+        );
         let credentials = json!({"email": email, "password": PASSWORD});
         let login = server.send(Method::POST, "/auth/login", None, Some(&credentials)).await;
         assert_eq!(login.status, 401, "{role}: no account was made");
@@ -153,7 +170,10 @@ async fn b4_any_other_mode_refuses_a_secret_that_can_be_guessed() {
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(78), "{secret:?}: {said}");
         assert!(said.contains("iam.jwt_secret") && said.contains("FLAGBASE_IAM__JWT_SECRET"), "{said}");
-        assert!(secret.is_none_or(|secret| secret.len() < 20 || secret == SEED_SECRET || !said.contains(secret)), "{said}");
+        assert!(
+            secret.is_none_or(|secret| secret.len() < 20 || secret == SEED_SECRET || !said.contains(secret)),
+            "{said}"
+        );
     }
 }
 

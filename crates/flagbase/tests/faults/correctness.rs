@@ -27,16 +27,25 @@ async fn c1_put_replaces_all_of_a_flag_and_patch_only_what_it_names() {
     let mut other = ruled("other rules");
     other["rules"][0]["value"] = json!("user");
     let put = server.put(flag, &developer, &other).await.expect_status(200);
-    assert_eq!((&put.json["rules"][0]["value"], put.json["rules"].as_array().unwrap().len()), (&json!("user"), 1));
+    assert_eq!(
+        (&put.json["rules"][0]["value"], put.json["rules"].as_array().unwrap().len()),
+        (&json!("user"), 1)
+    );
     assert_eq!(put.json["created_at"], made.json["created_at"]);
     assert_eq!(server.get(flag, &developer).await.json, put.json, "the answer is what is stored");
 
-    let patched = server.patch(flag, &developer, &json!({"description": null, "enabled": false})).await.expect_status(200);
+    let patched = server
+        .patch(flag, &developer, &json!({"description": null, "enabled": false}))
+        .await
+        .expect_status(200);
     assert_eq!((&patched.json["enabled"], &patched.json["name"]), (&json!(false), &json!("F")));
     assert_eq!(patched.json["rules"], put.json["rules"], "what a PATCH does not name stays");
     assert!(patched.json["description"].as_str().unwrap_or_default().is_empty(), "null takes away");
 
-    let bare = server.put(flag, &developer, &json!({"enabled": true, "default_value": true})).await.expect_status(200);
+    let bare = server
+        .put(flag, &developer, &json!({"enabled": true, "default_value": true}))
+        .await
+        .expect_status(200);
     assert!(bare.json["rules"].as_array().is_none_or(Vec::is_empty), "no rules means none: {}", bare.text);
     assert_eq!(server.get("/api/v1/flags/f/evaluate", &developer).await.json["value"], json!(true));
 
@@ -51,9 +60,16 @@ async fn c2_a_flag_is_made_whole_or_not_at_all() {
     let server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
     let mut half = ruled("");
-    half["rules"].as_array_mut().unwrap().push(json!({"attribute": "role", "operator": "nope", "value": "x", "variant": true}));
+    half["rules"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"attribute": "role", "operator": "nope", "value": "x", "variant": true}));
     let refused = server.post("/api/v1/flags", &developer, &half).await.expect_status(422);
-    assert!(refused.json["errors"][0]["pointer"].as_str().unwrap().starts_with("/rules/1"), "{}", refused.text);
+    assert!(
+        refused.json["errors"][0]["pointer"].as_str().unwrap().starts_with("/rules/1"),
+        "{}",
+        refused.text
+    );
     server.get("/api/v1/flags/f", &developer).await.expect_status(404);
 
     let bulk = json!([on("a"), on("b"), {"key": ""}]);
@@ -86,7 +102,12 @@ async fn c3_whoever_edits_what_somebody_else_changed_is_told() {
         (Method::DELETE, Value::Null),
     ] {
         let stale = conditional(method.clone(), ("if-match", &old), body).await;
-        assert_eq!((stale.status, &stale.json["code"]), (412, &json!("revision_mismatch")), "{method}: {}", stale.text);
+        assert_eq!(
+            (stale.status, &stale.json["code"]),
+            (412, &json!("revision_mismatch")),
+            "{method}: {}",
+            stale.text
+        );
     }
     conditional(Method::PUT, ("if-none-match", "*"), ruled("third")).await.expect_status(412);
     let kept = server.get("/api/v1/flags/f", &developer).await;
@@ -157,7 +178,11 @@ async fn c6_routes_survive_a_restart_get_an_id_and_can_be_deleted() {
     let id = made.json["id"].as_str().unwrap().to_owned();
     assert!(!id.is_empty());
     let again = server.post("/api/v1/gateway/routes", &developer, &route).await;
-    assert!(again.status < 300 && again.json["id"] == json!(id), "the same pattern is the same route: {}", again.text);
+    assert!(
+        again.status < 300 && again.json["id"] == json!(id),
+        "the same pattern is the same route: {}",
+        again.text
+    );
 
     server.restart().await;
     let routes = server.get("/api/v1/gateway/routes", &developer).await.expect_status(200);
@@ -184,7 +209,8 @@ async fn c8_measurements_are_kept_as_long_as_configured() {
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     let line = printed.lines().find(|line| line.contains("metrics.retention")).unwrap();
     assert!(line.contains("1h") && line.contains("FLAGBASE_METRICS__RETENTION"), "{line}");
-    let refused = server.command(&["config", "validate"]).env("FLAGBASE_METRICS__RETENTION", "0s").output().unwrap();
+    let refused =
+        server.command(&["config", "validate"]).env("FLAGBASE_METRICS__RETENTION", "0s").output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
 }
 
@@ -203,7 +229,10 @@ async fn c9_turning_a_flag_on_again_is_not_undone_by_the_errors_of_before() {
     server.post("/api/v1/metrics", &developer, &error_of("f")).await.expect_status(204);
     eventually("disabling", async || (!is_enabled(&server, &developer, "f").await).then_some(())).await;
 
-    server.post("/api/v1/flags/f/enable", &developer, &json!({"reason": "it was the network"})).await.expect_status(200);
+    server
+        .post("/api/v1/flags/f/enable", &developer, &json!({"reason": "it was the network"}))
+        .await
+        .expect_status(200);
     guard_looks(&server, 3.0).await;
     assert!(is_enabled(&server, &developer, "f").await, "the guard respects a person's decision");
     ten_more().await;
@@ -231,7 +260,8 @@ async fn c10_a_setup_token_is_used_up_by_success_and_by_nothing_else() {
     let status = server.send(Method::GET, "/setup/status", None, None).await;
     assert_eq!(status.json, json!({"needs_setup": true}));
 
-    let racers = ["admin@example.com", "admin2@example.com", "admin3@example.com"].map(|email| set_up(token, email, PASSWORD));
+    let racers = ["admin@example.com", "admin2@example.com", "admin3@example.com"]
+        .map(|email| set_up(token, email, PASSWORD));
     let replies = futures_util::future::join_all(racers).await;
     let won: Vec<_> = replies.iter().filter(|reply| reply.status == 201).collect();
     assert_eq!(won.len(), 1, "{replies:?}");
