@@ -1,4 +1,5 @@
 //! `flagbase`: the one binary. Configuration, command line, wiring, lifecycle.
+#![forbid(unsafe_code)]
 
 mod app;
 mod cli;
