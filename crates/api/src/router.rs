@@ -23,6 +23,7 @@ use flagbase_core::{
     segments::Segments,
     tasks::Tasks,
 };
+use percent_encoding::percent_decode_str;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::{
     Modify, OpenApi,
@@ -122,7 +123,7 @@ pub fn router(services: Services) -> Router {
         .merge(docs::router(description))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(to_the_end));
+        .layer(middleware::from_fn(begin));
     if origins.is_empty() { router } else { router.layer(cors(&origins)) }
 }
 
@@ -163,9 +164,13 @@ handles! {
     tasks: Tasks,
 }
 
-/// Changes go on when whoever asked for them hangs up: what is logged must also be applied, and an account that was
-/// half made helps nobody.
-async fn to_the_end(request: Request, next: Next) -> Response {
+/// Refuses addresses that no handler could read. Changes go on when whoever asked for them hangs up: what is logged
+/// must also be applied, and an account that was half made helps nobody.
+async fn begin(request: Request, next: Next) -> Response {
+    if !is_readable(request.uri().path()) {
+        let message = "the address is not UTF-8 behind its `%` escapes; encode it as UTF-8";
+        return Problem(Refusal::new(Class::Malformed, "bad_path", message)).into_response();
+    }
     if request.method().is_safe() {
         return next.run(request).await;
     }
@@ -173,6 +178,10 @@ async fn to_the_end(request: Request, next: Next) -> Response {
         let message = "the request failed inside the server; see its log";
         Problem(Refusal::new(Class::Internal, "internal", message)).into_response()
     })
+}
+
+fn is_readable(path: &str) -> bool {
+    !path.contains('%') || percent_decode_str(path).decode_utf8().is_ok()
 }
 
 async fn unknown(request: Request) -> Problem {
