@@ -26,11 +26,12 @@ pub(crate) struct Site {
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     process::run(Command::new(cargo()).current_dir(&workspace.root).args([
         "build",
-        "--release",
+        "--profile",
+        "dist",
         "--package",
         "flagbase",
     ]))?;
-    Ok(workspace.target.join("release").join("flagbase"))
+    Ok(workspace.target.join("dist").join("flagbase"))
 }
 
 /// Starts the binary on an empty database in `home`, or on the one that is there, and waits until it is ready.
