@@ -46,11 +46,7 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self(None);
         }
-        Self(Some(Box::new(Receiving {
-            incoming,
-            patience,
-            alarm: None,
-        })))
+        Self(Some(Box::new(Receiving { incoming, patience, alarm: None })))
     }
 
     /// Whether there is none.
@@ -77,27 +73,18 @@ impl Body for RequestBody {
             }
             Poll::Pending => {
                 let patience = body.patience;
-                let alarm = body
-                    .alarm
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-                alarm
-                    .as_mut()
-                    .poll(cx)
-                    .map(|()| Some(Err(BodyFault::TooSlow)))
+                let alarm = body.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+                alarm.as_mut().poll(cx).map(|()| Some(Err(BodyFault::TooSlow)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|body| body.incoming.is_end_stream())
+        self.0.as_ref().is_none_or(|body| body.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), |body| body.incoming.size_hint())
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |body| body.incoming.size_hint())
     }
 }
 
@@ -139,26 +126,14 @@ pub(crate) struct UpstreamBody {
 impl UpstreamBody {
     /// A body that comes over `link`.
     pub(crate) fn over(incoming: Incoming, link: Box<Link>, patience: Duration) -> Self {
-        let mut body = Self {
-            incoming,
-            link: Some(link),
-            patience,
-            deadline: None,
-            alarm: None,
-        };
+        let mut body = Self { incoming, link: Some(link), patience, deadline: None, alarm: None };
         body.release_at_end();
         body
     }
 
     /// A body whose connection is driven elsewhere.
     pub(crate) fn driven(incoming: Incoming, patience: Duration) -> Self {
-        Self {
-            incoming,
-            link: None,
-            patience,
-            deadline: None,
-            alarm: None,
-        }
+        Self { incoming, link: None, patience, deadline: None, alarm: None }
     }
 
     /// Gives the connection back once there is nothing more to read.
@@ -172,25 +147,18 @@ impl UpstreamBody {
 
     /// Ready when nothing came for too long.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| Instant::now() + self.patience);
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.patience);
         if let Some(link) = &mut self.link {
             return link.poll_alarm(cx, deadline);
         }
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if alarm.deadline() != deadline {
             alarm.as_mut().reset(deadline);
         }
         alarm.as_mut().poll(cx)
     }
 
-    fn poll_incoming(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(link) = &mut self.link else {
             return Pin::new(&mut self.incoming).poll_frame(cx);
         };
@@ -236,9 +204,7 @@ impl Body for UpstreamBody {
                 this.link = None;
                 Poll::Ready(Some(Err(UpstreamFault::Broken(error))))
             }
-            Poll::Pending => this
-                .poll_alarm(cx)
-                .map(|()| Some(Err(UpstreamFault::Stalled))),
+            Poll::Pending => this.poll_alarm(cx).map(|()| Some(Err(UpstreamFault::Stalled))),
         }
     }
 
@@ -277,24 +243,15 @@ pub(crate) enum AnswerFault {
 
 impl<B> Answer<B> {
     pub(crate) fn upstream(body: UpstreamBody, busy: Busy) -> Self {
-        Self {
-            source: Source::Upstream(body),
-            _busy: Some(busy),
-        }
+        Self { source: Source::Upstream(body), _busy: Some(busy) }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
-        Self {
-            source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            _busy: None,
-        }
+        Self { source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), _busy: None }
     }
 
     pub(crate) fn fallback(body: B, busy: Busy) -> Self {
-        Self {
-            source: Source::Fallback(body),
-            _busy: Some(busy),
-        }
+        Self { source: Source::Fallback(body), _busy: Some(busy) }
     }
 }
 
@@ -315,9 +272,9 @@ where
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(AnswerFault::Upstream))),
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Fallback(body) => Pin::new(body).poll_frame(cx).map(|frame| {
-                frame.map(|frame| frame.map_err(|error| AnswerFault::Fallback(error.into())))
-            }),
+            Source::Fallback(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|error| AnswerFault::Fallback(error.into())))),
         }
     }
 
@@ -332,9 +289,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Upstream(body) => body.size_hint(),
-            Source::Own(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
+            Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Fallback(body) => body.size_hint(),
         }
     }

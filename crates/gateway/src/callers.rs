@@ -10,10 +10,7 @@ pub trait Callers: Send + Sync + 'static {
     fn cached(&self, token: &str) -> Option<Arc<Caller>>;
 
     /// The caller behind `token`.
-    fn authenticate(
-        &self,
-        token: &str,
-    ) -> impl Future<Output = Result<Arc<Caller>, Refusal>> + Send;
+    fn authenticate(&self, token: &str) -> impl Future<Output = Result<Arc<Caller>, Refusal>> + Send;
 }
 
 impl Callers for Identity {

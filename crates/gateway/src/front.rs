@@ -1,23 +1,27 @@
 //! What happens to each request of a client's connection: check it, then proxy it or hand it to the fallback.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use flagbase_core::{caller::Peer, gateway::clean};
+use flagbase_core::{
+    caller::{Caller, Peer},
+    gateway::clean,
+};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tower::Service;
 
 use crate::{
     body::Answer,
     callers::Callers,
     gateway::Gateway,
-    headers::client_address,
+    headers::{Identified, client_address},
     hygiene,
     inspect::Traffic,
     problem::Problem,
-    proxy::{self, Inbound},
+    proxy::{self, Inbound, Place},
 };
 
 /// One client's connection.
@@ -27,17 +31,25 @@ pub(crate) struct Client {
     pub(crate) address: String,
     pub(crate) address_header: HeaderValue,
     pub(crate) traffic: Arc<Traffic>,
+    /// What was last said of a caller on this connection.
+    identified: Mutex<Option<Arc<Identified>>>,
 }
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr) -> Self {
         let address = peer.ip().to_canonical().to_string();
         let address_header = crate::headers::value(&address);
-        Self {
-            peer,
-            address,
-            address_header,
-            traffic: Arc::default(),
+        Self { peer, address, address_header, traffic: Arc::default(), identified: Mutex::default() }
+    }
+}
+
+impl Client {
+    /// What is said of `caller`.
+    pub(crate) fn identified(&self, caller: &Arc<Caller>) -> Arc<Identified> {
+        let mut last = self.identified.lock();
+        match &*last {
+            Some(identified) if identified.is_of(caller) => Arc::clone(identified),
+            _ => Arc::clone(last.insert(Arc::new(Identified::new(caller)))),
         }
     }
 }
@@ -73,14 +85,12 @@ where
     F: Fallback<B>,
     B: Body<Data = Bytes>,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let inbound = match sort(&gateway, &parts) {
-        Ok(Some((path, host))) => Inbound {
-            path,
-            host,
-            parts,
-            body,
-        },
+        Ok(Some((path, host))) => {
+            let uri = std::mem::take(&mut parts.uri);
+            Inbound { path, host, uri, parts, body }
+        }
         Ok(None) => {
             let mut request = Request::from_parts(parts, body);
             let peer = told(&gateway, &client, request.headers());
@@ -109,7 +119,7 @@ fn told<C: Callers>(gateway: &Gateway<C>, client: &Client, headers: &HeaderMap) 
 fn sort<C: Callers>(
     gateway: &Gateway<C>,
     parts: &http::request::Parts,
-) -> Result<Option<(String, String)>, Problem> {
+) -> Result<Option<(Place, String)>, Problem> {
     let host = hygiene::host(parts)?;
     let path = parts.uri.path();
     let cleaned = match clean(path) {
@@ -118,7 +128,13 @@ fn sort<C: Callers>(
         Err(_) if gateway.below(&host, path).is_none() => return Ok(None),
         Err(fault) => return Err(Problem::bad_request("bad_path", fault.to_string())),
     };
-    Ok(gateway
-        .below(&host, &cleaned)
-        .map(|below| (below.to_owned(), host.clone().into_owned())))
+    let Some(below) = gateway.below(&host, &cleaned) else {
+        return Ok(None);
+    };
+    let skip = if cleaned.ends_with(below) { cleaned.len() - below.len() } else { cleaned.len() };
+    let changed = match cleaned {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(path) => Some(path),
+    };
+    Ok(Some((Place { changed, skip }, host.into_owned())))
 }

@@ -56,13 +56,7 @@ pub struct Parts<C> {
 impl<C: Callers> Gateway<C> {
     /// A gateway, with its background work started: health checks and the upkeep of connections.
     pub fn start(parts: Parts<C>) -> Arc<Self> {
-        let Parts {
-            config,
-            feed,
-            callers,
-            recorder,
-            tasks,
-        } = parts;
+        let Parts { config, feed, callers, recorder, tasks } = parts;
         let settings = Settings {
             addresses: config.addresses(),
             idle_timeout: config.idle_timeout,
@@ -83,9 +77,7 @@ impl<C: Callers> Gateway<C> {
             tasks,
             ids,
         });
-        gateway
-            .tasks
-            .spawn("gateway-pool", Arc::clone(&gateway.pool).sweep());
+        gateway.tasks.spawn("gateway-pool", Arc::clone(&gateway.pool).sweep());
         let watch = health::Watch {
             feed: Arc::clone(&gateway.feed),
             pool: Arc::clone(&gateway.pool),
@@ -117,8 +109,7 @@ impl<C: Callers> Gateway<C> {
         }
         let own = |prefix: &String| {
             let prefix = prefix.trim_end_matches('/');
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.config.paths.iter().any(own).then_some(path)
     }
@@ -133,10 +124,7 @@ struct RequestIds {
 
 impl RequestIds {
     fn new(prefix: String) -> Self {
-        Self {
-            prefix,
-            next: AtomicU64::new(1),
-        }
+        Self { prefix, next: AtomicU64::new(1) }
     }
 
     fn next(&self) -> HeaderValue {

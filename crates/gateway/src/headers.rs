@@ -1,6 +1,6 @@
 //! Headers on their way through: what may not pass is removed, what we vouch for is set.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use flagbase_core::{caller::Caller, gateway::Choice};
@@ -31,7 +31,7 @@ pub(crate) mod names {
 }
 
 /// Headers that concern one connection only (RFC 9110 §7.6.1, and what is used like them).
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -69,14 +69,8 @@ const MOST_PASSES: usize = 8;
 
 /// Whether the request has come through here too often.
 pub(crate) fn loops(headers: &HeaderMap) -> bool {
-    let passes = headers
-        .get_all(header::VIA)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    passes
-        .map(|via| via.matches("flagbase").count())
-        .sum::<usize>()
-        >= MOST_PASSES
+    let passes = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
+    passes.map(|via| via.matches("flagbase").count()).sum::<usize>() >= MOST_PASSES
 }
 
 /// Removes from a request all that a client may not send on, and says what we know of the way it came.
@@ -111,55 +105,76 @@ pub(crate) fn forward(headers: &mut HeaderMap, with: Forwarding<'_>) {
     if !headers.contains_key(names::FORWARDED_PROTO) {
         headers.insert(names::FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    if let Some(host) = with
-        .host
-        .filter(|_| !headers.contains_key(names::FORWARDED_HOST))
-    {
+    if let Some(host) = with.host.filter(|_| !headers.contains_key(names::FORWARDED_HOST)) {
         headers.insert(names::FORWARDED_HOST, host);
     }
     headers.append(header::VIA, VIA);
     headers.insert(names::REQUEST_ID, with.request_id);
 }
 
+/// What is said of a caller, ready to be sent. Made once per caller and connection: a client's connection mostly
+/// carries requests of one caller.
+#[derive(Debug)]
+pub(crate) struct Identified {
+    caller: Arc<Caller>,
+    values: SmallVec<[(HeaderName, HeaderValue); 5]>,
+}
+
+impl Identified {
+    pub(crate) fn new(caller: &Arc<Caller>) -> Self {
+        let mut values = SmallVec::new();
+        values.push((names::ROLE, value(&caller.role)));
+        if !caller.is_nobody() {
+            values.push((names::USER, value(&caller.id)));
+            values.push((names::EMAIL, value(&caller.email)));
+            values.extend(caller.session.as_ref().map(|session| (names::SESSION, value(session))));
+        }
+        if !caller.groups.is_empty() {
+            values.push((names::GROUPS, groups(&caller.groups)));
+        }
+        Self { caller: Arc::clone(caller), values }
+    }
+
+    /// Whether this is about `caller`, as it is now.
+    pub(crate) fn is_of(&self, caller: &Arc<Caller>) -> bool {
+        Arc::ptr_eq(&self.caller, caller)
+    }
+}
+
 /// Says who is asking and what was decided. Nothing of this can come from a client: [`forward`] ran before.
 pub(crate) fn vouch(
     headers: &mut HeaderMap,
     environment: &HeaderValue,
-    caller: &Caller,
+    caller: &Identified,
     choice: &Choice,
 ) {
     headers.insert(names::ENVIRONMENT, environment.clone());
-    headers.insert(names::ROLE, value(&caller.role));
-    if !caller.is_nobody() {
-        headers.insert(names::USER, value(&caller.id));
-        headers.insert(names::EMAIL, value(&caller.email));
-        if let Some(session) = &caller.session {
-            headers.insert(names::SESSION, value(session));
-        }
-        if !caller.groups.is_empty() {
-            headers.insert(names::GROUPS, groups(&caller.groups));
-        }
+    for (name, value) in &caller.values {
+        headers.insert(name, value.clone());
     }
     if let Some(flag) = &choice.route.flag_header {
         headers.insert(names::FLAG, flag.clone());
     }
     if let Some(variant) = &choice.variant {
-        headers.insert(names::VARIANT, value(variant));
+        headers.insert(names::VARIANT, variant_value(variant));
     }
     if let Some(reason) = choice.reason {
         headers.insert(names::REASON, HeaderValue::from_static(reason.as_str()));
     }
 }
 
+fn variant_value(variant: &str) -> HeaderValue {
+    match variant {
+        "true" => HeaderValue::from_static("true"),
+        "false" => HeaderValue::from_static("false"),
+        other => value(other),
+    }
+}
+
 /// Removes from an answer all that concerns the upstream's connection only.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     let mut unwanted = named_by_connection(headers);
-    unwanted.extend(
-        headers
-            .keys()
-            .filter(|name| HOP_BY_HOP.contains(name))
-            .cloned(),
-    );
+    unwanted.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
     for name in &unwanted {
         headers.remove(name);
     }
@@ -167,19 +182,11 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
 
 /// Removes from trailers what could be taken for something else behind us.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    let framing = [
-        header::CONTENT_LENGTH,
-        header::HOST,
-        header::AUTHORIZATION,
-        header::TRAILER,
-    ];
+    let framing = [header::CONTENT_LENGTH, header::HOST, header::AUTHORIZATION, header::TRAILER];
     let unwanted: Names = trailers
         .keys()
         .filter(|name| {
-            HOP_BY_HOP.contains(name)
-                || is_ours(name)
-                || is_forwarding_claim(name)
-                || framing.contains(name)
+            HOP_BY_HOP.contains(name) || is_ours(name) || is_forwarding_claim(name) || framing.contains(name)
         })
         .cloned()
         .collect();
@@ -197,9 +204,7 @@ fn is_ours(name: &HeaderName) -> bool {
 
 /// Names that claim where a request came from.
 fn is_forwarding_claim(name: &HeaderName) -> bool {
-    *name == header::FORWARDED
-        || name.as_str().starts_with("x-forwarded-")
-        || name.as_str() == "x-real-ip"
+    *name == header::FORWARDED || name.as_str().starts_with("x-forwarded-") || name.as_str() == "x-real-ip"
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Names {
@@ -219,10 +224,7 @@ fn named_by_connection(headers: &HeaderMap) -> Names {
 
 fn wants_trailers(headers: &HeaderMap) -> bool {
     let wanted = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        value.as_bytes().split(|byte| *byte == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     };
     headers.contains_key(header::TE) && headers.get_all(header::TE).iter().any(wanted)
 }
@@ -238,17 +240,10 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderV
 }
 
 /// The address a request came from: the peer's, or what trusted proxies say before it.
-pub(crate) fn client_address(
-    headers: &HeaderMap,
-    peer: IpAddr,
-    trusts: impl Fn(IpAddr) -> bool,
-) -> IpAddr {
+pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
     let mut client = peer;
     let claims = headers.get_all(names::FORWARDED_FOR).iter().rev();
-    for claim in claims
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.rsplit(','))
-    {
+    for claim in claims.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
         if !trusts(client) {
             break;
         }
@@ -265,29 +260,16 @@ pub(crate) fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| encoded(text, false))
 }
 
-fn groups(groups: &[std::sync::Arc<str>]) -> HeaderValue {
+fn groups(groups: &[Arc<str>]) -> HeaderValue {
     let plain = |group: &str| !group.contains([',', '%']) && HeaderValue::from_str(group).is_ok();
-    let shown: Vec<_> = groups
-        .iter()
-        .map(|group| {
-            if plain(group) {
-                value(group)
-            } else {
-                encoded(group, true)
-            }
-        })
-        .collect();
-    let bytes = shown
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect::<Vec<_>>()
-        .join(&b","[..]);
+    let shown: Vec<_> =
+        groups.iter().map(|group| if plain(group) { value(group) } else { encoded(group, true) }).collect();
+    let bytes = shown.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b","[..]);
     HeaderValue::from_maybe_shared(Bytes::from(bytes)).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn encoded(text: &str, in_list: bool) -> HeaderValue {
-    let keep =
-        |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'%' && !(in_list && byte == b',');
+    let keep = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'%' && !(in_list && byte == b',');
     let mut bytes = Vec::with_capacity(text.len() * 3);
     for byte in text.bytes() {
         if keep(byte) {

@@ -59,11 +59,7 @@ impl Watch {
             return;
         };
         let routes = &environment.routes;
-        probes.retain(|id, probe| {
-            routes
-                .route(id)
-                .is_some_and(|route| route.revision == probe.revision)
-        });
+        probes.retain(|id, probe| routes.route(id).is_some_and(|route| route.revision == probe.revision));
         for route in routes.routes() {
             if let Some(check) = &route.route.health_check
                 && !probes.contains_key(&route.id)
@@ -75,11 +71,7 @@ impl Watch {
 
     fn begin(&self, route: &Arc<CompiledRoute>, check: &HealthCheck) -> Probes {
         let stop = self.tasks.stopping().child_token();
-        for target in route
-            .upstreams()
-            .iter()
-            .flat_map(|upstream| &upstream.targets)
-        {
+        for target in route.upstreams().iter().flat_map(|upstream| &upstream.targets) {
             let probe = Probe {
                 target: Arc::clone(target),
                 check: check.clone(),
@@ -91,10 +83,7 @@ impl Watch {
                 stop.run_until_cancelled(probe.run()).await;
             });
         }
-        Probes {
-            revision: route.revision,
-            stop,
-        }
+        Probes { revision: route.revision, stop }
     }
 }
 
@@ -118,9 +107,7 @@ impl Probe {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let well = timeout(self.check.timeout, self.ask())
-                .await
-                .unwrap_or(false);
+            let well = timeout(self.check.timeout, self.ask()).await.unwrap_or(false);
             let Some(up) = self.count.take(well, &self.check) else {
                 continue;
             };
@@ -142,8 +129,14 @@ impl Probe {
             .body(RequestBody::empty());
         let Ok(request) = request else { return false };
         let patience = self.check.timeout;
-        // A connection of its own: one that is open already says nothing about new ones.
-        match self.pool.fresh(&self.target, patience).await {
+        // An HTTP/1 connection of its own: one that is open already says nothing about new ones.
+        let shared = self.target.url.scheme.is_http2();
+        let open = if shared { self.pool.waiting(&self.target) } else { None };
+        let way = match open {
+            Some(way) => Ok(way),
+            None => self.pool.fresh(&self.target, patience).await,
+        };
+        match way {
             Ok(Way::Own(mut link, _)) => {
                 let answer = link.send(request, Instant::now() + patience).await;
                 answer.is_ok_and(|answer| answer.status().as_u16() < 400)
@@ -159,11 +152,7 @@ impl Probe {
 
 /// HTTP/2 names the host in the target.
 fn absolute(mut request: Request<RequestBody>, target: &Target) -> Request<RequestBody> {
-    let scheme = if target.url.scheme.is_secure() {
-        "https"
-    } else {
-        "http"
-    };
+    let scheme = if target.url.scheme.is_secure() { "https" } else { "http" };
     let uri = format!("{scheme}://{}{}", target.url.authority, request.uri());
     if let Ok(uri) = uri.parse() {
         *request.uri_mut() = uri;
@@ -176,15 +165,9 @@ impl Count {
     /// Takes one more answer; says whether the target is up once enough of a kind came in a row.
     fn take(&mut self, well: bool, check: &HealthCheck) -> Option<bool> {
         *self = if well {
-            Self {
-                good: self.good.saturating_add(1),
-                bad: 0,
-            }
+            Self { good: self.good.saturating_add(1), bad: 0 }
         } else {
-            Self {
-                good: 0,
-                bad: self.bad.saturating_add(1),
-            }
+            Self { good: 0, bad: self.bad.saturating_add(1) }
         };
         match self {
             Self { good, .. } if *good >= check.healthy_threshold => Some(true),
@@ -213,9 +196,6 @@ mod tests {
             .map(|well| count.take(well, &check))
             .into_iter()
             .collect();
-        assert_eq!(
-            told,
-            [None, None, None, None, None, Some(false), None, Some(true)]
-        );
+        assert_eq!(told, [None, None, None, None, None, Some(false), None, Some(true)]);
     }
 }

@@ -90,13 +90,7 @@ enum Wait {
 
 impl<S> Inspected<S> {
     pub(crate) fn new(stream: S, traffic: Arc<Traffic>, patience: Patience) -> Self {
-        Self {
-            stream,
-            scanner: Scanner::default(),
-            traffic,
-            patience,
-            alarm: None,
-        }
+        Self { stream, scanner: Scanner::default(), traffic, patience, alarm: None }
     }
 
     fn waits_for(&self) -> Wait {
@@ -109,36 +103,31 @@ impl<S> Inspected<S> {
             return Wait::Head(heads);
         }
         let busy = self.traffic.busy.load(Ordering::Relaxed) > 0;
-        if self.scanner.between() && !busy {
-            Wait::Idle(heads)
-        } else {
-            Wait::Other
-        }
+        if self.scanner.between() && !busy { Wait::Idle(heads) } else { Wait::Other }
     }
 
     fn limit(&self, wait: Wait) -> Duration {
-        if matches!(wait, Wait::Head(_)) {
-            self.patience.head
-        } else {
-            self.patience.idle
-        }
+        if matches!(wait, Wait::Head(_)) { self.patience.head } else { self.patience.idle }
     }
 
     /// Ready when the client has taken too long for what is waited for.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wait = self.waits_for();
+        if wait == Wait::Other {
+            // Whoever waits for the client now has a limit of its own; an alarm that rang meanwhile is set anew.
+            return Poll::Pending;
+        }
         let limit = self.limit(wait);
-        let alarm = self.alarm.get_or_insert_with(|| Alarm {
-            sleep: Box::pin(tokio::time::sleep(limit)),
-            waiting_for: wait,
-        });
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Alarm { sleep: Box::pin(tokio::time::sleep(limit)), waiting_for: wait });
         let sooner = matches!(wait, Wait::Head(_)) && !matches!(alarm.waiting_for, Wait::Head(_));
         if sooner {
             alarm.waiting_for = wait;
             alarm.sleep.as_mut().reset(Instant::now() + limit);
         }
         while alarm.sleep.as_mut().poll(cx).is_ready() {
-            if alarm.waiting_for == wait && wait != Wait::Other {
+            if alarm.waiting_for == wait {
                 return Poll::Ready(());
             }
             alarm.waiting_for = wait;
@@ -149,20 +138,14 @@ impl<S> Inspected<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => {
-                return this
-                    .poll_alarm(cx)
-                    .map(|()| Err(io::ErrorKind::TimedOut.into()));
+                return this.poll_alarm(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
             }
         }
         if this.traffic.tunnel.load(Ordering::Acquire) {
@@ -174,10 +157,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
         }
         let kept = this.scanner.scan(fresh);
         if kept == 0 {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "request framing was lost",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "request framing was lost")));
         }
         buf.set_filled(before + kept);
         Poll::Ready(Ok(()))
@@ -185,11 +165,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
@@ -220,10 +196,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience {
-        head: Duration::from_secs(10),
-        idle: Duration::from_mins(1),
-    };
+    const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_mins(1) };
 
     fn watched() -> (DuplexStream, Inspected<DuplexStream>, Arc<Traffic>) {
         let (client, server) = duplex(4096);
@@ -241,10 +214,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_sends_nothing_or_half_a_head_is_cut_off() {
         let (mut client, mut stream, _) = watched();
-        assert_eq!(
-            read(&mut stream).await.unwrap_err().kind(),
-            io::ErrorKind::TimedOut
-        );
+        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let (mut trickling, mut slow, _) = watched();
         let trickle = async {
             for byte in b"GET / HTTP/1.1\r\nHost: example.com\r\nX: y" {
@@ -271,15 +241,9 @@ mod tests {
         read(&mut stream).await.unwrap();
         let busy = traffic.busy();
         let waited = tokio::time::timeout(Duration::from_secs(1000), read(&mut stream)).await;
-        assert!(
-            waited.is_err(),
-            "cut off while its request was being answered"
-        );
+        assert!(waited.is_err(), "cut off while its request was being answered");
         drop(busy);
-        assert_eq!(
-            read(&mut stream).await.unwrap_err().kind(),
-            io::ErrorKind::TimedOut
-        );
+        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
@@ -294,16 +258,10 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_followed_ends_the_connection() {
         let (mut client, mut stream, _) = watched();
-        client
-            .write_all(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense")
-            .await
-            .unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense").await.unwrap();
         let passed = read(&mut stream).await.unwrap();
         assert!(passed.ends_with(b"\r\n\r\nn"), "{}", passed.escape_ascii());
         client.write_all(b"more").await.unwrap();
-        assert_eq!(
-            read(&mut stream).await.unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
+        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -85,53 +85,26 @@ pub(crate) enum Way {
 impl Pool {
     pub(crate) fn new(settings: Settings, tasks: Tasks) -> Arc<Self> {
         let connector = Connector::new(settings.addresses);
-        Arc::new(Self {
-            connector,
-            endpoints: papaya::HashMap::new(),
-            settings,
-            tasks,
-        })
+        Arc::new(Self { connector, endpoints: papaya::HashMap::new(), settings, tasks })
     }
 
-    /// A way to `target`: one that is open, or a new one.
-    pub(crate) async fn way(
-        &self,
-        target: &Target,
-        patience: Duration,
-    ) -> Result<Way, ConnectFault> {
+    /// A way to `target` that is open already.
+    pub(crate) fn waiting(&self, target: &Target) -> Option<Way> {
         let endpoint = self.endpoint(target);
         if target.url.scheme.is_http2() {
-            return self
-                .shared(&endpoint, &target.url, patience)
-                .await
-                .map(Way::Shared);
+            let shared = endpoint.shared.lock();
+            return shared.as_ref().filter(|sender| !sender.is_closed()).cloned().map(Way::Shared);
         }
-        match endpoint.take(self.settings.idle_timeout) {
-            Some(link) => Ok(Way::Own(link, true)),
-            None => self
-                .open(&endpoint, &target.url, patience)
-                .await
-                .map(|link| Way::Own(link, false)),
-        }
+        endpoint.take(self.settings.idle_timeout).map(|link| Way::Own(link, true))
     }
 
-    /// A new way to `target`, whatever is open.
-    pub(crate) async fn fresh(
-        &self,
-        target: &Target,
-        patience: Duration,
-    ) -> Result<Way, ConnectFault> {
+    /// A new way to `target`, whatever is open. HTTP/2 requests go over it from here on.
+    pub(crate) async fn fresh(&self, target: &Target, patience: Duration) -> Result<Way, ConnectFault> {
         let endpoint = self.endpoint(target);
         if target.url.scheme.is_http2() {
-            endpoint.shared.lock().take();
-            return self
-                .shared(&endpoint, &target.url, patience)
-                .await
-                .map(Way::Shared);
+            return self.shared(&endpoint, &target.url, patience).await.map(Way::Shared);
         }
-        self.open(&endpoint, &target.url, patience)
-            .await
-            .map(|link| Way::Own(link, false))
+        self.open(&endpoint, &target.url, patience).await.map(|link| Way::Own(link, false))
     }
 
     /// A connection that can be upgraded, driven by a task of its own.
@@ -151,11 +124,7 @@ impl Pool {
     /// Forgets connections that were closed or not used for long; runs until shutdown.
     pub(crate) async fn sweep(self: Arc<Self>) {
         let stopping = self.tasks.stopping();
-        while stopping
-            .run_until_cancelled(tokio::time::sleep(SWEEP))
-            .await
-            .is_some()
-        {
+        while stopping.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
             let endpoints = self.endpoints.pin();
             for (origin, endpoint) in &endpoints {
                 // One reference here, one in the map: nobody else is about to use it.
@@ -171,20 +140,13 @@ impl Pool {
     }
 
     fn endpoint(&self, target: &Target) -> Arc<Endpoint> {
-        let origin = Origin {
-            scheme: target.url.scheme,
-            authority: Arc::clone(&target.origin),
-        };
+        let origin = Origin { scheme: target.url.scheme, authority: Arc::clone(&target.origin) };
         let endpoints = self.endpoints.pin();
         if let Some(endpoint) = endpoints.get(&origin) {
             return Arc::clone(endpoint);
         }
         let most_idle = self.settings.most_idle;
-        let fresh = Endpoint {
-            idle: Mutex::default(),
-            shared: Mutex::default(),
-            most_idle,
-        };
+        let fresh = Endpoint { idle: Mutex::default(), shared: Mutex::default(), most_idle };
         Arc::clone(endpoints.get_or_insert(origin, Arc::new(fresh)))
     }
 
@@ -196,11 +158,7 @@ impl Pool {
     ) -> Result<Box<Link>, ConnectFault> {
         let stream = self.connector.open(url, patience).await?;
         let (sender, connection) = handshake(stream).await?;
-        Ok(Box::new(Link::new(
-            sender,
-            connection,
-            Arc::downgrade(endpoint),
-        )))
+        Ok(Box::new(Link::new(sender, connection, Arc::downgrade(endpoint))))
     }
 
     async fn shared(
@@ -209,14 +167,6 @@ impl Pool {
         url: &UpstreamUrl,
         patience: Duration,
     ) -> Result<Shared, ConnectFault> {
-        if let Some(sender) = endpoint
-            .shared
-            .lock()
-            .as_ref()
-            .filter(|sender| !sender.is_closed())
-        {
-            return Ok(sender.clone());
-        }
         let stream = self.connector.open(url, patience).await?;
         let (sender, connection) = http2::Builder::new(Owned(self.tasks.clone()))
             .timer(TokioTimer::new())
@@ -236,9 +186,7 @@ impl Pool {
 
 type Connection = http1::Connection<TokioIo<Stream>, RequestBody>;
 
-async fn handshake(
-    stream: Stream,
-) -> Result<(http1::SendRequest<RequestBody>, Connection), ConnectFault> {
+async fn handshake(stream: Stream) -> Result<(http1::SendRequest<RequestBody>, Connection), ConnectFault> {
     http1::Builder::new()
         .max_buf_size(READ_AHEAD)
         .handshake(TokioIo::new(stream))

@@ -22,14 +22,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem called `code`, told as `detail`.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            allow: None,
-            retry_after: None,
-            close: false,
-        }
+        Self { status, code, detail: detail.into(), allow: None, retry_after: None, close: false }
     }
 
     /// The request cannot be understood.
@@ -40,18 +33,12 @@ impl Problem {
     /// The method is not taken here.
     pub(crate) fn wrong_method(allow: String, detail: impl Into<String>) -> Self {
         let allow = Some(allow);
-        Self {
-            allow,
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        }
+        Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
     /// The same, and the connection ends with it, because its framing cannot be trusted any more.
     pub(crate) fn close(self) -> Self {
-        Self {
-            close: true,
-            ..self
-        }
+        Self { close: true, ..self }
     }
 
     /// The answer to the client.
@@ -72,10 +59,7 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(allow) = self
-            .allow
-            .and_then(|allow| HeaderValue::try_from(allow).ok())
-        {
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             headers.insert(header::ALLOW, allow);
         }
         if let Some(wait) = self.retry_after {
@@ -103,10 +87,7 @@ impl From<Refusal> for Problem {
             Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let retry_after = refusal.retry_after.map(|wait| wait.as_secs());
-        Self {
-            retry_after,
-            ..Self::new(status, refusal.code, refusal.message)
-        }
+        Self { retry_after, ..Self::new(status, refusal.code, refusal.message) }
     }
 }
 
@@ -122,51 +103,31 @@ mod tests {
 
     #[test]
     fn a_problem_carries_the_first_apis_error_member_beside_the_standard_ones() {
-        let problem = Problem::new(
-            StatusCode::NOT_FOUND,
-            "route_not_found",
-            "no route registered for this path",
-        );
+        let problem =
+            Problem::new(StatusCode::NOT_FOUND, "route_not_found", "no route registered for this path");
         let response = problem.into_response();
         assert_eq!(response.status(), 404);
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/problem+json"
-        );
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
         let body = body(&response);
         assert_eq!(body["error"], "no route registered for this path");
-        assert_eq!(
-            (&body["status"], &body["code"]),
-            (&404.into(), &"route_not_found".into())
-        );
+        assert_eq!((&body["status"], &body["code"]), (&404.into(), &"route_not_found".into()));
     }
 
     #[test]
     fn what_clients_act_upon_is_in_the_headers() {
-        let response = Problem::wrong_method("GET, POST".to_owned(), "no")
-            .close()
-            .into_response();
+        let response = Problem::wrong_method("GET, POST".to_owned(), "no").close().into_response();
         assert_eq!(
-            (
-                &response.headers()["allow"],
-                &response.headers()["connection"]
-            ),
+            (&response.headers()["allow"], &response.headers()["connection"]),
             (&"GET, POST".parse().unwrap(), &"close".parse().unwrap())
         );
         let refusal = Refusal::new(Class::Unauthenticated, "unauthenticated", "who?");
         let response = Problem::from(refusal).into_response();
         assert_eq!(
-            (
-                response.status().as_u16(),
-                &response.headers()["www-authenticate"]
-            ),
+            (response.status().as_u16(), &response.headers()["www-authenticate"]),
             (401, &"Bearer".parse().unwrap())
         );
         let wait = std::time::Duration::from_secs(7);
         let refusal = Refusal::new(Class::Limited, "limited", "slow down").retry_after(wait);
-        assert_eq!(
-            Problem::from(refusal).into_response().headers()["retry-after"],
-            "7"
-        );
+        assert_eq!(Problem::from(refusal).into_response().headers()["retry-after"], "7");
     }
 }

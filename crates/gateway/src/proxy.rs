@@ -12,7 +12,7 @@ use flagbase_core::{
     gateway::{Admission, Choice, CompiledRoute, Decision, Head, decide},
     metrics::RequestObservation,
 };
-use http::{HeaderValue, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, Response, StatusCode, Uri, Version, header, request::Parts};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -31,12 +31,28 @@ use outgoing::Outgoing;
 
 /// A request for the gateway.
 pub(crate) struct Inbound {
-    /// Clean, below the gateway's mount.
-    pub(crate) path: String,
+    pub(crate) path: Place,
     /// Lower case, without port.
     pub(crate) host: String,
+    /// The target as it came.
+    pub(crate) uri: Uri,
+    /// The rest of the head; its target is not set.
     pub(crate) parts: Parts,
     pub(crate) body: Incoming,
+}
+
+/// Where in the gateway a request leads: the clean path below the mount, copied only when cleaning changed it.
+pub(crate) struct Place {
+    pub(crate) changed: Option<String>,
+    /// Bytes of the mount.
+    pub(crate) skip: usize,
+}
+
+impl Place {
+    fn of<'a>(&'a self, uri: &'a Uri) -> &'a str {
+        let whole = self.changed.as_deref().unwrap_or_else(|| uri.path());
+        whole.get(self.skip..).filter(|path| !path.is_empty()).unwrap_or("/")
+    }
 }
 
 static NONE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
@@ -50,11 +66,7 @@ pub(crate) async fn forward<C: Callers, B>(
     let started = Instant::now();
     if inbound.parts.headers.contains_key(header::VIA) && headers::loops(&inbound.parts.headers) {
         let detail = "the request has come through this gateway again and again; check where its route leads";
-        return Err(Problem::new(
-            StatusCode::LOOP_DETECTED,
-            "loop_detected",
-            detail,
-        ));
+        return Err(Problem::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
     }
     let caller = caller(gateway, &inbound.parts).await?;
     let (choice, upstream) = match decision(gateway, client, &inbound, &caller)? {
@@ -71,24 +83,11 @@ pub(crate) async fn forward<C: Callers, B>(
         }
         Decision::NoRoute => {
             let detail = "no route registered for this path";
-            return Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                "route_not_found",
-                detail,
-            ));
+            return Err(Problem::new(StatusCode::NOT_FOUND, "route_not_found", detail));
         }
     };
-    let sent = send(
-        gateway,
-        client,
-        (&choice, upstream, &caller),
-        inbound,
-        started,
-    )
-    .await;
-    let status = sent
-        .as_ref()
-        .map_or_else(|problem| problem.status, Response::status);
+    let sent = send(gateway, client, (&choice, upstream, &caller), inbound, started).await;
+    let status = sent.as_ref().map_or_else(|problem| problem.status, Response::status);
     record(gateway, &choice, status, started);
     sent
 }
@@ -103,7 +102,8 @@ async fn caller<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> Result<Arc<C
     };
     match gateway.callers.cached(token) {
         Some(caller) => Ok(caller),
-        None => Ok(gateway.callers.authenticate(token).await?),
+        // Rare, so it should not make every request's future larger.
+        None => Ok(Box::pin(gateway.callers.authenticate(token)).await?),
     }
 }
 
@@ -119,7 +119,7 @@ fn decision<C: Callers>(
     let head = Head {
         method: &inbound.parts.method,
         host: &inbound.host,
-        path: &inbound.path,
+        path: inbound.path.of(&inbound.uri),
         headers: &inbound.parts.headers,
         client_ip: told.as_deref().unwrap_or(&client.address),
     };
@@ -127,11 +127,7 @@ fn decision<C: Callers>(
 }
 
 /// The client's address as trusted proxies tell it; `None` when the peer is the client.
-fn client_ip<C: Callers>(
-    gateway: &Gateway<C>,
-    client: &Client,
-    inbound: &Inbound,
-) -> Option<String> {
+fn client_ip<C: Callers>(gateway: &Gateway<C>, client: &Client, inbound: &Inbound) -> Option<String> {
     let trusts = |address: IpAddr| gateway.config.trusts(address);
     if !trusts(client.peer.ip()) {
         return None;
@@ -147,9 +143,7 @@ fn off(route: &CompiledRoute) -> Response<Bytes> {
     };
     let mut response = Response::new(body.clone());
     *response.status_mut() = route.answer.status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, kind.clone());
+    response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
     response
 }
 
@@ -170,9 +164,7 @@ fn record<C: Callers>(gateway: &Gateway<C>, choice: &Choice, status: StatusCode,
     let flag = choice.route.flag.as_ref().unwrap_or(&NONE);
     let variant = choice.variant.as_ref().unwrap_or(&NONE);
     if let Some(reason) = choice.reason.filter(|_| choice.variant.is_some()) {
-        gateway
-            .recorder
-            .exposed(&gateway.environment, flag, variant, reason);
+        gateway.recorder.exposed(&gateway.environment, flag, variant, reason);
     }
     gateway.recorder.request(&RequestObservation {
         environment: &gateway.environment,
@@ -188,47 +180,32 @@ fn record<C: Callers>(gateway: &Gateway<C>, choice: &Choice, status: StatusCode,
 async fn send<C: Callers, B>(
     gateway: &Arc<Gateway<C>>,
     client: &Arc<Client>,
-    (choice, upstream, caller): (&Choice, usize, &Caller),
+    (choice, upstream, caller): (&Choice, usize, &Arc<Caller>),
     inbound: Inbound,
     started: Instant,
 ) -> Result<Response<Answer<B>>, Problem> {
-    let Inbound {
-        path,
-        mut parts,
-        body,
-        ..
-    } = inbound;
+    let Inbound { path, uri, mut parts, body, .. } = inbound;
     let busy = client.traffic.busy();
     let upgrade = websocket::requested(&parts, &body);
     let request_id = request_id(gateway, &parts);
     let forwarding = Forwarding {
         trusted: gateway.config.trusts(client.peer.ip()),
         peer: &client.address_header,
-        host: from_target(&parts).or_else(|| parts.headers.get(header::HOST).cloned()),
+        host: from_target(&uri).or_else(|| parts.headers.get(header::HOST).cloned()),
         forward_token: choice.route.route.forward_token,
         request_id: request_id.clone(),
     };
     headers::forward(&mut parts.headers, forwarding);
-    headers::vouch(
-        &mut parts.headers,
-        &gateway.environment_header,
-        caller,
-        choice,
-    );
+    let identified = client.identified(caller);
+    headers::vouch(&mut parts.headers, &gateway.environment_header, &identified, choice);
     let route = &choice.route;
     let deadline = started + route.request_timeout(gateway.config.request_timeout);
     let upstream = route.upstreams().get(upstream);
-    let outgoing = Outgoing { route, path: &path };
-    let mut errand = Errand {
-        gateway,
-        outgoing,
-        upstream,
-        deadline,
-        tried: SmallVec::default(),
-    };
+    let outgoing = Outgoing { route, path: path.of(&uri), query: uri.query() };
+    let mut errand = Errand { gateway, outgoing, upstream, deadline, tried: SmallVec::default() };
     let body_patience = route.route.timeouts.idle.unwrap_or(BODY_PATIENCE);
     let (answered, tunnel) = if upgrade {
-        websocket::open(&mut errand, client, parts).await?
+        Box::pin(websocket::open(&mut errand, client, parts)).await?
     } else {
         let upload_patience = route.route.timeouts.idle.unwrap_or(UPLOAD_PATIENCE);
         let body = RequestBody::new(body, upload_patience);
@@ -249,17 +226,11 @@ async fn send<C: Callers, B>(
 }
 
 /// A host in the target (HTTP/2, absolute form) stands above the header.
-fn from_target(parts: &Parts) -> Option<HeaderValue> {
-    parts
-        .uri
-        .authority()
-        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+fn from_target(uri: &Uri) -> Option<HeaderValue> {
+    uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
 }
 
 fn request_id<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> HeaderValue {
-    let kept = parts
-        .headers
-        .get(names::REQUEST_ID)
-        .filter(|id| headers::is_request_id(id));
+    let kept = parts.headers.get(names::REQUEST_ID).filter(|id| headers::is_request_id(id));
     kept.cloned().unwrap_or_else(|| gateway.request_id())
 }

@@ -26,8 +26,6 @@ use crate::{
 
 use connection::{End, Lifetime};
 
-/// Headers a request may have; more are answered with 431.
-const MOST_HEADERS: usize = 100;
 /// Bytes the head of a request may have; more are answered with 431.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// Requests one HTTP/2 connection may have open.
@@ -69,12 +67,7 @@ pub struct Server<C, F> {
 impl<C: Callers, F> Server<C, F> {
     /// Serves `listener` until `stop`; then accepts nothing more, lets requests under way end within `drain`, and cuts
     /// off the rest. Returns whether all ended by themselves.
-    pub async fn run<B>(
-        self,
-        listener: TcpListener,
-        stop: CancellationToken,
-        drain: Duration,
-    ) -> bool
+    pub async fn run<B>(self, listener: TcpListener, stop: CancellationToken, drain: Duration) -> bool
     where
         F: Fallback<B>,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -113,14 +106,9 @@ impl<C: Callers, F> Server<C, F> {
         drop(listener);
         connections.close();
         end.drain();
-        let all_ended = tokio::time::timeout(drain, connections.wait())
-            .await
-            .is_ok();
+        let all_ended = tokio::time::timeout(drain, connections.wait()).await.is_ok();
         if !all_ended {
-            tracing::warn!(
-                connections = connections.len(),
-                "cutting off requests that did not end in time"
-            );
+            tracing::warn!(connections = connections.len(), "cutting off requests that did not end in time");
         }
         end.cut();
         connections.wait().await;
@@ -133,19 +121,14 @@ impl<C: Callers, F> Server<C, F> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let patience = Patience {
-            head: self.limits.header_timeout,
-            idle: self.limits.idle_timeout,
-        };
+        let patience = Patience { head: self.limits.header_timeout, idle: self.limits.idle_timeout };
         let io = Inspected::new(stream, Arc::clone(&client.traffic), patience);
         let builder = builder(self.gateway.tasks.clone());
         let service = hyper::service::service_fn(move |request| {
             let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&client));
             let fallback = self.fallback.clone();
             async move {
-                Ok::<_, std::convert::Infallible>(
-                    front::answer(gateway, client, fallback, request).await,
-                )
+                Ok::<_, std::convert::Infallible>(front::answer(gateway, client, fallback, request).await)
             }
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
@@ -160,8 +143,8 @@ fn builder(tasks: Tasks) -> auto::Builder<Owned> {
     builder
         .http1()
         // Slow heads are timed by the stream itself, which costs no timer per request.
+        // More than 100 headers, hyper's own limit, are answered with 431; setting it would cost an allocation.
         .header_read_timeout(None)
-        .max_headers(MOST_HEADERS)
         .max_buf_size(LARGEST_HEAD);
     builder
         .http2()
@@ -197,9 +180,7 @@ fn prepare(stream: &TcpStream) {
 async fn pause_after(error: &io::Error) {
     let client = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     );
     if !client {
         tracing::error!(%error, "cannot accept connections");

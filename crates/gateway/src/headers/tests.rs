@@ -18,21 +18,12 @@ fn map(pairs: &[(&str, &str)]) -> HeaderMap {
 
 fn with(trusted: bool, forward_token: bool, peer: &HeaderValue) -> Forwarding<'_> {
     let host = Some(HeaderValue::from_static("shop.example.com"));
-    Forwarding {
-        trusted,
-        peer,
-        host,
-        forward_token,
-        request_id: HeaderValue::from_static("id-1"),
-    }
+    Forwarding { trusted, peer, host, forward_token, request_id: HeaderValue::from_static("id-1") }
 }
 
 fn forwarded(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = map(pairs);
-    forward(
-        &mut headers,
-        with(false, false, &HeaderValue::from_static("192.0.2.1")),
-    );
+    forward(&mut headers, with(false, false, &HeaderValue::from_static("192.0.2.1")));
     headers
 }
 
@@ -49,18 +40,11 @@ fn user() -> Caller {
 }
 
 fn choice() -> Choice {
-    let open = AddressPolicy {
-        loopback: true,
-        private: true,
-    };
+    let open = AddressPolicy { loopback: true, private: true };
     let body = serde_json::json!({"id": "r", "pattern": "/x", "backend_url": "http://a", "flag_key": "shop"});
     let route = CompiledRoute::new(Route::from_json(&body, open).unwrap(), 1).unwrap();
     let reason = Some(flagbase_core::engine::Reason::TargetingMatch);
-    Choice {
-        route: Arc::new(route),
-        variant: Some("true".into()),
-        reason,
-    }
+    Choice { route: Arc::new(route), variant: Some("true".into()), reason }
 }
 
 #[test]
@@ -84,14 +68,7 @@ fn headers_of_one_connection_do_not_pass() {
     names.sort_unstable();
     assert_eq!(
         names,
-        [
-            "accept",
-            "via",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-forwarded-proto",
-            "x-request-id"
-        ]
+        ["accept", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"]
     );
 }
 
@@ -105,9 +82,7 @@ fn our_own_headers_and_those_with_underscores_never_come_from_a_client() {
         ("content_length", "5"),
     ]);
     assert!(
-        headers
-            .keys()
-            .all(|name| !name.as_str().contains("flagbase") && !name.as_str().contains('_')),
+        headers.keys().all(|name| !name.as_str().contains("flagbase") && !name.as_str().contains('_')),
         "{headers:?}"
     );
 }
@@ -126,10 +101,7 @@ fn claims_about_the_way_are_believed_from_trusted_proxies_only() {
     assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
     assert_eq!(
         (&headers["x-forwarded-proto"], &headers["x-forwarded-host"]),
-        (
-            &"http".parse().unwrap(),
-            &"shop.example.com".parse().unwrap()
-        )
+        (&"http".parse().unwrap(), &"shop.example.com".parse().unwrap())
     );
     assert!(
         !headers.contains_key("forwarded")
@@ -137,10 +109,7 @@ fn claims_about_the_way_are_believed_from_trusted_proxies_only() {
             && !headers.contains_key("x-forwarded-prefix")
     );
     let mut headers = map(&claims);
-    forward(
-        &mut headers,
-        with(true, false, &HeaderValue::from_static("10.0.0.1")),
-    );
+    forward(&mut headers, with(true, false, &HeaderValue::from_static("10.0.0.1")));
     assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
     assert_eq!(headers["x-forwarded-proto"], "https");
 }
@@ -151,10 +120,7 @@ fn the_token_stays_here_unless_the_route_forwards_it() {
     let headers = forwarded(&pairs);
     assert!(!headers.contains_key("authorization") && !headers.contains_key("x-api-key"));
     let mut headers = map(&pairs);
-    forward(
-        &mut headers,
-        with(false, true, &HeaderValue::from_static("192.0.2.1")),
-    );
+    forward(&mut headers, with(false, true, &HeaderValue::from_static("192.0.2.1")));
     assert_eq!(
         (&headers["authorization"], &headers["x-api-key"]),
         (&"Bearer t".parse().unwrap(), &"fb_x".parse().unwrap())
@@ -169,12 +135,7 @@ fn trailers_can_be_asked_for_across_us() {
 #[test]
 fn who_asks_and_what_was_decided_is_told_to_the_backend() {
     let mut headers = HeaderMap::new();
-    vouch(
-        &mut headers,
-        &HeaderValue::from_static("default"),
-        &user(),
-        &choice(),
-    );
+    vouch(&mut headers, &HeaderValue::from_static("default"), &Identified::new(&Arc::new(user())), &choice());
     for (name, expected) in [
         ("x-flagbase-user", "u1"),
         ("x-flagbase-email", "alice@example.com"),
@@ -189,12 +150,7 @@ fn who_asks_and_what_was_decided_is_told_to_the_backend() {
         assert_eq!(headers[name], expected, "{name}");
     }
     let mut headers = HeaderMap::new();
-    vouch(
-        &mut headers,
-        &HeaderValue::from_static("default"),
-        &Caller::nobody(),
-        &choice(),
-    );
+    vouch(&mut headers, &HeaderValue::from_static("default"), &Identified::new(&Caller::nobody()), &choice());
     assert!(!headers.contains_key("x-flagbase-user") && headers["x-flagbase-role"] == "guest");
 }
 
@@ -226,10 +182,7 @@ fn trailers_cannot_smuggle_what_headers_cannot() {
         ("grpc-status", "0"),
     ]);
     clean_trailers(&mut trailers);
-    assert_eq!(
-        trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
-        ["grpc-status"]
-    );
+    assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status"]);
 }
 
 #[test]
@@ -237,18 +190,9 @@ fn the_client_is_the_last_address_that_no_trusted_proxy_vouches_past() {
     let trusts = |address: IpAddr| address.to_string().starts_with("10.");
     let peer = "10.0.0.1".parse().unwrap();
     let headers = map(&[("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.0.0.2")]);
-    assert_eq!(
-        client_address(&headers, peer, trusts).to_string(),
-        "203.0.113.9"
-    );
-    assert_eq!(
-        client_address(&headers, "192.0.2.1".parse().unwrap(), trusts).to_string(),
-        "192.0.2.1"
-    );
-    assert_eq!(
-        client_address(&map(&[("x-forwarded-for", "junk")]), peer, trusts),
-        peer
-    );
+    assert_eq!(client_address(&headers, peer, trusts).to_string(), "203.0.113.9");
+    assert_eq!(client_address(&headers, "192.0.2.1".parse().unwrap(), trusts).to_string(), "192.0.2.1");
+    assert_eq!(client_address(&map(&[("x-forwarded-for", "junk")]), peer, trusts), peer);
 }
 
 #[test]
@@ -273,18 +217,10 @@ fn a_request_that_came_through_here_too_often_is_a_loop() {
 
 #[test]
 fn only_plain_request_ids_are_kept() {
-    for (id, kept) in [
-        ("abc-1._", true),
-        ("", false),
-        ("a b", false),
-        ("a\"", false),
-        (&*"x".repeat(129), false),
-    ] {
-        assert_eq!(
-            is_request_id(&HeaderValue::from_str(id).unwrap()),
-            kept,
-            "{id}"
-        );
+    for (id, kept) in
+        [("abc-1._", true), ("", false), ("a b", false), ("a\"", false), (&*"x".repeat(129), false)]
+    {
+        assert_eq!(is_request_id(&HeaderValue::from_str(id).unwrap()), kept, "{id}");
     }
 }
 

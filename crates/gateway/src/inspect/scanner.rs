@@ -279,10 +279,7 @@ impl Scanner {
     fn end_head(&mut self) {
         self.heads += 1;
         self.state = match self.length.take() {
-            _ if std::mem::take(&mut self.chunked) => State::Chunk(Chunk::Size {
-                value: 0,
-                digits: 0,
-            }),
+            _ if std::mem::take(&mut self.chunked) => State::Chunk(Chunk::Size { value: 0, digits: 0 }),
             None | Some(0) => State::Between,
             Some(length) => State::Body(length),
         };
@@ -296,35 +293,22 @@ impl Scanner {
         let next = match (chunk, byte) {
             (Chunk::Size { value, digits }, _) if byte.is_ascii_hexdigit() && digits < 16 => {
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
-                Chunk::Size {
-                    value: value << 4 | u64::from(digit),
-                    digits: digits + 1,
-                }
+                Chunk::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
             }
-            (
-                Chunk::Size { value, digits: 1.. }
-                | Chunk::Padding(value)
-                | Chunk::Extension(value),
-                b'\r',
-            ) => Chunk::SizeLf(value),
+            (Chunk::Size { value, digits: 1.. } | Chunk::Padding(value) | Chunk::Extension(value), b'\r') => {
+                Chunk::SizeLf(value)
+            }
             (Chunk::Size { value, digits: 1.. } | Chunk::Padding(value), b' ' | b'\t') => {
                 Chunk::Padding(value)
             }
-            (Chunk::Size { value, digits: 1.. } | Chunk::Padding(value), b';') => {
-                Chunk::Extension(value)
-            }
+            (Chunk::Size { value, digits: 1.. } | Chunk::Padding(value), b';') => Chunk::Extension(value),
             (Chunk::Extension(value), _) if byte != b'\n' => Chunk::Extension(value),
             (Chunk::SizeLf(0) | Chunk::TrailerLf, b'\n') => Chunk::TrailerStart,
             (Chunk::SizeLf(value), b'\n') => Chunk::Data(value),
             (Chunk::DataCr, b'\r') => Chunk::DataLf,
-            (Chunk::DataLf, b'\n') => Chunk::Size {
-                value: 0,
-                digits: 0,
-            },
+            (Chunk::DataLf, b'\n') => Chunk::Size { value: 0, digits: 0 },
             (Chunk::TrailerStart, b'\r') => Chunk::EndLf,
-            (Chunk::TrailerStart | Chunk::Trailer, _) if byte != b'\r' && byte != b'\n' => {
-                Chunk::Trailer
-            }
+            (Chunk::TrailerStart | Chunk::Trailer, _) if byte != b'\r' && byte != b'\n' => Chunk::Trailer,
             (Chunk::Trailer, b'\r') => Chunk::TrailerLf,
             (Chunk::EndLf, b'\n') => return self.begin(),
             _ => return self.state = State::Lost,
@@ -340,9 +324,7 @@ impl Digits {
             b'0'..=b'9' if !self.ended => {
                 let digit = u64::from(byte - b'0');
                 let value = self.value.unwrap_or(0);
-                self.value = value
-                    .checked_mul(10)
-                    .and_then(|value| value.checked_add(digit));
+                self.value = value.checked_mul(10).and_then(|value| value.checked_add(digit));
                 self.value.is_some()
             }
             b' ' | b'\t' => {

@@ -60,21 +60,12 @@ pub(crate) enum Stream {
 
 impl Connector {
     pub(super) fn new(addresses: AddressPolicy) -> Self {
-        Self {
-            addresses,
-            tls: OnceLock::new(),
-        }
+        Self { addresses, tls: OnceLock::new() }
     }
 
     /// A connection to `url`, open within `patience`.
-    pub(super) async fn open(
-        &self,
-        url: &UpstreamUrl,
-        patience: Duration,
-    ) -> Result<Stream, ConnectFault> {
-        timeout(patience, self.connect(url))
-            .await
-            .unwrap_or(Err(ConnectFault::TimedOut))
+    pub(super) async fn open(&self, url: &UpstreamUrl, patience: Duration) -> Result<Stream, ConnectFault> {
+        timeout(patience, self.connect(url)).await.unwrap_or(Err(ConnectFault::TimedOut))
     }
 
     async fn connect(&self, url: &UpstreamUrl) -> Result<Stream, ConnectFault> {
@@ -84,13 +75,9 @@ impl Connector {
             return Ok(Stream::Plain(stream));
         }
         let connector = self.tls(url.scheme.is_http2())?;
-        let name = ServerName::try_from(url.host.clone()).map_err(|error| {
-            ConnectFault::Tls(io::Error::new(io::ErrorKind::InvalidInput, error))
-        })?;
-        let stream = connector
-            .connect(name, stream)
-            .await
-            .map_err(ConnectFault::Tls)?;
+        let name = ServerName::try_from(url.host.clone())
+            .map_err(|error| ConnectFault::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let stream = connector.connect(name, stream).await.map_err(ConnectFault::Tls)?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 
@@ -101,10 +88,7 @@ impl Connector {
             vec![SocketAddr::new(address, url.port)]
         } else {
             let host = (url.host.as_str(), url.port);
-            tokio::net::lookup_host(host)
-                .await
-                .map_err(ConnectFault::Resolve)?
-                .collect()
+            tokio::net::lookup_host(host).await.map_err(ConnectFault::Resolve)?.collect()
         };
         let mut denied = None;
         let mut allowed = Vec::with_capacity(found.len());
@@ -150,10 +134,7 @@ fn client_config(protocol: &[u8]) -> Result<TlsConnector, String> {
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        return Err(
-            "this machine has no root certificates; install the package `ca-certificates`"
-                .to_owned(),
-        );
+        return Err("this machine has no root certificates; install the package `ca-certificates`".to_owned());
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -166,11 +147,7 @@ fn client_config(protocol: &[u8]) -> Result<TlsConnector, String> {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -179,11 +156,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -227,10 +200,7 @@ impl AsyncWrite for Stream {
 mod tests {
     use super::*;
 
-    const OPEN: AddressPolicy = AddressPolicy {
-        loopback: true,
-        private: true,
-    };
+    const OPEN: AddressPolicy = AddressPolicy { loopback: true, private: true };
 
     fn url(text: &str) -> UpstreamUrl {
         UpstreamUrl::parse(text, OPEN).unwrap()
@@ -238,33 +208,19 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_policy_denies_is_not_connected_to_even_by_name() {
-        let connector = Connector::new(AddressPolicy {
-            loopback: false,
-            private: true,
-        });
+        let connector = Connector::new(AddressPolicy { loopback: false, private: true });
         for text in ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"] {
-            let fault = connector
-                .open(&url(text), Duration::from_secs(5))
-                .await
-                .unwrap_err();
-            assert!(
-                matches!(fault, ConnectFault::Denied(_, Denied::Loopback)),
-                "{text}: {fault}"
-            );
+            let fault = connector.open(&url(text), Duration::from_secs(5)).await.unwrap_err();
+            assert!(matches!(fault, ConnectFault::Denied(_, Denied::Loopback)), "{text}: {fault}");
         }
     }
 
     #[tokio::test]
     async fn nobody_listening_is_told_from_a_name_that_does_not_resolve() {
         let connector = Connector::new(OPEN);
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let fault = connector
-            .open(&url(&format!("http://{free}")), Duration::from_secs(5))
-            .await
-            .unwrap_err();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let fault =
+            connector.open(&url(&format!("http://{free}")), Duration::from_secs(5)).await.unwrap_err();
         assert!(matches!(fault, ConnectFault::Connect(_)), "{fault}");
     }
 }

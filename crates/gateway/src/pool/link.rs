@@ -44,9 +44,7 @@ pub(crate) enum LinkFault {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
@@ -56,13 +54,7 @@ impl Link {
         connection: Connection,
         home: Weak<Endpoint>,
     ) -> Self {
-        Self {
-            sender,
-            connection: Box::pin(connection),
-            ended: false,
-            home,
-            alarm: None,
-        }
+        Self { sender, connection: Box::pin(connection), ended: false, home, alarm: None }
     }
 
     /// Sends `request` and waits for the head of its answer until `deadline`.
@@ -121,9 +113,7 @@ impl Link {
 
     /// Ready at `deadline`.
     pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         // An alarm left from an earlier request rings too early, and is then set anew.
         if alarm.deadline() > deadline {
             alarm.as_mut().reset(deadline);

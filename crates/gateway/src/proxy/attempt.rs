@@ -47,31 +47,21 @@ enum Next {
 impl<C: Callers> Errand<'_, C> {
     /// Sends the request. It is sent again when nothing of it can have reached an upstream; or, when a connection
     /// that was idle broke before any answer, if sending it twice does no harm and there is no body to send.
-    pub(super) async fn run(
-        &mut self,
-        mut parts: Parts,
-        mut body: RequestBody,
-    ) -> Result<Answered, Problem> {
-        let query = parts.uri.query().map(str::to_owned);
-        let retries = self
-            .outgoing
-            .route
-            .route
-            .retries
-            .unwrap_or(self.gateway.config.retries);
+    pub(super) async fn run(&mut self, mut parts: Parts, mut body: RequestBody) -> Result<Answered, Problem> {
+        let retries = self.outgoing.route.route.retries.unwrap_or(self.gateway.config.retries);
         let repeatable = retries > 0 && body.is_empty() && parts.method.is_idempotent();
         let mut left = retries + 1;
         let mut fresh = false;
         loop {
             left -= 1;
             let (way, target) = self.way(fresh, &mut left).await?;
-            self.outgoing.aim(&mut parts, query.as_deref(), &target)?;
+            self.outgoing.aim(&mut parts, &target)?;
             let used = matches!(way, Way::Own(_, true) | Way::Shared(_));
             let spare = (repeatable && used && left > 0).then(|| copy(&parts));
             let request = Request::from_parts(parts, body);
             let next = match way {
                 Way::Own(link, _) => self.over_link(link, request).await,
-                Way::Shared(shared) => self.over_shared(shared, request).await,
+                Way::Shared(shared) => Box::pin(self.over_shared(shared, request)).await,
             };
             (parts, body) = match (next, spare) {
                 (Ok(answered), _) => return Ok(answered),
@@ -85,10 +75,7 @@ impl<C: Callers> Errand<'_, C> {
                 }
                 (Err(Next::Broken(error)), None) => {
                     tracing::warn!(%error, upstream = %target.text, "upstream broke off before its answer");
-                    return Err(broken(
-                        &target,
-                        "it closed the connection without an answer",
-                    ));
+                    return Err(broken(&target, "it closed the connection without an answer"));
                 }
                 (Err(Next::GiveUp(problem)), _) => return Err(problem),
             };
@@ -98,18 +85,15 @@ impl<C: Callers> Errand<'_, C> {
     }
 
     /// A connection to the next target that accepts one, and the target.
-    async fn way(
-        &mut self,
-        fresh: bool,
-        left_over: &mut u32,
-    ) -> Result<(Way, Arc<Target>), Problem> {
+    async fn way(&mut self, fresh: bool, left_over: &mut u32) -> Result<(Way, Arc<Target>), Problem> {
         loop {
             let target = self.pick()?;
             let patience = self.connect_patience();
-            let way = if fresh {
-                self.gateway.pool.fresh(&target, patience).await
-            } else {
-                self.gateway.pool.way(&target, patience).await
+            let open = if fresh { None } else { self.gateway.pool.waiting(&target) };
+            let way = match open {
+                Some(way) => Ok(way),
+                // Rare, so it should not make every request's future larger.
+                None => Box::pin(self.gateway.pool.fresh(&target, patience)).await,
             };
             let fault = match way {
                 Ok(way) => return Ok((way, target)),
@@ -125,9 +109,7 @@ impl<C: Callers> Errand<'_, C> {
     }
 
     pub(super) fn pick(&self) -> Result<Arc<Target>, Problem> {
-        let upstream = self
-            .upstream
-            .and_then(|upstream| upstream.pick(&self.tried));
+        let upstream = self.upstream.and_then(|upstream| upstream.pick(&self.tried));
         upstream.cloned().ok_or_else(|| {
             let detail = "the route has no upstream for this request";
             Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", detail)
@@ -135,56 +117,34 @@ impl<C: Callers> Errand<'_, C> {
     }
 
     fn has_more(&self) -> bool {
-        self.upstream
-            .is_some_and(|upstream| upstream.targets.len() > self.tried.len())
+        self.upstream.is_some_and(|upstream| upstream.targets.len() > self.tried.len())
     }
 
     pub(super) fn connect_patience(&self) -> std::time::Duration {
         let route = &self.outgoing.route.route;
         let configured = self.gateway.config.connect_timeout;
-        route
-            .timeouts
-            .connect
-            .unwrap_or(configured)
-            .min(left(self.deadline))
+        route.timeouts.connect.unwrap_or(configured).min(left(self.deadline))
     }
 
-    async fn over_link(
-        &self,
-        mut link: Box<Link>,
-        request: Request<RequestBody>,
-    ) -> Result<Answered, Next> {
+    async fn over_link(&self, mut link: Box<Link>, request: Request<RequestBody>) -> Result<Answered, Next> {
         match link.send(request, self.deadline).await {
-            Ok(response) => Ok(Answered {
-                response,
-                link: Some(link),
-            }),
+            Ok(response) => Ok(Answered { response, link: Some(link) }),
             Err(fault) => Err(self.judge(fault)),
         }
     }
 
-    async fn over_shared(
-        &self,
-        mut shared: Shared,
-        request: Request<RequestBody>,
-    ) -> Result<Answered, Next> {
+    async fn over_shared(&self, mut shared: Shared, request: Request<RequestBody>) -> Result<Answered, Next> {
         let answer = timeout_at(self.deadline, async {
             if shared.ready().await.is_err() {
                 return Err(LinkFault::Unsent(Box::new(request)));
             }
-            shared
-                .try_send_request(request)
-                .await
-                .map_err(|mut fault| match fault.take_message() {
-                    Some(request) => LinkFault::Unsent(Box::new(request)),
-                    None => LinkFault::of(fault.into_error()),
-                })
+            shared.try_send_request(request).await.map_err(|mut fault| match fault.take_message() {
+                Some(request) => LinkFault::Unsent(Box::new(request)),
+                None => LinkFault::of(fault.into_error()),
+            })
         });
         match answer.await.unwrap_or(Err(LinkFault::Slow)) {
-            Ok(response) => Ok(Answered {
-                response,
-                link: None,
-            }),
+            Ok(response) => Ok(Answered { response, link: None }),
             Err(fault) => Err(self.judge(fault)),
         }
     }
@@ -192,9 +152,7 @@ impl<C: Callers> Errand<'_, C> {
     pub(super) fn judge_upgrade(&self, fault: LinkFault, target: &Target) -> Problem {
         match self.judge(fault) {
             Next::GiveUp(problem) => problem,
-            Next::Again(_) | Next::Broken(_) => {
-                broken(target, "it closed the connection without an answer")
-            }
+            Next::Again(_) | Next::Broken(_) => broken(target, "it closed the connection without an answer"),
         }
     }
 
@@ -203,16 +161,9 @@ impl<C: Callers> Errand<'_, C> {
             LinkFault::Unsent(request) => Next::Again(request),
             LinkFault::Broken(error) => Next::Broken(error),
             LinkFault::Slow => {
-                let limit = self
-                    .outgoing
-                    .route
-                    .request_timeout(self.gateway.config.request_timeout);
+                let limit = self.outgoing.route.request_timeout(self.gateway.config.request_timeout);
                 let detail = format!("the backend did not answer within {} ms", limit.as_millis());
-                Next::GiveUp(Problem::new(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "upstream_timeout",
-                    detail,
-                ))
+                Next::GiveUp(Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail))
             }
             LinkFault::Body(fault) => Next::GiveUp(bad_body(&fault)),
         }
@@ -223,21 +174,15 @@ impl<C: Callers> Errand<'_, C> {
 fn bad_body(fault: &BodyFault) -> Problem {
     match fault {
         BodyFault::Malformed(_) => Problem::bad_request("bad_body", fault.to_string()).close(),
-        BodyFault::TooSlow => Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "request_timeout",
-            fault.to_string(),
-        )
-        .close(),
+        BodyFault::TooSlow => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", fault.to_string()).close()
+        }
     }
 }
 
 pub(super) fn unreachable_problem(target: &Target, fault: &ConnectFault) -> Problem {
     if fault.is_slow() {
-        let detail = format!(
-            "the backend `{}` does not accept connections in time",
-            target.text
-        );
+        let detail = format!("the backend `{}` does not accept connections in time", target.text);
         return Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail);
     }
     broken(target, &fault.to_string())

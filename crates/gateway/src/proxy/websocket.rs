@@ -12,9 +12,7 @@ use super::{
     attempt::{Answered, Errand, unreachable_problem},
     outgoing::ask_for_websocket,
 };
-use crate::{
-    body::RequestBody, callers::Callers, front::Client, headers, pool::LinkFault, problem::Problem,
-};
+use crate::{body::RequestBody, callers::Callers, front::Client, headers, pool::LinkFault, problem::Problem};
 
 /// Whether a request asks for a WebSocket. Anything less than a whole handshake is forwarded as an ordinary request.
 pub(super) fn requested(parts: &Parts, body: &Incoming) -> bool {
@@ -42,8 +40,7 @@ pub(super) async fn open<C: Callers>(
 ) -> Result<(Answered, bool), Problem> {
     let target = errand.pick()?;
     let on_client = parts.extensions.remove::<OnUpgrade>();
-    let query = parts.uri.query().map(str::to_owned);
-    errand.outgoing.aim(&mut parts, query.as_deref(), &target)?;
+    errand.outgoing.aim(&mut parts, &target)?;
     ask_for_websocket(&mut parts);
     let mut sender = errand
         .gateway
@@ -59,13 +56,7 @@ pub(super) async fn open<C: Callers>(
         Err(_) => return Err(errand.judge_upgrade(LinkFault::Slow, &target)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok((
-            Answered {
-                response,
-                link: None,
-            },
-            false,
-        ));
+        return Ok((Answered { response, link: None }, false));
     }
     let agreed = response
         .headers()
@@ -73,31 +64,15 @@ pub(super) async fn open<C: Callers>(
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let (Some(on_client), true) = (on_client, agreed) else {
         let detail = "the backend switched to a protocol that nobody asked for";
-        return Err(Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "upstream_unavailable",
-            detail,
-        ));
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", detail));
     };
     let on_upstream = hyper::upgrade::on(&mut response);
     let kept = response.headers_mut();
     headers::clean_answer(kept);
-    kept.insert(
-        header::CONNECTION,
-        header::HeaderValue::from_static("Upgrade"),
-    );
-    kept.insert(
-        header::UPGRADE,
-        header::HeaderValue::from_static("websocket"),
-    );
+    kept.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+    kept.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
     tunnel(errand, client, on_client, on_upstream);
-    Ok((
-        Answered {
-            response,
-            link: None,
-        },
-        true,
-    ))
+    Ok((Answered { response, link: None }, true))
 }
 
 fn tunnel<C: Callers>(

@@ -36,14 +36,8 @@ pub(super) struct Lifetime {
 
 impl End {
     pub(super) fn lifetime(&self) -> Lifetime {
-        let wakers =
-            [&self.drain, &self.cut].map(|token| Box::pin(token.clone().cancelled_owned()));
-        Lifetime {
-            stage: Arc::clone(&self.stage),
-            wakers: Some(wakers),
-            waiting: false,
-            told: false,
-        }
+        let wakers = [&self.drain, &self.cut].map(|token| Box::pin(token.clone().cancelled_owned()));
+        Lifetime { stage: Arc::clone(&self.stage), wakers: Some(wakers), waiting: false, told: false }
     }
 
     /// Every connection ends with the request it is answering.
@@ -61,10 +55,7 @@ impl End {
 
 impl Lifetime {
     /// Runs `connection` to its end.
-    pub(super) async fn watch<G: GracefulConnection<Error = E>, E>(
-        mut self,
-        connection: G,
-    ) -> Result<(), E> {
+    pub(super) async fn watch<G: GracefulConnection<Error = E>, E>(mut self, connection: G) -> Result<(), E> {
         let mut connection = pin!(connection);
         poll_fn(|cx| {
             if !self.waiting {

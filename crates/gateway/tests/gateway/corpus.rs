@@ -14,22 +14,13 @@ pub(crate) enum Sees {
     /// No whole request.
     Nothing,
     /// One that begins so, holds these texts and not those (lower case).
-    Request(
-        &'static str,
-        &'static [&'static str],
-        &'static [&'static str],
-    ),
+    Request(&'static str, &'static [&'static str], &'static [&'static str]),
 }
 
 use Sees::{Nothing, Request};
 
 fn case(name: &'static str, bytes: impl AsRef<[u8]>, status: u16, sees: Sees) -> Case {
-    Case {
-        name,
-        parts: vec![bytes.as_ref().to_vec()],
-        status,
-        sees,
-    }
+    Case { name, parts: vec![bytes.as_ref().to_vec()], status, sees }
 }
 
 /// `line`, a host, these header lines, and `body`.
@@ -50,19 +41,10 @@ const POSTED: Sees = Request("POST /x HTTP/1.1\r\n", &["hello"], &[]);
 
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
-    [
-        framing(),
-        bodies(),
-        hosts(),
-        targets(),
-        paths(),
-        heads(),
-        hops(),
-        spoofs(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [framing(), bodies(), hosts(), targets(), paths(), heads(), hops(), spoofs()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[rustfmt::skip] // one line per case

@@ -64,17 +64,8 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 async fn a_backend_that_is_down_is_502_and_one_that_talks_nonsense_too() {
     let world = World::before(&nobody().await).await;
     let answer = world.get("/x", &[]).await;
-    assert_eq!(
-        (answer.status, &answer.json()["code"]),
-        (502, &"upstream_unavailable".into())
-    );
-    assert!(
-        answer.json()["error"]
-            .as_str()
-            .unwrap()
-            .contains("unavailable"),
-        "{answer:?}"
-    );
+    assert_eq!((answer.status, &answer.json()["code"]), (502, &"upstream_unavailable".into()));
+    assert!(answer.json()["error"].as_str().unwrap().contains("unavailable"), "{answer:?}");
     let (url, _) = raw(|mut stream, _| async move {
         head(&mut stream).await;
         let _ = stream.write_all(b"what?\r\n\r\n").await;
@@ -97,19 +88,9 @@ async fn a_backend_that_answers_too_late_is_504() {
     .await;
     for scheme in ["http", "h2c"] {
         let route = json!({"pattern": "/x", "backend_url": format!("{scheme}://{slow}"), "timeouts": {"request": "50ms"}});
-        let answer = World::start(Setup::routes([route]))
-            .await
-            .get("/x", &[])
-            .await;
-        assert_eq!(
-            (answer.status, &answer.json()["code"]),
-            (504, &"upstream_timeout".into()),
-            "{scheme}"
-        );
-        assert!(
-            answer.json()["error"].as_str().unwrap().contains("50 ms"),
-            "{answer:?}"
-        );
+        let answer = World::start(Setup::routes([route])).await.get("/x", &[]).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (504, &"upstream_timeout".into()), "{scheme}");
+        assert!(answer.json()["error"].as_str().unwrap().contains("50 ms"), "{answer:?}");
     }
 }
 
@@ -117,17 +98,12 @@ async fn a_backend_that_answers_too_late_is_504() {
 async fn an_answer_that_stalls_is_cut_off() {
     let (url, _) = raw(|mut stream, _| async move {
         head(&mut stream).await;
-        let _ = stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-            .await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
         std::future::pending::<()>().await;
     })
     .await;
     let route = json!({"pattern": "/x", "backend_url": url, "timeouts": {"idle": "50ms"}});
-    let answer = World::start(Setup::routes([route]))
-        .await
-        .get("/x", &[])
-        .await;
+    let answer = World::start(Setup::routes([route])).await.get("/x", &[]).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "half"));
 }
 
@@ -214,21 +190,8 @@ async fn health_checks_take_a_sick_target_out_and_bring_it_back() {
     let well = Arc::new(AtomicUsize::new(1));
     let state = Arc::clone(&well);
     let sick = backend(move |request: Request<Incoming>| {
-        let status = if state.load(Ordering::SeqCst) == 1 {
-            200
-        } else {
-            503
-        };
-        async move {
-            reply(
-                if request.uri().path() == "/health" {
-                    status
-                } else {
-                    200
-                },
-                "first",
-            )
-        }
+        let status = if state.load(Ordering::SeqCst) == 1 { 200 } else { 503 };
+        async move { reply(if request.uri().path() == "/health" { status } else { 200 }, "first") }
     })
     .await;
     let other = backend(|_| async { reply(200, "second") }).await;
@@ -239,22 +202,14 @@ async fn health_checks_take_a_sick_target_out_and_bring_it_back() {
     let only = async |body: &str| {
         let mut row = 0;
         while row < 6 {
-            row = if world.get("/x", &[]).await.body == body {
-                row + 1
-            } else {
-                0
-            };
+            row = if world.get("/x", &[]).await.body == body { row + 1 } else { 0 };
         }
     };
     well.store(0, Ordering::SeqCst);
-    tokio::time::timeout(PATIENCE, only("second"))
-        .await
-        .expect("the sick backend still gets requests");
+    tokio::time::timeout(PATIENCE, only("second")).await.expect("the sick backend still gets requests");
     well.store(1, Ordering::SeqCst);
     let both = async { while world.get("/x", &[]).await.body != "first" {} };
-    tokio::time::timeout(PATIENCE, both)
-        .await
-        .expect("the backend that is well again gets no requests");
+    tokio::time::timeout(PATIENCE, both).await.expect("the backend that is well again gets no requests");
 }
 
 #[tokio::test]
@@ -264,36 +219,23 @@ async fn an_upstream_where_policy_allows_none_is_502_and_says_why() {
     let url = url.replace("127.0.0.1", "localhost");
     let world = World::before(&url).await;
     assert_eq!(world.get("/x", &[]).await.status, 200);
-    let strict = GatewayConfig {
-        allow_loopback_upstreams: false,
-        ..GatewayConfig::default()
-    };
+    let strict = GatewayConfig { allow_loopback_upstreams: false, ..GatewayConfig::default() };
     let refused = flagbase_core::gateway::UpstreamUrl::parse(&url, strict.addresses()).unwrap_err();
     assert!(refused.contains("allow_loopback_upstreams"), "{refused}");
 }
 
 fn impatient() -> Limits {
     let limit = Duration::from_millis(100);
-    Limits {
-        header_timeout: limit,
-        idle_timeout: limit,
-        ..Limits::default()
-    }
+    Limits { header_timeout: limit, idle_timeout: limit, ..Limits::default() }
 }
 
 #[tokio::test]
 async fn clients_that_send_their_heads_too_slowly_are_cut_off() {
     let (recording, url) = Recording::start().await;
-    let setup = Setup {
-        limits: impatient(),
-        ..Setup::routes([json!({"pattern": "/*", "backend_url": url})])
-    };
+    let setup =
+        Setup { limits: impatient(), ..Setup::routes([json!({"pattern": "/*", "backend_url": url})]) };
     let world = World::start(setup).await;
-    for bytes in [
-        "",
-        "GET /gateway/x HT",
-        "GET /gateway/x HTTP/1.1\r\nHost: a\r\nX: ",
-    ] {
+    for bytes in ["", "GET /gateway/x HT", "GET /gateway/x HTTP/1.1\r\nHost: a\r\nX: "] {
         let mut stream = world.connect().await;
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
@@ -306,22 +248,14 @@ async fn clients_that_send_their_heads_too_slowly_are_cut_off() {
 #[tokio::test]
 async fn an_idle_client_is_let_go_after_its_answer() {
     let (_, url) = Recording::start().await;
-    let setup = Setup {
-        limits: impatient(),
-        ..Setup::routes([json!({"pattern": "/*", "backend_url": url})])
-    };
+    let setup =
+        Setup { limits: impatient(), ..Setup::routes([json!({"pattern": "/*", "backend_url": url})]) };
     let world = World::start(setup).await;
     let mut stream = world.connect().await;
-    stream
-        .write_all(b"GET /gateway/x HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /gateway/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     assert_eq!(Answer::read(&mut stream).await.status, 200);
     let mut rest = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest))
-        .await
-        .expect("still open")
-        .unwrap();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("still open").unwrap();
     assert!(rest.is_empty());
 }
 
@@ -330,13 +264,8 @@ async fn a_body_that_comes_too_slowly_is_408() {
     let (recording, url) = Recording::start().await;
     let route = json!({"pattern": "/x", "backend_url": url, "timeouts": {"idle": "50ms"}});
     let world = World::start(Setup::routes([route])).await;
-    let answer = world
-        .send("POST /gateway/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
-        .await;
-    assert_eq!(
-        (answer.status, &answer.json()["code"]),
-        (408, &"request_timeout".into())
-    );
+    let answer = world.send("POST /gateway/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
+    assert_eq!((answer.status, &answer.json()["code"]), (408, &"request_timeout".into()));
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(recording.take().is_empty());
 }

@@ -16,10 +16,7 @@ async fn run(case: &Case, world: &World, backend: &Recording) -> Result<(), Stri
     }
     let answer = Answer::read(&mut stream).await;
     if answer.status != case.status {
-        return Err(format!(
-            "status {} instead of {}: {answer:?}",
-            answer.status, case.status
-        ));
+        return Err(format!("status {} instead of {}: {answer:?}", answer.status, case.status));
     }
     let seen = backend.take();
     match (&case.sees, seen.as_slice()) {
@@ -34,9 +31,7 @@ async fn run(case: &Case, world: &World, backend: &Recording) -> Result<(), Stri
                 without.iter().find(|text| lower.contains(**text)),
             ) {
                 (None, None) => Ok(()),
-                (missing, leaked) => Err(format!(
-                    "missing {missing:?}, leaked {leaked:?} in {request:?}"
-                )),
+                (missing, leaked) => Err(format!("missing {missing:?}, leaked {leaked:?} in {request:?}")),
             }
         }
         (_, seen) => Err(format!("the backend saw {seen:?}")),
@@ -53,17 +48,8 @@ async fn every_case_of_the_corpus_is_answered_as_it_must_be() {
             failed.push(format!("{}: {why}", case.name));
         }
     }
-    assert!(
-        cases().len() >= 37,
-        "the corpus has only {} cases",
-        cases().len()
-    );
-    assert!(
-        failed.is_empty(),
-        "{} failed:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
+    assert!(cases().len() >= 37, "the corpus has only {} cases", cases().len());
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
 
 #[tokio::test]
@@ -71,16 +57,8 @@ async fn every_case_is_answered_the_same_when_it_arrives_byte_by_byte() {
     let (backend, url) = Recording::start().await;
     let world = World::before(&url).await;
     let mut failed = Vec::new();
-    for mut case in cases()
-        .into_iter()
-        .filter(|case| case.parts.concat().len() < 2000)
-    {
-        case.parts = case
-            .parts
-            .concat()
-            .into_iter()
-            .map(|byte| vec![byte])
-            .collect();
+    for mut case in cases().into_iter().filter(|case| case.parts.concat().len() < 2000) {
+        case.parts = case.parts.concat().into_iter().map(|byte| vec![byte]).collect();
         // The gateway may answer and close before the last byte is written.
         let mut stream = world.connect().await;
         for part in &case.parts {
@@ -91,10 +69,7 @@ async fn every_case_is_answered_the_same_when_it_arrives_byte_by_byte() {
         let answer = Answer::read(&mut stream).await;
         backend.take();
         if answer.status != case.status && answer.status != 0 {
-            failed.push(format!(
-                "{}: {} instead of {}",
-                case.name, answer.status, case.status
-            ));
+            failed.push(format!("{}: {} instead of {}", case.name, answer.status, case.status));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -112,14 +87,9 @@ async fn the_connection_ends_after_a_request_whose_framing_cannot_be_trusted() {
         let first = format!("POST /gateway/a HTTP/1.1\r\nHost: shop.example.com\r\n{head}\r\n");
         let smuggled = "0\r\n\r\nGET /gateway/smuggled HTTP/1.1\r\nHost: shop.example.com\r\n\r\n";
         let mut stream = world.connect().await;
-        stream
-            .write_all(format!("{first}{smuggled}").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(format!("{first}{smuggled}").as_bytes()).await.unwrap();
         assert_eq!(Answer::read(&mut stream).await.status, 400, "{head}");
-        let after = tokio::time::timeout(PATIENCE, Answer::read(&mut stream))
-            .await
-            .unwrap();
+        let after = tokio::time::timeout(PATIENCE, Answer::read(&mut stream)).await.unwrap();
         assert_eq!(after.status, 0, "{head}: {after:?}");
         assert_eq!(backend.take(), Vec::<String>::new(), "{head}");
     }
@@ -131,28 +101,14 @@ async fn pipelined_requests_are_answered_in_order() {
     let world = World::before(&url).await;
     let mut stream = world.connect().await;
     let one = "POST /gateway/one HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
-    let two = "POST /gateway/two HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let two =
+        "POST /gateway/two HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let three = "GET /gateway/three HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    stream
-        .write_all(format!("{one}{two}{three}").as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(format!("{one}{two}{three}").as_bytes()).await.unwrap();
     let mut all = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut all)
-        .await
-        .unwrap();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut all).await.unwrap();
     assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 3, "{all}");
     let seen = backend.take();
-    let lines: Vec<_> = seen
-        .iter()
-        .map(|request| request.lines().next().unwrap())
-        .collect();
-    assert_eq!(
-        lines,
-        [
-            "POST /one HTTP/1.1",
-            "POST /two HTTP/1.1",
-            "GET /three HTTP/1.1"
-        ]
-    );
+    let lines: Vec<_> = seen.iter().map(|request| request.lines().next().unwrap()).collect();
+    assert_eq!(lines, ["POST /one HTTP/1.1", "POST /two HTTP/1.1", "GET /three HTTP/1.1"]);
 }

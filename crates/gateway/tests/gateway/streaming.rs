@@ -21,10 +21,7 @@ type Outbound = BoxBody<Bytes, Infallible>;
 fn channel() -> (mpsc::Sender<Frame<Bytes>>, Outbound) {
     let (sender, receiver) = mpsc::channel::<Frame<Bytes>>(1);
     let frames = stream::unfold(receiver, |mut receiver| async {
-        receiver
-            .recv()
-            .await
-            .map(|frame| (Ok::<_, Infallible>(frame), receiver))
+        receiver.recv().await.map(|frame| (Ok::<_, Infallible>(frame), receiver))
     });
     // The box must be shareable; a mutex makes it so.
     (sender, BodyExt::boxed(StreamBody::new(frames)))
@@ -32,9 +29,7 @@ fn channel() -> (mpsc::Sender<Frame<Bytes>>, Outbound) {
 
 #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
 async fn http1(world: &World) -> conn::http1::SendRequest<Outbound> {
-    let (sender, connection) = conn::http1::handshake(TokioIo::new(world.connect().await))
-        .await
-        .unwrap();
+    let (sender, connection) = conn::http1::handshake(TokioIo::new(world.connect().await)).await.unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -42,17 +37,13 @@ async fn http1(world: &World) -> conn::http1::SendRequest<Outbound> {
 #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
 async fn http2(world: &World) -> conn::http2::SendRequest<Outbound> {
     let io = TokioIo::new(world.connect().await);
-    let (sender, connection) = conn::http2::handshake(TokioExecutor::new(), io)
-        .await
-        .unwrap();
+    let (sender, connection) = conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
     sender
 }
 
 fn request(path: &str) -> http::request::Builder {
-    Request::builder()
-        .uri(path)
-        .header("host", "shop.example.com")
+    Request::builder().uri(path).header("host", "shop.example.com")
 }
 
 fn nothing() -> Outbound {
@@ -60,9 +51,7 @@ fn nothing() -> Outbound {
 }
 
 async fn part(body: &mut Incoming) -> Option<Bytes> {
-    let frame = tokio::time::timeout(PATIENCE, body.frame())
-        .await
-        .expect("no part came")?;
+    let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("no part came")?;
     frame.unwrap().into_data().ok()
 }
 
@@ -78,10 +67,8 @@ async fn parts_pass_in_both_directions_as_they_come() {
     let (sender, body) = channel();
     let mut client = http1(&world).await;
     sender.send(Frame::data("first".into())).await.unwrap();
-    let answer = client
-        .send_request(request("/gateway/echo").method("POST").body(body).unwrap())
-        .await
-        .unwrap();
+    let answer =
+        client.send_request(request("/gateway/echo").method("POST").body(body).unwrap()).await.unwrap();
     assert_eq!(answer.status(), 200);
     let mut back = answer.into_body();
     assert_eq!(part(&mut back).await.unwrap(), "first");
@@ -97,16 +84,11 @@ async fn large_bodies_pass_whole_over_connections_that_are_used_again() {
     let backend = backend(echo).await;
     let world = World::before(&format!("http://{backend}")).await;
     let mut client = http1(&world).await;
-    let body: Bytes = (0..3_000_000_u32)
-        .map(|number| number.to_le_bytes()[number as usize % 4])
-        .collect::<Vec<_>>()
-        .into();
+    let body: Bytes =
+        (0..3_000_000_u32).map(|number| number.to_le_bytes()[number as usize % 4]).collect::<Vec<_>>().into();
     for _ in 0..5 {
         client.ready().await.unwrap();
-        let sent = request("/gateway/echo")
-            .method("POST")
-            .body(Full::new(body.clone()).boxed())
-            .unwrap();
+        let sent = request("/gateway/echo").method("POST").body(Full::new(body.clone()).boxed()).unwrap();
         let answer = client.send_request(sent).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), body);
     }
@@ -124,8 +106,7 @@ async fn small_requests_share_one_upstream_connection() {
         while let Ok((stream, peer)) = listener.accept().await {
             seen.lock().insert(peer);
             accepting.spawn("one", async move {
-                let service =
-                    hyper::service::service_fn(|_| async { Ok::<_, Infallible>(reply(200, "ok")) });
+                let service = hyper::service::service_fn(|_| async { Ok::<_, Infallible>(reply(200, "ok")) });
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -136,10 +117,7 @@ async fn small_requests_share_one_upstream_connection() {
     let mut client = http1(&world).await;
     for _ in 0..50 {
         client.ready().await.unwrap();
-        let answer = client
-            .send_request(request("/gateway/x").body(nothing()).unwrap())
-            .await
-            .unwrap();
+        let answer = client.send_request(request("/gateway/x").body(nothing()).unwrap()).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
     }
     assert_eq!(peers.lock().len(), 1);
@@ -147,13 +125,9 @@ async fn small_requests_share_one_upstream_connection() {
 
 fn with_trailers() -> Response<Outbound> {
     let trailers = HeaderMap::from_iter([("x-checksum".parse().unwrap(), "42".parse().unwrap())]);
-    let frames =
-        [Frame::data(Bytes::from("body")), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
+    let frames = [Frame::data(Bytes::from("body")), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
     let body = StreamBody::new(stream::iter(frames));
-    Response::builder()
-        .header("trailer", "x-checksum")
-        .body(BodyExt::boxed(body))
-        .unwrap()
+    Response::builder().header("trailer", "x-checksum").body(BodyExt::boxed(body)).unwrap()
 }
 
 #[tokio::test]
@@ -162,18 +136,8 @@ async fn trailers_pass_with_the_answer_over_both_protocols() {
     for scheme in ["http", "h2c"] {
         let world = World::before(&format!("{scheme}://{backend}")).await;
         let mut client = http1(&world).await;
-        let sent = request("/gateway/x")
-            .header("te", "trailers")
-            .body(nothing())
-            .unwrap();
-        let answer = client
-            .send_request(sent)
-            .await
-            .unwrap()
-            .into_body()
-            .collect()
-            .await
-            .unwrap();
+        let sent = request("/gateway/x").header("te", "trailers").body(nothing()).unwrap();
+        let answer = client.send_request(sent).await.unwrap().into_body().collect().await.unwrap();
         assert_eq!(answer.trailers().unwrap()["x-checksum"], "42", "{scheme}");
         assert_eq!(answer.to_bytes(), "body", "{scheme}");
         let mut client = http2(&world).await;
@@ -181,14 +145,7 @@ async fn trailers_pass_with_the_answer_over_both_protocols() {
             .header("te", "trailers")
             .body(nothing())
             .unwrap();
-        let answer = client
-            .send_request(sent)
-            .await
-            .unwrap()
-            .into_body()
-            .collect()
-            .await
-            .unwrap();
+        let answer = client.send_request(sent).await.unwrap().into_body().collect().await.unwrap();
         assert_eq!(answer.trailers().unwrap()["x-checksum"], "42", "{scheme}");
     }
 }
@@ -208,39 +165,24 @@ async fn trailers_pass_with_the_request_but_not_those_that_spoof() {
     let world = World::before(&format!("h2c://{backend}")).await;
     let (parts, body) = channel();
     let mut client = http2(&world).await;
-    let sent = Request::post("http://shop.example.com/gateway/x")
-        .body(body)
-        .unwrap();
+    let sent = Request::post("http://shop.example.com/gateway/x").body(body).unwrap();
     let sending = async {
         parts.send(Frame::data("x".into())).await.unwrap();
         let trailers = [("grpc-status", "0"), ("x-flagbase-user", "admin")];
-        let trailers =
-            trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        parts
-            .send(Frame::trailers(HeaderMap::from_iter(trailers)))
-            .await
-            .unwrap();
+        let trailers = trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        parts.send(Frame::trailers(HeaderMap::from_iter(trailers))).await.unwrap();
         drop(parts);
     };
     let (answer, ()) = tokio::join!(client.send_request(sent), sending);
     assert_eq!(answer.unwrap().status(), 200);
     let trailers = received.recv().await.unwrap().unwrap();
-    assert_eq!(
-        trailers
-            .keys()
-            .map(http::HeaderName::as_str)
-            .collect::<Vec<_>>(),
-        ["grpc-status"]
-    );
+    assert_eq!(trailers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status"]);
 }
 
 #[tokio::test]
 async fn http2_clients_and_upstreams_work_with_many_requests_at_once() {
     let backend = backend(|request: Request<Incoming>| async move {
-        reply(
-            200,
-            format!("{:?} {}", request.version(), request.uri().path()),
-        )
+        reply(200, format!("{:?} {}", request.version(), request.uri().path()))
     })
     .await;
     for (scheme, version) in [("http", Version::HTTP_11), ("h2c", Version::HTTP_2)] {
@@ -253,10 +195,7 @@ async fn http2_clients_and_upstreams_work_with_many_requests_at_once() {
                     .body(nothing())
                     .unwrap();
                 let answer = client.send_request(sent).await.unwrap();
-                (
-                    number,
-                    answer.into_body().collect().await.unwrap().to_bytes(),
-                )
+                (number, answer.into_body().collect().await.unwrap().to_bytes())
             }
         });
         let answers: Vec<_> = stream::iter(asks).buffer_unordered(100).collect().await;
@@ -270,8 +209,8 @@ async fn http2_clients_and_upstreams_work_with_many_requests_at_once() {
 #[tokio::test]
 async fn an_answer_without_length_ends_where_the_upstream_ends_it() {
     let backend = backend(|_| async {
-        let frames = stream::iter(["a", "b", "c"])
-            .map(|part| Ok::<_, Infallible>(Frame::data(Bytes::from(part))));
+        let frames =
+            stream::iter(["a", "b", "c"]).map(|part| Ok::<_, Infallible>(Frame::data(Bytes::from(part))));
         Response::new(BodyExt::boxed(StreamBody::new(frames)))
     })
     .await;
@@ -285,42 +224,19 @@ async fn an_answer_without_length_ends_where_the_upstream_ends_it() {
 async fn heads_without_bodies_pass_for_head_and_not_modified() {
     let backend = backend(|request: Request<Incoming>| async move {
         match request.uri().path() {
-            "/304" => Response::builder()
-                .status(304)
-                .header("etag", "x")
-                .body(nothing())
-                .unwrap(),
+            "/304" => Response::builder().status(304).header("etag", "x").body(nothing()).unwrap(),
             _ => reply(200, "12345"),
         }
     })
     .await;
     let world = World::before(&format!("http://{backend}")).await;
     let mut client = http1(&world).await;
-    let answer = client
-        .send_request(
-            request("/gateway/x")
-                .method("HEAD")
-                .body(nothing())
-                .unwrap(),
-        )
-        .await
-        .unwrap();
-    assert_eq!(
-        (
-            answer.status().as_u16(),
-            &answer.headers()["content-length"]
-        ),
-        (200, &"5".parse().unwrap())
-    );
+    let answer =
+        client.send_request(request("/gateway/x").method("HEAD").body(nothing()).unwrap()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["content-length"]), (200, &"5".parse().unwrap()));
     client.ready().await.unwrap();
-    let answer = client
-        .send_request(request("/gateway/304").body(nothing()).unwrap())
-        .await
-        .unwrap();
-    assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["etag"]),
-        (304, &"x".parse().unwrap())
-    );
+    let answer = client.send_request(request("/gateway/304").body(nothing()).unwrap()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["etag"]), (304, &"x".parse().unwrap()));
 }
 
 #[tokio::test]
@@ -341,11 +257,8 @@ async fn a_client_that_goes_away_takes_its_upstream_request_with_it() {
     .await;
     let world = World::before(&format!("http://{backend}")).await;
     let mut client = http1(&world).await;
-    let mut body = client
-        .send_request(request("/gateway/x").body(nothing()).unwrap())
-        .await
-        .unwrap()
-        .into_body();
+    let mut body =
+        client.send_request(request("/gateway/x").body(nothing()).unwrap()).await.unwrap().into_body();
     assert!(part(&mut body).await.is_some());
     drop((body, client));
     let closed = tokio::time::timeout(PATIENCE, told.recv()).await;
@@ -363,10 +276,9 @@ async fn requests_under_way_end_in_peace_when_the_server_stops() {
         }
     })
     .await;
-    let world = World::start(Setup::routes([
-        json!({"pattern": "/*", "backend_url": format!("http://{backend}")}),
-    ]))
-    .await;
+    let world =
+        World::start(Setup::routes([json!({"pattern": "/*", "backend_url": format!("http://{backend}")})]))
+            .await;
     let mut client = http1(&world).await;
     let answer = client.send_request(request("/gateway/x").body(nothing()).unwrap());
     let stopping = async {
@@ -378,14 +290,5 @@ async fn requests_under_way_end_in_peace_when_the_server_stops() {
         go.send(true).unwrap();
     };
     let (answer, ()) = tokio::join!(answer, stopping);
-    assert_eq!(
-        answer
-            .unwrap()
-            .into_body()
-            .collect()
-            .await
-            .unwrap()
-            .to_bytes(),
-        "late"
-    );
+    assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), "late");
 }

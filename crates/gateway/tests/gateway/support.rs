@@ -94,35 +94,17 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn start(setup: Setup) -> Self {
-        let (clock, random) = (
-            Arc::new(FixedClock::default()),
-            Arc::new(SeededRandom::new(1)),
-        );
+        let (clock, random) = (Arc::new(FixedClock::default()), Arc::new(SeededRandom::new(1)));
         let memory = Memory::new();
-        let feed = Feed::open(Arc::new(memory.clone()), clock.clone(), random)
-            .await
-            .unwrap();
+        let feed = Feed::open(Arc::new(memory.clone()), clock.clone(), random).await.unwrap();
         let feed = Arc::new(feed);
-        Environments::new(Arc::clone(&feed))
-            .ensure_default(EnvironmentKind::Development)
-            .await
-            .unwrap();
-        let (flags, routes) = (
-            Flags::new(Arc::clone(&feed)),
-            Routes::new(Arc::clone(&feed), setup.config.addresses()),
-        );
+        Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
+        let (flags, routes) =
+            (Flags::new(Arc::clone(&feed)), Routes::new(Arc::clone(&feed), setup.config.addresses()));
         fill(&setup, &flags, &routes).await;
-        let recorder = Arc::new(Recorder::new(
-            clock,
-            Arc::new(Meters::default()),
-            Bounds::default(),
-        ));
-        let metrics = Metrics::new(
-            Arc::clone(&feed),
-            Arc::new(memory),
-            Arc::clone(&recorder),
-            Settings::default(),
-        );
+        let recorder = Arc::new(Recorder::new(clock, Arc::new(Meters::default()), Bounds::default()));
+        let metrics =
+            Metrics::new(Arc::clone(&feed), Arc::new(memory), Arc::clone(&recorder), Settings::default());
         let tasks = Tasks::new();
         let callers = ["admin", "developer", "user"].map(|role| (role, Arc::new(person(role))));
         let gateway = Gateway::start(Parts {
@@ -135,31 +117,17 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let server = Server {
-            gateway,
-            fallback: tower::service_fn(fallback),
-            limits: setup.limits,
-        };
+        let server = Server { gateway, fallback: tower::service_fn(fallback), limits: setup.limits };
         let until = stop.clone();
         tasks.spawn("server", async move {
             server.run(listener, until, Duration::from_secs(5)).await;
         });
-        Self {
-            address,
-            routes,
-            flags,
-            metrics,
-            stop,
-            tasks,
-        }
+        Self { address, routes, flags, metrics, stop, tasks }
     }
 
     /// A gateway with one route: everything goes to `backend`.
     pub(crate) async fn before(backend: &str) -> Self {
-        Self::start(Setup::routes([
-            json!({"id": "all", "pattern": "/*", "backend_url": backend}),
-        ]))
-        .await
+        Self::start(Setup::routes([json!({"id": "all", "pattern": "/*", "backend_url": backend})])).await
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -178,20 +146,13 @@ impl World {
     /// `GET /gateway{path}` with these header lines.
     pub(crate) async fn get(&self, path: &str, headers: &[&str]) -> Answer {
         let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
-        self.send(format!(
-            "GET /gateway{path} HTTP/1.1\r\nHost: shop.example.com\r\n{lines}\r\n"
-        ))
-        .await
+        self.send(format!("GET /gateway{path} HTTP/1.1\r\nHost: shop.example.com\r\n{lines}\r\n")).await
     }
 }
 
 async fn fill(setup: &Setup, flags: &Flags, routes: &Routes) {
     let admin = person("admin");
-    let asked = Asked {
-        caller: &admin,
-        environment: "default",
-        reason: "",
-    };
+    let asked = Asked { caller: &admin, environment: "default", reason: "" };
     for flag in &setup.flags {
         flags.create(asked, flag).await.unwrap();
     }
@@ -218,9 +179,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads one answer: as long as it says, or to the end of the connection.
     pub(crate) async fn read(stream: &mut TcpStream) -> Self {
-        tokio::time::timeout(PATIENCE, Self::read_patiently(stream))
-            .await
-            .expect("no whole answer came")
+        tokio::time::timeout(PATIENCE, Self::read_patiently(stream)).await.expect("no whole answer came")
     }
 
     async fn read_patiently(stream: &mut TcpStream) -> Self {
@@ -241,15 +200,8 @@ impl Answer {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let answer = Self {
-            status,
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
-        };
-        let whole = match answer
-            .header("content-length")
-            .and_then(|length| length.parse::<usize>().ok())
-        {
+        let answer = Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() };
+        let whole = match answer.header("content-length").and_then(|length| length.parse::<usize>().ok()) {
             Some(length) => body.len() >= length,
             None if answer.header("transfer-encoding").is_some() => body.ends_with("0\r\n\r\n"),
             None => matches!(status, 101 | 204 | 304),
@@ -259,10 +211,7 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| value)
-            .next()
+        lines.filter(|(key, _)| *key == name).map(|(_, value)| value).next()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -274,10 +223,7 @@ impl Answer {
 pub(crate) type Reply = Response<BoxBody<Bytes, Infallible>>;
 
 pub(crate) fn reply(status: u16, body: impl Into<Bytes>) -> Reply {
-    Response::builder()
-        .status(status)
-        .body(Full::new(body.into()).boxed())
-        .unwrap()
+    Response::builder().status(status).body(Full::new(body.into()).boxed()).unwrap()
 }
 
 /// A backend that answers with `handler`, HTTP/1.1 and HTTP/2 without TLS. Runs until the test ends.
@@ -299,9 +245,7 @@ where
             });
             tokio::spawn(async move {
                 let builder = auto::Builder::new(TokioExecutor::new());
-                let _ = builder
-                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                    .await;
+                let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
             });
         }
     });
@@ -337,12 +281,8 @@ impl Recording {
             bytes.extend_from_slice(&part[..count]);
             while let Some(length) = whole_request(&bytes) {
                 let request = bytes.drain(..length).collect::<Vec<_>>();
-                self.seen
-                    .lock()
-                    .push(String::from_utf8_lossy(&request).into_owned());
-                let _ = stream
-                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                    .await;
+                self.seen.lock().push(String::from_utf8_lossy(&request).into_owned());
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
             }
         }
     }
@@ -358,12 +298,7 @@ fn whole_request(bytes: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(bytes);
     let head = text.find("\r\n\r\n")? + 4;
     let lower = text[..head].to_ascii_lowercase();
-    let value = |name: &str| {
-        lower
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim)
-    };
+    let value = |name: &str| lower.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     if value("transfer-encoding:").is_some() {
         return text[head..].find("0\r\n\r\n").map(|end| head + end + 5);
     }
@@ -373,12 +308,6 @@ fn whole_request(bytes: &[u8]) -> Option<usize> {
 
 /// The header of a recorded request.
 pub(crate) fn header<'r>(request: &'r str, name: &str) -> Option<&'r str> {
-    let lines = request
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(": "));
-    lines
-        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
-        .next()
+    let lines = request.lines().skip(1).filter_map(|line| line.split_once(": "));
+    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
 }

@@ -36,9 +36,7 @@ async fn echo() -> String {
 async fn messages_of_every_kind_and_size_pass_both_ways() {
     let world = World::before(&echo().await).await;
     let (mut socket, answer) =
-        client_async("ws://shop.example.com/gateway/ws", world.connect().await)
-            .await
-            .unwrap();
+        client_async("ws://shop.example.com/gateway/ws", world.connect().await).await.unwrap();
     assert_eq!(answer.status(), 101);
     let large = vec![7_u8; 300_000];
     for message in [
@@ -60,16 +58,10 @@ async fn a_backend_that_refuses_gets_no_tunnel() {
     stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
     let answer = Answer::read(&mut stream).await;
     assert_eq!((answer.status, answer.header("upgrade")), (200, None));
-    assert!(
-        recording.take()[0]
-            .to_ascii_lowercase()
-            .contains("upgrade: websocket")
-    );
+    assert!(recording.take()[0].to_ascii_lowercase().contains("upgrade: websocket"));
     // What follows is an ordinary request again, judged as any other.
     stream
-        .write_all(
-            b"GET /gateway/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-        )
+        .write_all(b"GET /gateway/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n")
         .await
         .unwrap();
     assert_eq!(Answer::read(&mut stream).await.status, 400);
@@ -87,13 +79,7 @@ async fn bytes_sent_before_the_backend_agreed_reach_nobody_who_did_not() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     // Refused as a tunnel, the early bytes are a second request, cleaned like any other.
-    assert!(
-        recording
-            .take()
-            .iter()
-            .all(|request| !request.contains("admin")),
-        "{rest}"
-    );
+    assert!(recording.take().iter().all(|request| !request.contains("admin")), "{rest}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
@@ -105,7 +91,9 @@ async fn a_backend_that_switches_to_what_nobody_asked_for_is_502() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut bytes = [0; 4096];
         let _ = stream.read(&mut bytes).await;
-        let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n").await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")
+            .await;
         std::future::pending::<()>().await;
     });
     let world = World::before(&url).await;
