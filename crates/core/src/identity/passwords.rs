@@ -1,5 +1,7 @@
 //! Passwords: hashed with argon2id, a few at a time, away from the threads that serve requests.
 
+mod argon;
+
 use std::{
     sync::{
         Arc,
@@ -8,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use argon2::{ARGON2ID_IDENT, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{ARGON2ID_IDENT, Params, PasswordHash};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -57,11 +59,9 @@ impl Passwords {
     /// The hash of `password` in PHC string form, with a fresh salt.
     pub(super) async fn hash(&self, password: String) -> Result<String, Refusal> {
         let salt = self.random.bytes::<16>();
-        self.run(move || {
-            Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map(|hash| hash.to_string())
-        })
-        .await?
-        .map_err(|error| broken().because(error.to_string()))
+        self.run(move || argon::hash(password.as_bytes(), &salt).map(|hash| hash.to_string()))
+            .await?
+            .map_err(|error| broken().because(error))
     }
 
     /// Whether `password` belongs to `hash`; without a hash (no such user) the same work is done for nothing.
@@ -72,7 +72,10 @@ impl Passwords {
                 tracing::error!("a stored password hash cannot be read; its user must reset the password");
                 return Verified { right: false, outdated: false };
             };
-            let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
+            let right = argon::is_right(password.as_bytes(), &hash).unwrap_or_else(|error| {
+                tracing::error!(%error, "a stored password hash cannot be used; its user must reset the password");
+                false
+            });
             Verified { right: right && known, outdated: is_outdated(&hash) }
         })
         .await
@@ -111,6 +114,8 @@ fn broken() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use argon2::{Argon2, PasswordHasher as _};
+
     use super::*;
     use crate::random::SystemRandom;
 
