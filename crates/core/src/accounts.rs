@@ -1,6 +1,6 @@
 //! Accounts: users, sessions and invitations. There may be millions, so they are never in the snapshot.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{BoxError, Change, Commit};
 
-/// A person who can log in.
-#[derive(Debug, Clone, PartialEq)]
+/// A person who can log in. `Debug` hides the password's hash.
+#[derive(Clone, PartialEq)]
 pub struct User {
     /// 32 hex digits.
     pub id: Arc<str>,
@@ -31,6 +31,36 @@ pub struct User {
     pub updated_at: Timestamp,
     /// Counts changes; becomes the `ETag`.
     pub version: u64,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart, so that a new field has to be thought about.
+        let Self {
+            id,
+            email,
+            password_hash: _,
+            role,
+            groups,
+            grants,
+            disabled,
+            created_at,
+            updated_at,
+            version,
+        } = self;
+        f.debug_struct("User")
+            .field("id", id)
+            .field("email", email)
+            .field("password_hash", &"[redacted]")
+            .field("role", role)
+            .field("groups", groups)
+            .field("grants", grants)
+            .field("disabled", disabled)
+            .field("created_at", created_at)
+            .field("updated_at", updated_at)
+            .field("version", version)
+            .finish()
+    }
 }
 
 /// A role held in one environment.
@@ -198,4 +228,30 @@ pub enum InvitationAsk {
     Put(Invitation),
     /// Find it by the hash of its token.
     Find(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_is_printed_does_not_tell_the_hash_of_his_password() {
+        let user = User {
+            id: "u1".into(),
+            email: "alice@example.com".into(),
+            password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
+            role: "developer".into(),
+            groups: Vec::new(),
+            grants: Vec::new(),
+            disabled: false,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        for printed in [format!("{user:?}"), format!("{:?}", UserWrite::Update { user, end_sessions: false })]
+        {
+            assert!(printed.contains("alice@example.com") && printed.contains("[redacted]"), "{printed}");
+            assert!(!printed.contains("argon2id"), "{printed}");
+        }
+    }
 }
