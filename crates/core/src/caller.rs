@@ -78,6 +78,19 @@ impl Caller {
         }
     }
 
+    /// A user as far as the account says who he is and what he may do: without a session, for nobody who asks.
+    pub(crate) fn of_account(user: &User) -> Self {
+        Self {
+            principal: Principal::User,
+            id: Arc::clone(&user.id),
+            email: Arc::clone(&user.email),
+            role: Arc::clone(&user.role),
+            groups: user.groups.clone().into(),
+            grants: user.grants.clone(),
+            ..Self::clone(&NOBODY)
+        }
+    }
+
     /// A service account.
     pub(crate) fn of_key(key: Arc<ApiKey>) -> Self {
         Self {
@@ -155,15 +168,22 @@ impl Caller {
         if self.is_nobody() {
             return Refusal::unauthenticated();
         }
-        Refusal::new(
-            Class::Forbidden,
-            "forbidden",
-            format!(
-                "role `{}` does not permit `{}`{place}; ask an administrator for a role that does",
-                self.role,
-                permission.as_str()
-            ),
-        )
+        let permission = permission.as_str();
+        let message = match &self.principal {
+            Principal::Key(_) if place.is_empty() => {
+                format!("this API key does not hold `{permission}`: only people can; log in for this")
+            }
+            Principal::Key(_) => {
+                format!("this API key does not hold `{permission}`{place}; make one that does")
+            }
+            Principal::Nobody | Principal::User => {
+                let role = &self.role;
+                format!(
+                    "role `{role}` does not permit `{permission}`{place}; ask an administrator for a role that does"
+                )
+            }
+        };
+        Refusal::new(Class::Forbidden, "forbidden", message)
     }
 
     /// The attributes that rules see. `header` reads a request header by its lower-case name; headers can only fill
@@ -208,12 +228,21 @@ impl Caller {
 }
 
 impl Refusal {
-    /// Nobody knows who is asking.
+    /// No token was sent where one is needed.
     pub fn unauthenticated() -> Self {
         Self::new(
             Class::Unauthenticated,
             "unauthenticated",
-            "this needs a valid token; send `Authorization: Bearer <token>`",
+            "this needs a token; log in, and send `Authorization: Bearer <token>`",
+        )
+    }
+
+    /// A token was sent and admits nobody. Why (form, signature, an unknown key) is not told: it would help guessing.
+    pub fn token_invalid() -> Self {
+        Self::new(
+            Class::Unauthenticated,
+            "token_invalid",
+            "the token that was sent is not valid here; log in again, or use an API key that is not revoked",
         )
     }
 }
@@ -221,3 +250,42 @@ impl Refusal {
 /// The address the request came from, as the server saw it; travels in the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub std::net::SocketAddr);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_speaks_of_roles_to_people_and_of_keys_to_programs() {
+        let key = ApiKey {
+            id: "0123456789abcdef".into(),
+            name: "ci".into(),
+            environment: "default".into(),
+            permissions: Vec::new(),
+            secret_hash: String::new(),
+            created_at: None,
+            expires_at: None,
+            created_by: "u1".into(),
+        };
+        let key = Caller::of_key(Arc::new(key));
+        let there = key.refused(Permission::FlagUpdate, " in environment `default`");
+        assert_eq!(
+            there.message,
+            "this API key does not hold `flag.update` in environment `default`; make one that does"
+        );
+        for refusal in [there, key.refused(Permission::UserManage, "")] {
+            assert!(!refusal.message.contains("role"), "{refusal}");
+        }
+        let person = Caller { principal: Principal::User, role: "user".into(), ..Caller::clone(&NOBODY) };
+        let refusal = person.refused(Permission::FlagUpdate, " in environment `default`");
+        assert!(refusal.message.starts_with("role `user` does not permit `flag.update`"), "{refusal}");
+    }
+
+    #[test]
+    fn no_token_and_a_bad_token_are_told_apart_in_the_same_class() {
+        let (missing, bad) = (Refusal::unauthenticated(), Refusal::token_invalid());
+        assert_eq!((missing.class, bad.class), (Class::Unauthenticated, Class::Unauthenticated));
+        assert_eq!((missing.code, bad.code), ("unauthenticated", "token_invalid"));
+        assert_ne!(missing.message, bad.message);
+    }
+}

@@ -101,18 +101,18 @@ impl Tokens {
     /// What `token` says, when it is one of ours and good at `now`.
     pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Claim, Refusal> {
         if token.len() > LONGEST {
-            return Err(Refusal::unauthenticated());
+            return Err(Refusal::token_invalid());
         }
         let data = jsonwebtoken::decode::<Received>(token, &self.verifying, &self.validation)
-            .map_err(|_| Refusal::unauthenticated())?;
+            .map_err(|_| Refusal::token_invalid())?;
         let claims = data.claims;
         let ids_fit = [&claims.sub, &claims.sid].iter().all(|id| (1..=64).contains(&id.len()));
         let from = claims.nbf.map_or(claims.iat, |nbf| nbf.max(claims.iat));
         let begun = from <= now.as_second().saturating_add(SKEW);
         if !self.accepts(&data.header) || !ids_fit || !begun {
-            return Err(Refusal::unauthenticated());
+            return Err(Refusal::token_invalid());
         }
-        let expires_at = Timestamp::from_second(claims.exp).map_err(|_| Refusal::unauthenticated())?;
+        let expires_at = Timestamp::from_second(claims.exp).map_err(|_| Refusal::token_invalid())?;
         if expires_at <= now {
             return Err(expired());
         }
@@ -122,7 +122,7 @@ impl Tokens {
     /// Whether the header asks for nothing but what [`Tokens::sign`] writes: no key of the sender's choice, no
     /// extension that would have to be understood.
     fn accepts(&self, header: &Header) -> bool {
-        let ours = header.kid.as_ref().is_none_or(|kid| *kid == self.kid);
+        let ours = header.kid.as_ref().is_some_and(|kid| *kid == self.kid);
         let foreign_key = header.jku.is_some()
             || header.jwk.is_some()
             || header.x5u.is_some()

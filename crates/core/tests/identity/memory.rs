@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flagbase_core::{
     accounts::{Accounts as _, UserRef},
     identity::{Credentials, UserPatch},
@@ -164,4 +165,28 @@ async fn a_login_that_proved_the_old_password_gets_no_session_of_the_new_one() {
     let user = memory.user(UserRef::Email("alice@example.com")).await.unwrap().unwrap();
     assert!(memory.sessions(&user.id, house.feed.clock().now()).await.unwrap().is_empty());
     assert!(house.login("alice@example.com", "set by an administrator").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_claims_to_last_longer_than_its_session_does_not() {
+    let house = house().await;
+    house.register("alice@example.com", Some("developer")).await.unwrap();
+    let login = house.login("alice@example.com", PASSWORD).await.unwrap();
+    let part = |at: usize| {
+        let bytes = URL_SAFE_NO_PAD.decode(login.token.split('.').nth(at).unwrap()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()
+    };
+    let mut claims = part(1);
+    claims["exp"] = (login.expires_at.as_second() + 10_000_000).into();
+    let header = jsonwebtoken::Header {
+        kid: Some(part(0)["kid"].as_str().unwrap().to_owned()),
+        ..jsonwebtoken::Header::default()
+    };
+    let key = jsonwebtoken::EncodingKey::from_secret(b"thirty-two bytes of some secret!");
+    let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
+    let caller = house.identity.authenticate(&token).await.unwrap();
+    assert_eq!(caller.expires_at, Some(login.expires_at));
+    house.clock.advance_seconds(24 * 3600);
+    assert!(house.identity.cached(&token).is_none());
+    assert_eq!(refused(house.identity.authenticate(&token).await).code, "session_ended");
 }
