@@ -42,11 +42,15 @@ struct KeyView {
     /// What it permits there.
     #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
+    /// When it was made; absent for a key from before this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    created_at: Option<Timestamp>,
     /// When it ends; absent when only revoking ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// The user who made it.
+    /// The id of the user who made it.
     created_by: String,
 }
 
@@ -57,6 +61,7 @@ impl From<&ApiKey> for KeyView {
             name: key.name.clone(),
             environment: key.environment.clone(),
             permissions: key.permissions.clone(),
+            created_at: key.created_at,
             expires_at: key.expires_at,
             created_by: key.created_by.clone(),
         }
@@ -94,7 +99,7 @@ fn default_environment() -> String {
     DEFAULT_ENVIRONMENT.to_owned()
 }
 
-/// The API keys of all environments in which the caller may manage them, by name.
+/// The API keys that the caller made, by name; all of them for whoever has `user.manage`.
 #[utoipa::path(
     get, path = "/api/v1/keys", tag = "keys",
     responses((status = 200, body = Vec<KeyView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))

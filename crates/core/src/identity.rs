@@ -21,6 +21,7 @@ mod setup;
 mod tokens;
 mod users;
 mod verified;
+mod withdrawal;
 mod writer;
 
 use std::{collections::BTreeMap, sync::Arc};

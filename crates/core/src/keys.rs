@@ -18,6 +18,9 @@ pub struct ApiKey {
     pub permissions: Vec<Permission>,
     /// SHA-256 of the secret part, in hex.
     pub secret_hash: String,
+    /// When it was made; `None` for one that was written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// When it ends; `None`: never by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,

@@ -39,7 +39,10 @@ impl Role {
             [Permission::FlagRead, Permission::FlagEvaluate, Permission::RouteRead, Permission::MetricRead];
         let build = Permission::ALL
             .into_iter()
-            .filter(|p| !matches!(p, Permission::EnvironmentWrite | Permission::UserManage))
+            // Whoever may register is a developer: he cannot touch what guards everybody.
+            .filter(|p| {
+                !matches!(p, Permission::EnvironmentWrite | Permission::UserManage | Permission::GuardWrite)
+            })
             .collect::<Vec<_>>();
         let developer = [("development", build), ("production", read.to_vec())];
         let user = [("*", vec![Permission::FlagRead, Permission::FlagEvaluate])];
@@ -142,7 +145,10 @@ mod tests {
             assert!(development.allow(permission) && !production.allow(permission), "{permission:?}");
         }
         assert!(production.allow(Permission::FlagEvaluate) && production.allow(Permission::FlagRead));
-        assert!(!development.allow(Permission::UserManage));
+        assert!(development.allow(Permission::KeyManage) && !production.allow(Permission::KeyManage));
+        for withheld in [Permission::UserManage, Permission::EnvironmentWrite, Permission::GuardWrite] {
+            assert!(!development.allow(withheld) && !production.allow(withheld), "{withheld:?}");
+        }
     }
 
     #[test]

@@ -135,6 +135,19 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// This snapshot as it will be with `role` in place of what is called `key`; without one the built-in role, if any.
+    #[must_use]
+    pub(crate) fn with_role(mut self, key: &str, role: Option<Role>) -> Self {
+        let built_in = || Role::built_in().into_iter().find(|built_in| built_in.key == key);
+        match role.or_else(built_in) {
+            Some(role) => drop(self.roles.insert(key.into(), Arc::new(role))),
+            None => drop(self.roles.remove(key)),
+        }
+        self
+    }
+}
+
 impl EnvironmentSnapshot {
     /// An environment without flags.
     pub fn new(definition: Environment) -> Self {

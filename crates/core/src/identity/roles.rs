@@ -83,8 +83,9 @@ impl Identity {
             Refusal::new(Class::Internal, "internal", "the role cannot be written").because(error)
         })?;
         let verb = if shown.is_some() { "updated" } else { "created" };
-        let revision =
-            self.commit_role(caller.actor(), reason, (&role.key, verb, expect, Write::Put(body))).await?;
+        let change = draft(&role.key, verb, expect, Write::Put(body));
+        let next = (change, role.key.as_str(), Some(role.clone()));
+        let revision = self.writer.write_role((caller.actor(), reason), next).await?;
         Ok(StoredRole { role, revision })
     }
 
@@ -111,7 +112,8 @@ impl Identity {
             ));
         }
         let expect = seen.expect(&format!("role `{key}`"), Some(revision))?;
-        self.commit_role(caller.actor(), reason, (key, "deleted", expect, Write::Delete)).await?;
+        let change = draft(key, "deleted", expect, Write::Delete);
+        self.writer.write_role((caller.actor(), reason), (change, key, None)).await?;
         Ok(())
     }
 
@@ -144,17 +146,10 @@ impl Identity {
         }
         if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(faults)) }
     }
+}
 
-    async fn commit_role(
-        &self,
-        actor: Actor,
-        reason: &str,
-        (key, verb, expect, write): (&str, &'static str, Expect, Write),
-    ) -> Result<Revision, Refusal> {
-        let id = DocumentId::new(Kind::Role, "", key);
-        let draft = Draft { id, verb, expect, write, detail: serde_json::Value::Null };
-        commit(Arc::clone(&self.feed), actor, reason, draft).await
-    }
+fn draft(key: &str, verb: &'static str, expect: Expect, write: Write) -> Draft {
+    Draft { id: DocumentId::new(Kind::Role, "", key), verb, expect, write, detail: serde_json::Value::Null }
 }
 
 /// Commits one change and applies it; returns its revision.

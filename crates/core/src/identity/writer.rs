@@ -1,16 +1,20 @@
 //! Writes to the accounts, each followed by its application on this node, and never given up half way.
 
-use std::{future::Future, sync::Arc};
+use std::{collections::BTreeSet, future::Future, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::withdrawal;
 use crate::{
     accounts::{Accounts, Session, User, UserPage, UserRef, UserWrite},
-    catalog::{Actor, Commit, DocumentId, Draft, Expect, Kind, Write},
+    caller::Caller,
+    catalog::{Actor, Commit, DocumentId, Draft, Expect, Kind, Revision, Write},
     feed::Feed,
+    keys::ApiKey,
     refusal::{Class, Refusal},
-    roles::ADMIN,
+    roles::{ADMIN, Role},
+    snapshot::Snapshot,
 };
 
 /// Users looked through at once when the last administrator is at stake.
@@ -44,7 +48,8 @@ impl Writer {
 
     /// Stores `user`, read at `user.version`; `end_sessions` ends them all.
     ///
-    /// Fails when that would leave nobody to administer. Two such changes cannot pass each other: they take turns.
+    /// The keys he made go in the same step when he is disabled, or as far as they permit more than he may do himself.
+    /// Fails when nobody would be left to administer. Two such changes cannot pass each other: they take turns.
     pub(super) async fn update(&self, user: User, end_sessions: bool, notice: Notice) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
@@ -52,22 +57,92 @@ impl Writer {
             if user.disabled || *user.role != *ADMIN {
                 this.keep_an_admin(&user.id).await?;
             }
-            let commit = this.commit(Kind::User, &user.id, notice);
+            let snapshot = this.present().await?;
+            let keys = if user.disabled {
+                withdrawal::of_nobody(&snapshot, &user.id, "its maker was disabled")
+            } else {
+                withdrawal::of_somebody(&snapshot, &user, "it permits more than its maker may do now")
+            };
+            let commit = this.commit_with(draft(Kind::User, &user.id, notice), keys);
             this.write(UserWrite::Update { user, end_sessions }, commit).await
         })
         .await
     }
 
-    /// Removes a user read at `version`.
+    /// Removes a user read at `version`, and the keys he made.
     pub(super) async fn delete(&self, id: Arc<str>, version: u64, notice: Notice) -> Result<(), Refusal> {
         let this = self.clone();
         finish(async move {
             let _turn = this.feed.edit().await;
             this.keep_an_admin(&id).await?;
-            let commit = this.commit(Kind::User, &id, notice);
+            let keys = withdrawal::of_nobody(&*this.present().await?, &id, "its maker was removed");
+            let commit = this.commit_with(draft(Kind::User, &id, notice), keys);
             this.write(UserWrite::Delete { id, version }, commit).await
         })
         .await
+    }
+
+    /// Stores a new key. What its maker may do is looked at again in turn: he may have been demoted since he asked.
+    pub(super) async fn create_key(
+        &self,
+        caller: &Caller,
+        reason: &str,
+        key: ApiKey,
+    ) -> Result<Revision, Refusal> {
+        let (this, actor, reason) = (self.clone(), caller.actor(), reason.to_owned());
+        let body = serde_json::to_value(&key).map_err(|error| unwritable("key").because(error))?;
+        finish(async move {
+            let turn = this.feed.edit().await;
+            let snapshot = this.present().await?;
+            let maker = this.accounts.user(UserRef::Id(&key.created_by)).await?;
+            let maker = maker.filter(|user| !user.disabled).map(|user| Caller::of_account(&user));
+            if !maker.is_some_and(|maker| withdrawal::covers(&snapshot, &maker, &key)) {
+                let message = "what you may do was changed meanwhile; ask for the key again";
+                return Err(Refusal::new(Class::Conflict, "user_changed", message));
+            }
+            let draft = Draft {
+                id: DocumentId::new(Kind::ApiKey, "", &key.id),
+                verb: "created",
+                expect: Expect::Absent,
+                write: Write::Put(body),
+                detail: Value::Null,
+            };
+            let changes = turn.commit(actor, &reason, vec![draft]).await?;
+            Ok(changes.last().map_or(0, |change| change.revision))
+        })
+        .await
+    }
+
+    /// Commits a change of the role called `key`, which is `next` afterwards, and in the same step withdraws the keys of
+    /// its holders as far as they permit more than those may do themselves then.
+    pub(super) async fn write_role(
+        &self,
+        (actor, reason): (Actor, &str),
+        (change, key, next): (Draft, &str, Option<Role>),
+    ) -> Result<Revision, Refusal> {
+        let (this, reason, key) = (self.clone(), reason.to_owned(), key.to_owned());
+        finish(async move {
+            let turn = this.feed.edit().await;
+            let then = Snapshot::clone(&*this.present().await?).with_role(&key, next);
+            let mut drafts = vec![change];
+            let makers: BTreeSet<_> = then.keys().map(|key| key.created_by.as_str()).collect();
+            for maker in makers {
+                let holder = this.accounts.user(UserRef::Id(maker)).await?.filter(|user| holds(user, &key));
+                if let Some(holder) = holder {
+                    let because = "the role of its maker permits less now";
+                    drafts.extend(withdrawal::of_somebody(&then, &holder, because));
+                }
+            }
+            let changes = turn.commit(actor, &reason, drafts).await?;
+            Ok(changes.first().map_or(0, |change| change.revision))
+        })
+        .await
+    }
+
+    /// The snapshot with everything that was logged, also by others. To be called in turn.
+    async fn present(&self) -> Result<Arc<Snapshot>, Refusal> {
+        self.feed.catch_up().await?;
+        Ok(self.feed.snapshots().get())
     }
 
     /// Stores a better hash of the same password; nothing that anybody could notice, so nothing is logged.
@@ -149,14 +224,12 @@ impl Writer {
     }
 
     fn commit(&self, kind: Kind, key: &str, notice: Notice) -> Commit {
-        let draft = Draft {
-            id: DocumentId::new(kind, "", key),
-            verb: notice.verb,
-            expect: Expect::Any,
-            write: Write::Nothing,
-            detail: notice.detail,
-        };
-        self.feed.draft(notice.actor, &notice.reason, vec![draft])
+        self.commit_with(draft(kind, key, notice), Vec::new())
+    }
+
+    fn commit_with(&self, (actor, reason, first): (Actor, String, Draft), more: Vec<Draft>) -> Commit {
+        let drafts = std::iter::once(first).chain(more).collect();
+        self.feed.draft(actor, &reason, drafts)
     }
 
     /// The user called `id`.
@@ -166,6 +239,26 @@ impl Writer {
             Refusal::not_found("user_not_found", format!("user `{id}` does not exist"))
         })
     }
+}
+
+/// A notice as it is logged: it touches no document of the catalog.
+fn draft(kind: Kind, key: &str, notice: Notice) -> (Actor, String, Draft) {
+    let draft = Draft {
+        id: DocumentId::new(kind, "", key),
+        verb: notice.verb,
+        expect: Expect::Any,
+        write: Write::Nothing,
+        detail: notice.detail,
+    };
+    (notice.actor, notice.reason, draft)
+}
+
+fn holds(user: &User, role: &str) -> bool {
+    *user.role == *role || user.grants.iter().any(|grant| *grant.role == *role)
+}
+
+fn unwritable(what: &str) -> Refusal {
+    Refusal::new(Class::Internal, "internal", format!("the {what} cannot be written"))
 }
 
 fn is_admin(user: &User) -> bool {

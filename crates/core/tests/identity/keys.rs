@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use flagbase_core::{
+    accounts::Grant,
     caller::Caller,
     catalog::Kind,
-    identity::{KeyRequest, NewKey},
+    clock::Clock as _,
+    identity::{KeyRequest, NewKey, UserPatch},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
 };
+
+use serde_json::{Value, json};
 
 use crate::house::{House, house, refused, set};
 
@@ -154,17 +158,135 @@ async fn a_key_ends_with_its_time_also_when_it_is_remembered() {
 }
 
 #[tokio::test]
-async fn keys_are_seen_where_they_may_be_managed_and_outlive_a_restart() {
+async fn whoever_made_a_key_sees_and_revokes_it_and_administrators_do_so_with_all() {
     let house = house().await;
     let alice = developer(&house).await;
     let admin = house.admin().await;
+    let (_, carol) = house.join("carol@example.com", "developer").await;
     let mine = make(&house, &alice, "staging", &[Permission::FlagRead]).await.unwrap();
+    let hers = make(&house, &carol, "staging", &[Permission::FlagRead]).await.unwrap();
     make(&house, &admin, "live", &[Permission::FlagRead]).await.unwrap();
     let seen: Vec<_> = house.identity.keys(&alice).unwrap().iter().map(|key| key.id.clone()).collect();
     assert_eq!(seen, [&*mine.key.id]);
-    assert_eq!(house.identity.keys(&admin).unwrap().len(), 2);
+    assert_eq!(house.identity.keys(&admin).unwrap().len(), 3);
+    let not_hers = refused(house.identity.revoke_key(&alice, &hers.key.id, "").await);
+    assert_eq!(not_hers.code, "key_not_found");
+    house.identity.revoke_key(&admin, &hers.key.id, "").await.unwrap();
     let user = house.join("bob@example.com", "user").await.1;
     assert_eq!(refused(house.identity.keys(&user)).class, Class::Forbidden);
+}
+
+#[tokio::test]
+async fn a_key_tells_when_and_by_whom_it_was_made_also_after_a_restart() {
+    let house = house().await;
+    let alice = developer(&house).await;
+    let made = make(&house, &alice, "staging", &[Permission::FlagRead]).await.unwrap();
+    assert_eq!((made.key.created_at, &*made.key.created_by), (Some(house.clock.now()), &*alice.id));
     let reloaded = flagbase_core::snapshot::Snapshot::load(&house.memory).await.unwrap();
-    assert_eq!(**reloaded.key(&mine.key.id).unwrap(), *mine.key);
+    assert_eq!(**reloaded.key(&made.key.id).unwrap(), *made.key);
+}
+
+/// Keys of a developer: one that only reads, one that changes flags, and one of somebody else.
+async fn three_keys(house: &House, maker: &Caller) -> [NewKey; 3] {
+    let reading = make(house, maker, "staging", &[Permission::FlagRead]).await.unwrap();
+    let changing =
+        make(house, maker, "staging", &[Permission::FlagRead, Permission::FlagUpdate]).await.unwrap();
+    let (_, other) = house.join("other@example.com", "developer").await;
+    let others = make(house, &other, "staging", &[Permission::FlagUpdate]).await.unwrap();
+    [reading, changing, others]
+}
+
+/// Which of the keys still admit somebody, and what the log says of those that were withdrawn.
+async fn left(house: &House, keys: &[NewKey; 3]) -> ([bool; 3], Vec<(String, String, Value)>) {
+    let mut good = [false; 3];
+    for (good, key) in good.iter_mut().zip(keys) {
+        *good = house.identity.authenticate(&key.token).await.is_ok();
+    }
+    let log = house.changes().await.into_iter();
+    let told = log
+        .filter(|change| change.id.kind == Kind::ApiKey && change.verb == "deleted")
+        .map(|change| (change.id.key.to_string(), change.reason, change.detail["reason"].clone()))
+        .collect();
+    (good, told)
+}
+
+#[tokio::test]
+async fn the_keys_of_somebody_who_is_disabled_end_in_the_same_step() {
+    let house = house().await;
+    let (alice, admin) = (developer(&house).await, house.admin().await);
+    let keys = three_keys(&house, &alice).await;
+    let disable = UserPatch { disabled: Some(true), ..UserPatch::default() };
+    house.identity.update_user(&admin, (&alice.id, Precondition::None), disable, "left").await.unwrap();
+    let (good, told) = left(&house, &keys).await;
+    assert_eq!(good, [false, false, true]);
+    assert_eq!(told.len(), 2);
+    for (_, reason, why) in told {
+        assert_eq!((reason.as_str(), why), ("left", json!("its maker was disabled")));
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_somebody_who_is_removed_end_in_the_same_step() {
+    let house = house().await;
+    let (alice, admin) = (developer(&house).await, house.admin().await);
+    let keys = three_keys(&house, &alice).await;
+    house.identity.delete_user(&admin, (&alice.id, Precondition::None), "").await.unwrap();
+    let (good, told) = left(&house, &keys).await;
+    assert_eq!(good, [false, false, true]);
+    assert!(told.iter().all(|(_, _, why)| *why == json!("its maker was removed")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_permits_more_than_its_maker_after_his_demotion_ends() {
+    let house = house().await;
+    let (alice, admin) = (developer(&house).await, house.admin().await);
+    let keys = three_keys(&house, &alice).await;
+    let same = UserPatch { groups: Some(vec!["beta".into()]), ..UserPatch::default() };
+    house.change(&admin, &alice.id, same).await.unwrap();
+    assert_eq!(left(&house, &keys).await.0, [true, true, true]);
+    let grant = Grant { environment: "staging".into(), role: "developer".into() };
+    let granted = UserPatch { role: Some("user".into()), grants: Some(vec![grant]), ..UserPatch::default() };
+    house.change(&admin, &alice.id, granted).await.unwrap();
+    assert_eq!(left(&house, &keys).await.0, [true, true, true], "he may still do it, by a grant");
+    house
+        .change(&admin, &alice.id, UserPatch { grants: Some(Vec::new()), ..UserPatch::default() })
+        .await
+        .unwrap();
+    let (good, told) = left(&house, &keys).await;
+    assert_eq!(good, [true, false, true]);
+    assert_eq!(
+        told,
+        [(keys[1].key.id.clone(), String::new(), json!("it permits more than its maker may do now"),)]
+    );
+}
+
+#[tokio::test]
+async fn a_role_that_permits_less_withdraws_the_keys_of_its_holders_that_permit_more() {
+    let house = house().await;
+    let (alice, admin) = (developer(&house).await, house.admin().await);
+    let keys = three_keys(&house, &alice).await;
+    house
+        .change(&admin, &alice.id, UserPatch { role: Some("admin".into()), ..UserPatch::default() })
+        .await
+        .unwrap();
+    let role = json!({"key": "developer", "permissions": {"development": ["flag.read"]}});
+    let role = serde_json::from_value(role).unwrap();
+    let stored = house.identity.put_role(&admin, role, Precondition::None, "").await.unwrap();
+    let change = house.changes().await.into_iter().find(|change| change.revision == stored.revision).unwrap();
+    assert_eq!(change.id.kind, Kind::Role);
+    let (good, told) = left(&house, &keys).await;
+    assert_eq!(good, [true, true, false], "the first two are an administrator's now");
+    assert_eq!(told[0].2, json!("the role of its maker permits less now"));
+}
+
+#[tokio::test]
+async fn somebody_who_was_demoted_a_moment_ago_makes_no_key_with_what_he_had() {
+    let house = house().await;
+    let (alice, admin) = (developer(&house).await, house.admin().await);
+    house
+        .change(&admin, &alice.id, UserPatch { role: Some("user".into()), ..UserPatch::default() })
+        .await
+        .unwrap();
+    let late = refused(make(&house, &alice, "staging", &[Permission::FlagUpdate]).await.map(|_| ()));
+    assert_eq!((late.class, late.code), (Class::Conflict, "user_changed"));
 }

@@ -23,8 +23,13 @@ async fn a_developer_does_all_of_the_readme_in_development_and_looks_in_producti
         Permission::FlagEvaluate,
         Permission::RouteWrite,
         Permission::MetricRecord,
+        Permission::KeyManage,
     ]);
     assert_eq!(house.may(&caller, "default").and(readme), readme);
+    assert!(
+        !house.may(&caller, "default").allow(Permission::GuardWrite),
+        "whoever registers touches no guard"
+    );
     let production = house.may(&caller, "live");
     assert!(production.allow(Permission::FlagRead) && production.allow(Permission::FlagEvaluate));
     for forbidden in [
