@@ -7,20 +7,29 @@ use flagbase_core::identity::Invited;
 
 use super::logging::Form;
 use crate::cli::VERSION;
-use crate::config::Config;
+use crate::config::{Config, Registration};
 use crate::{output, place};
 
 /// Says it: as text for a person, as one log line for a collector.
 pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Option<&Invited>) {
+    let open = is_open(config.iam.registration, address);
     let url = url(config, address);
     let data = place::absolute(&config.server.data_dir);
     let database = place::absolute(&config.database.path);
     match form {
-        Form::Text => output::say(&text(&url, &[("Data", &data), ("Database", &database)], setup)),
+        Form::Text => {
+            output::say(&text(&url, &[("Data", &data), ("Database", &database)], setup));
+            if open {
+                output::say(&format!("\nWarning: {OPEN}.\n"));
+            }
+        }
         Form::Json => {
             let data_dir = data.display();
             let database = database.display();
             tracing::info!(version = VERSION, %url, %address, %data_dir, %database, "flagbase is running");
+            if open {
+                tracing::warn!(%address, "{OPEN}");
+            }
             if setup.is_some() {
                 // Logs are kept and read by many: the token itself stays in its file.
                 tracing::info!(
@@ -30,6 +39,16 @@ pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Opti
             }
         }
     }
+}
+
+/// What is said when strangers can help themselves to an account.
+const OPEN: &str = "registration is open and the server listens beyond this machine: anybody who reaches the port can \
+                    register as `developer` and change flags and routes of development environments; to close it, set \
+                    `iam.registration: invite`";
+
+/// Whether whoever reaches the port from another machine can make himself an account.
+fn is_open(registration: Registration, address: SocketAddr) -> bool {
+    registration == Registration::Open && !address.ip().to_canonical().is_loopback()
 }
 
 /// The address people open.
@@ -86,6 +105,23 @@ mod tests {
         {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn open_registration_is_warned_of_only_where_others_reach_the_port() {
+        for (address, open) in [
+            ("127.0.0.1:8080", false),
+            ("[::1]:8080", false),
+            ("[::ffff:127.0.0.1]:8080", false),
+            ("0.0.0.0:8080", true),
+            ("[::]:8080", true),
+            ("192.0.2.1:8080", true),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(is_open(Registration::Open, address), open, "{address}");
+            assert!(!is_open(Registration::Invite, address) && !is_open(Registration::Closed, address));
+        }
+        assert!(OPEN.contains("`iam.registration: invite`") && OPEN.contains("`developer`"));
     }
 
     #[test]
