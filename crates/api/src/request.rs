@@ -45,12 +45,12 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let text = |value: &'_ HeaderValue| value.to_str().is_ok();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         if !text(value) {
-            return Err(Refusal::unauthenticated());
+            return Err(Refusal::token_invalid());
         }
         let value = value.to_str().unwrap_or_default().trim();
         return Ok(match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
-            Some(_) => return Err(Refusal::unauthenticated()),
+            Some(_) => return Err(Refusal::token_invalid()),
             None => Some(value),
         });
     }
