@@ -119,7 +119,7 @@ impl Sqlite {
         &self.inner.path
     }
 
-    /// Copies the database to `dest` while it is in use; see [`backup()`].
+    /// Copies the database to `dest` while it is in use; see `flagbase_store::backup`.
     pub async fn backup<F>(&self, dest: PathBuf, mut progress: F) -> Result<(), StoreError>
     where
         F: FnMut(Progress) + Send + 'static,

@@ -156,7 +156,7 @@ impl Recorder {
         found.unwrap_or_else(|| Arc::new(ExposureCell::new(environment, &other, &other)))
     }
 
-    /// Runs `evaluate`, and measures how long it takes once in [`SAMPLE`] times.
+    /// Runs `evaluate`, and measures how long it takes once in so many times.
     pub fn timed<T>(&self, evaluate: impl FnOnce() -> T) -> T {
         if !self.evaluations.fetch_add(1, Relaxed).is_multiple_of(SAMPLE) {
             return evaluate();
