@@ -351,3 +351,22 @@ async fn prometheus_sees_the_names_it_was_promised_and_no_person() {
     }
     assert!(!text.contains("alice"), "{text}");
 }
+
+#[tokio::test]
+async fn what_may_never_happen_has_a_line_before_it_does() {
+    let text = product().await.metrics.prometheus();
+    for line in [
+        "flagbase_events_ingested_total{type=\"error\",result=\"accepted\"} 0",
+        "flagbase_events_dropped_total{reason=\"cardinality\"} 0",
+        "flagbase_events_dropped_total{reason=\"overflow\"} 0",
+        "flagbase_events_dropped_total{reason=\"queue_full\"} 0",
+        "flagbase_guard_evaluations_total{guard=\"errors\",result=\"judged\"} 0",
+        "flagbase_guard_evaluations_total{guard=\"errors\",result=\"trip\"} 0",
+        "flagbase_guard_evaluations_total{guard=\"errors\",result=\"inconclusive\"} 0",
+        "flagbase_guard_actions_total{action=\"disable\"} 0",
+        "flagbase_auth_failures_total{reason=\"invalid_credentials\"} 0",
+        "flagbase_auth_failures_total{reason=\"session_ended\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}

@@ -14,8 +14,28 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::{engine::guard::Rule, guards::Guard};
+
 /// Label sets of one family, at most; the rest goes by [`super::OTHER`].
 const MOST_LABELS: usize = 500;
+
+/// Why somebody was not let in, as far as it is known beforehand.
+const AUTH_FAILURES: &[&str] = &[
+    "unauthenticated",
+    "invalid_credentials",
+    "invalid_setup_token",
+    "key_expired",
+    "session_ended",
+    "token_expired",
+    "token_invalid",
+    "token_invalid",
+    "too_many_attempts",
+    "too_many_logins",
+];
+
+fn none(counter: &Counter) -> u64 {
+    counter.inc_by(0)
+}
 
 type Labels<const N: usize> = [(&'static str, Arc<str>); N];
 
@@ -41,6 +61,14 @@ pub struct Meters {
 
 impl Default for Meters {
     fn default() -> Self {
+        let meters = Self::bare();
+        meters.begin_at_zero();
+        meters
+    }
+}
+
+impl Meters {
+    fn bare() -> Self {
         Self {
             evaluation: Histogram::new([1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3]),
             propagation: Histogram::new([1e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0]),
@@ -59,9 +87,27 @@ impl Default for Meters {
             published: Capped::default(),
         }
     }
-}
 
-impl Meters {
+    /// A line that first appears with the first fault is missed by whoever asks for an increase.
+    fn begin_at_zero(&self) {
+        for reason in ["cardinality", "overflow", "queue_full"] {
+            self.dropped(reason, 0);
+        }
+        let built_in = Guard::default_for("");
+        let Rule::AbsoluteCount(rule) = &built_in.rule;
+        for result in ["accepted", "duplicate"] {
+            self.ingested(&rule.event_type, result, 0);
+        }
+        for result in ["judged", "trip", "inconclusive"] {
+            self.guard_evaluations
+                .with([("guard", built_in.key.as_str().into()), ("result", result.into())], none);
+        }
+        self.guard_actions.with([("action", "disable".into())], none);
+        for reason in AUTH_FAILURES {
+            self.auth_failures.with([("reason", (*reason).into())], none);
+        }
+    }
+
     /// An evaluation took so long.
     pub fn evaluation_took(&self, duration: Duration) {
         self.evaluation.observe(duration.as_secs_f64());

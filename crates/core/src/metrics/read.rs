@@ -110,7 +110,8 @@ impl Metrics {
         let range = Range::of(asked, self.clock().now())?;
         let place = snapshot.require_environment(environment)?;
         let compiled = place.rules.flag(flag).ok_or_else(|| flags::not_found(place, flag))?;
-        let rollups = self.rollups(environment, Some(flag), range).await?;
+        let mut rollups = self.rollups(environment, Some(flag), range).await?;
+        summary::fold_rare_types(&mut rollups);
         let known = compiled.variants().map(|variant| variant.name.as_ref());
         Ok(FlagMetrics {
             flag: flag.to_owned(),

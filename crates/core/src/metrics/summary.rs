@@ -1,11 +1,17 @@
 //! Adding rollups up into what people look at: pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::writing::{EXPOSURE, REQUEST};
+use super::{
+    OTHER,
+    writing::{EXPOSURE, REQUEST},
+};
 use crate::ledger::{Rollup, Totals};
 
 /// How a flag did in a stretch of time.
@@ -193,6 +199,31 @@ impl Sum {
             variants,
         }
     }
+}
+
+/// Event types shown apart per flag, at most.
+pub(super) const MOST_TYPES: usize = 100;
+
+/// Adds up the types of events beyond the [`MOST_TYPES`] most frequent ones as [`OTHER`], so that whoever invents types
+/// cannot make answers grow.
+pub(super) fn fold_rare_types(rollups: &mut [Rollup]) {
+    let mut counts: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    for rollup in rollups.iter().filter(|rollup| is_event(&rollup.series.metric)) {
+        *counts.entry(Arc::clone(&rollup.series.metric)).or_default() += rollup.totals.count;
+    }
+    if counts.len() <= MOST_TYPES {
+        return;
+    }
+    let mut types: Vec<(Arc<str>, u64)> = counts.into_iter().collect();
+    types.sort_by(|(left, a), (right, b)| b.cmp(a).then_with(|| left.cmp(right)));
+    let rare: BTreeSet<Arc<str>> = types.into_iter().skip(MOST_TYPES).map(|(name, _)| name).collect();
+    for rollup in rollups.iter_mut().filter(|rollup| rare.contains(&rollup.series.metric)) {
+        rollup.series.metric = OTHER.into();
+    }
+}
+
+fn is_event(metric: &str) -> bool {
+    *metric != *EXPOSURE && !metric.starts_with(REQUEST) && *metric != *OTHER
 }
 
 /// Variants of one flag: `known` ones first, in their order, whether or not anything was counted.

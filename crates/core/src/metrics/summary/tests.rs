@@ -44,6 +44,29 @@ fn a_variant_that_is_gone_from_the_flag_is_still_shown() {
 }
 
 #[test]
+fn of_very_many_event_types_the_frequent_ones_are_shown_and_the_rest_added_up() {
+    let mut rollups: Vec<Rollup> = (0..MOST_TYPES as u64 + 50)
+        .map(|n| rollup(0, ["", "f", "a", &format!("type-{n:03}")], (1000 - n, 1.0, 1.0)))
+        .collect();
+    rollups.push(rollup(0, ["", "f", "b", "type-149"], (1, 1.0, 1.0)));
+    rollups.push(rollup(0, ["", "f", "a", "exposure"], (7, 0.0, 0.0)));
+    fold_rare_types(&mut rollups);
+    let [a, b] = variants(&rollups, std::iter::empty()).try_into().unwrap();
+    assert_eq!((a.events.len(), a.exposures), (MOST_TYPES + 1, 7));
+    assert!(a.events.contains_key("type-099") && !a.events.contains_key("type-100"));
+    assert_eq!(a.events[OTHER].count, (851..=900).sum::<u64>());
+    assert_eq!(b.events.keys().collect::<Vec<_>>(), [OTHER], "the same types are rare in every variant");
+}
+
+#[test]
+fn a_hundred_event_types_are_all_shown() {
+    let mut rollups: Vec<Rollup> =
+        (0..MOST_TYPES).map(|n| rollup(0, ["", "f", "a", &format!("type-{n}")], (1, 1.0, 1.0))).collect();
+    fold_rare_types(&mut rollups);
+    assert!(rollups.iter().all(|rollup| *rollup.series.metric != *OTHER));
+}
+
+#[test]
 fn the_series_is_in_order_of_time() {
     let rollups = [20, 0, 20].map(|bucket| rollup(bucket, ["", "f", "a", "exposure"], (1, 0.0, 0.0)));
     let counts: Vec<_> = series(&rollups).iter().map(|m| (m.at.as_second(), m.metrics.exposures)).collect();
