@@ -7,8 +7,8 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use flagbase_core::{
-    engine::Fault,
     refusal::{Class, Refusal},
+    shape::shape,
 };
 use serde::{
     Deserialize,
@@ -66,16 +66,6 @@ fn parse(bytes: &[u8]) -> Result<Value, Refusal> {
     let Unique(value) = serde_json::from_slice(bytes)
         .map_err(|error| malformed("bad_json", format!("invalid request body: {error}")))?;
     Ok(value)
-}
-
-fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let pointer = error.path().iter().fold(String::new(), |pointer, segment| {
-            let name = segment.to_string();
-            pointer + "/" + name.trim_matches(['[', ']'])
-        });
-        Refusal::invalid(vec![Fault { pointer, message: error.into_inner().to_string() }])
-    })
 }
 
 fn malformed(code: &'static str, message: impl Into<String>) -> Refusal {
@@ -173,16 +163,5 @@ mod tests {
         for text in ["", "{", "nope", "{\"a\":}"] {
             assert_eq!(parse(text.as_bytes()).unwrap_err().class, Class::Malformed, "{text}");
         }
-    }
-
-    #[test]
-    fn a_wrong_type_is_told_with_its_place() {
-        #[derive(Debug, Deserialize)]
-        struct Shape {
-            #[expect(dead_code, reason = "only its type matters")]
-            list: Vec<u8>,
-        }
-        let refusal = shape::<Shape>(&serde_json::json!({"list": [1, "x"]})).unwrap_err();
-        assert_eq!(refusal.faults.first().unwrap().pointer, "/list/1");
     }
 }

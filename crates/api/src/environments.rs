@@ -33,7 +33,9 @@ pub(crate) fn router() -> OpenApiRouter<Handles> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EnvironmentBody {
-    key: String,
+    /// May be left out where the address says it.
+    #[serde(default)]
+    key: Option<String>,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -48,10 +50,11 @@ struct EnvironmentBody {
     _updated_at: Option<String>,
 }
 
-impl From<EnvironmentBody> for Environment {
-    fn from(body: EnvironmentBody) -> Self {
-        let EnvironmentBody { key, name, kind, attributes, .. } = body;
-        Self { key, name, kind, attributes }
+impl EnvironmentBody {
+    /// The environment that is to be called `key`.
+    fn called(self, key: String) -> Environment {
+        let Self { name, kind, attributes, .. } = self;
+        Environment { key, name, kind, attributes }
     }
 }
 
@@ -85,16 +88,16 @@ async fn list(
 async fn create(
     State(environments): State<Arc<Environments>>,
     edit: Editing,
-    Body(body): Body<EnvironmentBody>,
+    Body(mut body): Body<EnvironmentBody>,
 ) -> Reply<impl IntoResponse> {
-    let environment = Environment::from(body);
-    let key = environment.key.clone();
+    let key = body.key.take().ok_or_else(|| Refusal::fault("/key", "`key` is missing"))?;
+    let environment = body.called(key.clone());
     let made = environments.put(edit.asked(), environment, Precondition::Absent).await;
     let (document, _) = made.map_err(|refusal| match refusal.class {
         Class::Stale => Refusal::new(
             Class::Conflict,
             "environment_exists",
-            format!("environment `{key}` exists already; change it with PUT, or choose another key"),
+            format!("environment `{key}` exists already; change it, or choose another key"),
         ),
         _ => refusal,
     })?;
@@ -127,13 +130,11 @@ async fn put(
     Path(key): Path<String>,
     Body(body): Body<EnvironmentBody>,
 ) -> Reply<impl IntoResponse> {
-    let environment = Environment::from(body);
-    if environment.key != key {
-        let message =
-            format!("the body says `{}`, the address `{key}`; a key cannot be changed", environment.key);
+    if let Some(said) = body.key.as_ref().filter(|said| **said != key) {
+        let message = format!("the body says `{said}`, the address `{key}`; a key cannot be changed");
         return Err(Refusal::fault("/key", message).into());
     }
-    let (document, new) = environments.put(edit.asked(), environment, edit.seen).await?;
+    let (document, new) = environments.put(edit.asked(), body.called(key), edit.seen).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, shown(&document)))
 }
@@ -161,8 +162,9 @@ mod tests {
     fn what_was_read_can_be_sent_back_and_nothing_else_is_taken() {
         let read = serde_json::json!({"key": "staging", "name": "", "kind": "production", "attributes": [{"name": "plan"}],
             "revision": 3, "created_at": "2026-07-01T12:00:00Z", "updated_at": "2026-07-01T12:00:00Z"});
-        let environment = Environment::from(EnvironmentBody::deserialize(&read).unwrap());
-        assert_eq!((environment.key.as_str(), environment.attributes.len()), ("staging", 1));
+        let body = EnvironmentBody::deserialize(&read).unwrap();
+        assert_eq!(body.key.as_deref(), Some("staging"));
+        assert_eq!(body.called("staging".into()).attributes.len(), 1);
         assert!(EnvironmentBody::deserialize(serde_json::json!({"key": "a", "colour": 1})).is_err());
     }
 }

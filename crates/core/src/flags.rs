@@ -305,7 +305,7 @@ fn exists(key: &str) -> Refusal {
     Refusal::new(
         Class::Conflict,
         "flag_exists",
-        format!("flag `{key}` exists already; change it with PUT or PATCH, or choose another key"),
+        format!("flag `{key}` exists already; change it, or choose another key"),
     )
 }
 

@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod relay;
 pub mod roles;
 pub mod segments;
+pub mod shape;
 pub mod snapshot;
 pub mod tasks;
 

@@ -60,7 +60,7 @@ impl Refusal {
     /// The body makes no sense at these places.
     pub fn invalid(faults: Vec<Fault>) -> Self {
         let message = match faults.as_slice() {
-            [only] => format!("{}: {}", only.pointer, only.message),
+            [only] => only.to_string(),
             many => format!("{} faults in the body, see `errors`", many.len()),
         };
         Self { faults, ..Self::new(Class::Invalid, "invalid", message) }
@@ -218,5 +218,6 @@ mod tests {
     fn one_fault_is_told_in_the_message_itself() {
         let refusal = Refusal::fault("/rules/0/operator", "unknown operator `foo`");
         assert_eq!(refusal.message, "/rules/0/operator: unknown operator `foo`");
+        assert_eq!(Refusal::fault("", "expected an object").message, "expected an object");
     }
 }

@@ -50,7 +50,7 @@ impl Segments {
                 Class::Stale => Refusal::new(
                     Class::Conflict,
                     "segment_exists",
-                    format!("segment `{key}` exists already; change it with PUT, or choose another key"),
+                    format!("segment `{key}` exists already; change it, or choose another key"),
                 ),
                 _ => refusal,
             },

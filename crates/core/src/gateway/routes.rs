@@ -180,14 +180,14 @@ fn exists(twin: &Route) -> Refusal {
         Class::Conflict,
         "route_exists",
         format!(
-            "route `{}` takes the same requests already; change it with PUT, or narrow this one",
+            "route `{}` takes the same requests already; change it, or narrow this one",
             twin.id
         ),
     )
 }
 
 fn taken(id: &str) -> Refusal {
-    let message = format!("route `{id}` exists already; change it with PUT, or leave the id out");
+    let message = format!("route `{id}` exists already; change it, or leave the id out");
     Refusal::new(Class::Conflict, "route_exists", message)
 }
 

@@ -4,12 +4,16 @@ use flagbase_engine::{
     Fault,
     guard::{AbsoluteCount, Rule},
 };
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::Guard;
 use crate::{
-    environments::is_key, flags, metrics::check_event_type, refusal::Refusal, snapshot::EnvironmentSnapshot,
+    environments::is_key,
+    flags,
+    metrics::check_event_type,
+    refusal::Refusal,
+    shape::{object, shape},
+    snapshot::EnvironmentSnapshot,
 };
 
 /// Longer windows than a day are for statistics, not for guards.
@@ -17,10 +21,7 @@ const WINDOW: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// The guard in `body`, called `key` by the address.
 pub(super) fn read(body: &Value, key: &str, environment: &EnvironmentSnapshot) -> Result<Guard, Refusal> {
-    let Some(object) = body.as_object() else {
-        return Err(Refusal::fault("", "expected an object, the guard"));
-    };
-    let mut object = object.clone();
+    let mut object = object(body)?.clone();
     if let Some(said) = object.get("key").filter(|said| said.as_str() != Some(key)) {
         let message = format!("the body says `{said}`, the address `{key}`; a key cannot be changed");
         return Err(Refusal::fault("/key", message));
@@ -31,12 +32,7 @@ pub(super) fn read(body: &Value, key: &str, environment: &EnvironmentSnapshot) -
     for shown in ["environment", "revision", "created_at", "updated_at"] {
         object.remove(shown);
     }
-    let guard = Guard::deserialize(Value::Object(object)).map_err(|error| {
-        Refusal::fault(
-            "",
-            format!("{error}; a guard is {{name?, enabled?, flags?, rule: {{type: \"absolute_count\", …}}}}"),
-        )
-    })?;
+    let guard: Guard = shape(&Value::Object(object))?;
     let faults = faults(&guard, environment);
     if faults.is_empty() { Ok(guard) } else { Err(Refusal::invalid(faults)) }
 }
@@ -108,14 +104,14 @@ mod tests {
         };
         for (body, place, says) in [
             (json!([]), "", "expected an object"),
-            (json!({}), "", "missing field `rule`"),
-            (json!({"rule": {"type": "magic"}}), "", "unknown variant `magic`"),
+            (json!({}), "/rule", "`rule` is missing"),
+            (json!({"rule": {"type": "magic"}}), "/rule/type", "`magic` is not known here"),
             (rule("window_seconds", json!(5)), "/rule/window_seconds", "not between 10 and 86400"),
             (rule("event_type", json!("E")), "/rule/event_type", "cannot be a type"),
-            (rule("more_than", json!(-1)), "", "invalid value"),
+            (rule("more_than", json!(-1)), "/rule", "expected a whole number, 0 or more, got `-1`"),
             (json!({"key": "h", "rule": {"type": "absolute_count"}}), "/key", "cannot be changed"),
             (json!({"flags": ["x"], "rule": {"type": "absolute_count"}}), "/flags/0", "`x` not found"),
-            (json!({"colour": 1, "rule": {"type": "absolute_count"}}), "", "unknown field `colour`"),
+            (json!({"colour": 1, "rule": {"type": "absolute_count"}}), "/colour", "unknown member `colour`"),
         ] {
             let refusal = reading(&body).unwrap_err();
             let fault = refusal.faults.first().unwrap();
