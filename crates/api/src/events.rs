@@ -20,7 +20,7 @@ use flagbase_core::{
 use futures_util::{FutureExt as _, Stream, stream};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -33,6 +33,9 @@ use crate::{
 pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(follow)).routes(routes!(changes))
 }
+
+/// Tells a client that resumes from a place the log does not have that it must read everything anew.
+const RESET: &str = "flagbase.stream.reset";
 
 /// How often a comment shows that the stream is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -126,6 +129,8 @@ impl<S: Sync> FromRequestParts<S> for Which {
 ///
 /// Each has the revision as `id`, the type as `event` and a `CloudEvent` as `data`. A stream that is resumed with
 /// `Last-Event-ID` or `?after=` goes on just after it, with no gap and nothing twice; one that is not begins now.
+/// One that is resumed from beyond the end of the log (a backup was restored) begins with `flagbase.stream.reset`,
+/// `{"head", "after"}`, and goes on from the head: read again what you keep.
 /// `?type=` takes the wildcards of NATS: `flagbase.flag.*`, `flagbase.>`. The stream ends when the token does.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events",
@@ -157,12 +162,20 @@ fn frames(following: Following) -> impl Stream<Item = Result<Event, Infallible>>
     stream::unfold((following, true), |(mut following, first)| async move {
         if first {
             // The place where this begins, so that a client that is cut off before the first event loses none.
-            let place = Event::default().id(following.position().to_string()).comment("following");
-            return Some((Ok(place), (following, false)));
+            return Some((Ok(beginning(&following)), (following, false)));
         }
         let event = following.next().await?;
         Some((Ok(frame(&event)), (following, false)))
     })
+}
+
+fn beginning(following: &Following) -> Event {
+    let head = following.position();
+    let place = Event::default().id(head.to_string());
+    match following.reset() {
+        None => place.comment("following"),
+        Some(after) => place.event(RESET).data(json!({"head": head, "after": after}).to_string()),
+    }
 }
 
 fn frame(event: &CloudEvent) -> Event {

@@ -15,6 +15,7 @@ mod health;
 mod keys;
 mod metrics;
 mod overrides;
+mod parameters;
 mod problem;
 mod request;
 mod roles;

@@ -32,7 +32,9 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth, docs, environments, events, flags, guards, health, keys, metrics, overrides, problem::Problem,
+    auth, docs, environments, events, flags, guards, health, keys, metrics, overrides,
+    parameters::{Parameters, known_only},
+    problem::Problem,
     roles, routes, segments, users,
 };
 
@@ -118,7 +120,9 @@ fn described() -> OpenApiRouter<Handles> {
 pub fn router(services: Services) -> Router {
     let (router, description) = described().split_for_parts();
     let origins = services.settings.cors_origins.clone();
+    let known = Parameters::of(&description);
     let router = router
+        .route_layer(middleware::from_fn_with_state(known, known_only))
         .with_state(Handles(Arc::new(services)))
         .merge(docs::router(description))
         .fallback(unknown)
@@ -167,6 +171,16 @@ handles! {
 /// Refuses addresses that no handler could read. Changes go on when whoever asked for them hangs up: what is logged
 /// must also be applied, and an account that was half made helps nobody.
 async fn begin(request: Request, next: Next) -> Response {
+    let mut response = answer(request, next).await;
+    // Constants, put into a map that has room for them: nothing is allocated.
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
     if !is_readable(request.uri().path()) {
         let message = "the address is not UTF-8 behind its `%` escapes; encode it as UTF-8";
         return Problem(Refusal::new(Class::Malformed, "bad_path", message)).into_response();
@@ -185,10 +199,11 @@ fn is_readable(path: &str) -> bool {
 }
 
 async fn unknown(request: Request) -> Problem {
-    Problem(Refusal::not_found(
-        "path_not_found",
-        format!("there is nothing at `{}`; see /docs", request.uri().path()),
-    ))
+    let path = request.uri().path();
+    // `/api/v1/<kind>/<key>/<action>` is as deep as most addresses go: more is a key that was not escaped, most likely.
+    let deep = path.strip_prefix("/api/v1/").is_some_and(|rest| rest.matches('/').count() >= 2);
+    let hint = if deep { "; a `/` within a key is written `%2F`" } else { "" };
+    Problem(Refusal::not_found("path_not_found", format!("there is nothing at `{path}`{hint}; see /docs")))
 }
 
 async fn wrong_method(request: Request) -> Problem {

@@ -1,5 +1,9 @@
 //! Measurements, guards and events over HTTP, on the fakes.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +21,7 @@ use flagbase_core::{
     flags::Flags,
     gateway::{AddressPolicy, Routes},
     guards::{Guards, Watcher},
-    identity::{Identity, IdentityConfig, Registration, Secret},
+    identity::{Credentials, Identity, IdentityConfig, Registration, Secret},
     metrics::{Bounds, Meters, Metrics, Recorder, Settings},
     overrides::Overrides,
     random::Random,
@@ -30,6 +34,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 struct Product {
+    identity: Arc<Identity>,
     router: Router,
     watcher: Watcher,
     clock: FixedClock,
@@ -66,8 +71,9 @@ async fn product() -> Product {
     let ledger = Arc::new(memory.clone());
     let metrics = Metrics::new(Arc::clone(&feed), ledger.clone(), Arc::clone(&recorder), Settings::default());
     let flags = Arc::new(Flags::new(Arc::clone(&feed)));
+    let identity = Arc::new(identity(&feed, &memory, &clock, &random));
     let services = Services {
-        identity: Arc::new(identity(&feed, &memory, &clock, &random)),
+        identity: Arc::clone(&identity),
         flags: Arc::clone(&flags),
         segments: Arc::new(Segments::new(Arc::clone(&feed))),
         environments: Arc::new(environments),
@@ -86,7 +92,7 @@ async fn product() -> Product {
         recorder,
     };
     let watcher = Watcher::new(feed, flags, ledger, meters);
-    Product { router: router(services), watcher, clock: fixed, tasks }
+    Product { identity, router: router(services), watcher, clock: fixed, tasks }
 }
 
 struct Answer {
@@ -125,6 +131,14 @@ impl Product {
         let made = self.post("", "/auth/register", body.clone()).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
         let body = json!({"email": email, "password": "correct horse battery"});
+        self.post("", "/auth/login", body).await.json["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn administrator(&self) -> String {
+        let (email, password) = ("root@example.com", "correct horse battery");
+        let credentials = Credentials { email: email.into(), password: password.into() };
+        self.identity.create_admin(credentials).await.unwrap();
+        let body = json!({"email": email, "password": password});
         self.post("", "/auth/login", body).await.json["token"].as_str().unwrap().to_owned()
     }
 
@@ -230,6 +244,28 @@ async fn a_stream_that_breaks_anywhere_goes_on_without_gap_or_repetition() {
 }
 
 #[tokio::test]
+async fn a_stream_resumed_from_beyond_the_end_says_so_and_goes_on_from_the_head() {
+    let product = product().await;
+    let token = product.login("alice", "developer").await;
+    product.flag(&token, "checkout").await;
+    let mut head = 0;
+    for (path, resume) in [("/api/v1/events", Some("9999")), ("/api/v1/events?after=9999", None)] {
+        let mut stream = product.stream(&token, path, resume).await;
+        let reset: std::collections::BTreeMap<_, _> = stream.next().await.unwrap().into_iter().collect();
+        assert_eq!(reset["event"], "flagbase.stream.reset");
+        let data: Value = serde_json::from_str(&reset["data"]).unwrap();
+        assert_eq!((&data["after"], data["head"].to_string()), (&json!(9999), reset["id"].clone()));
+        head = data["head"].as_u64().unwrap();
+        let key = format!("after-{}", resume.is_some());
+        product.flag(&token, &key).await;
+        assert_eq!(stream.event().await.1["subject"], *key, "what comes next is new");
+    }
+    let mut stream = product.stream(&token, &format!("/api/v1/events?after={head}"), None).await;
+    let names: Vec<String> = stream.next().await.unwrap().into_iter().map(|(name, _)| name).collect();
+    assert!(!names.contains(&"event".to_owned()), "a place in the log is no reset: {names:?}");
+}
+
+#[tokio::test]
 async fn a_stream_ends_at_logout_and_at_shutdown() {
     let product = product().await;
     let alice = product.login("alice", "developer").await;
@@ -281,7 +317,7 @@ async fn nonsense_and_the_wrong_people_get_the_right_status() {
 #[tokio::test]
 async fn guards_are_read_written_and_removed_with_their_revision() {
     let product = product().await;
-    let token = product.login("alice", "developer").await;
+    let token = product.administrator().await;
     let listed = product.get(&token, "/api/v1/guards").await;
     assert_eq!(
         (&listed.json[0]["key"], &listed.json[0]["rule"]["more_than"]),
@@ -332,7 +368,7 @@ async fn prometheus_needs_no_token_and_sees_what_was_evaluated() {
     let wrong = json!({"email": "alice@example.com", "password": "a wrong one"});
     product.post("", "/auth/login", wrong).await;
     let answer = product.get("", "/metrics").await;
-    for code in ["unauthenticated", "invalid_credentials"] {
+    for code in ["token_invalid", "invalid_credentials"] {
         let line = format!("flagbase_auth_failures_total{{reason=\"{code}\"}} 1");
         assert!(answer.text.contains(&line), "{line} is not in {}", answer.text);
     }

@@ -47,6 +47,7 @@ impl Follow {
 
 /// A follower's place in the change log.
 pub struct Following {
+    reset: Option<Revision>,
     feed: Arc<Feed>,
     caller: Arc<Caller>,
     verify: Verify,
@@ -76,7 +77,9 @@ impl Following {
         let now = *head.borrow();
         // A place beyond the end comes from a log that is gone (an older backup was restored): go on from here.
         let cursor = follow.after.unwrap_or(now).min(now);
+        let reset = follow.after.filter(|after| *after > now);
         Self {
+            reset,
             feed,
             caller,
             verify,
@@ -88,6 +91,12 @@ impl Following {
             verified: false,
             _seat: seat,
         }
+    }
+
+    /// The place that was asked for, when it lies beyond the end of the log: whoever asked knows things that never
+    /// happened here, and has to read everything anew.
+    pub fn reset(&self) -> Option<Revision> {
+        self.reset
     }
 
     /// The last change that was passed: what to resume after.

@@ -1,0 +1,136 @@
+//! Refuses query parameters that nobody reads: a mistyped `?enviroment=` must not change another environment.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use flagbase_core::{
+    refusal::{Class, Refusal},
+    shape::nearest,
+};
+use utoipa::openapi::{
+    OpenApi, RefOr,
+    path::{Operation, ParameterIn},
+};
+
+use crate::problem::Problem;
+
+/// The query parameters of every operation, as the API describes them.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters(HashMap<String, Vec<(Method, Vec<String>)>>);
+
+impl Parameters {
+    /// The parameters that `description` names.
+    pub(crate) fn of(description: &OpenApi) -> Arc<Self> {
+        let mut known = HashMap::new();
+        for (path, item) in &description.paths.paths {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ];
+            let named =
+                operations.into_iter().filter_map(|(method, found)| Some((method, names(found.as_ref()?))));
+            known.insert(path.clone(), named.collect());
+        }
+        Arc::new(Self(known))
+    }
+
+    /// Fails for the first parameter of `query` that `method` at `path` does not know.
+    fn check(&self, method: &Method, path: &str, query: &str) -> Result<(), Refusal> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let operations = self.0.get(path).map(Vec::as_slice).unwrap_or_default();
+        let Some((_, known)) = operations.iter().find(|(of, _)| of == method) else { return Ok(()) };
+        let known = || known.iter().map(String::as_str).chain(everywhere(method));
+        for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !known().any(|known| known == name) {
+                return Err(unknown(&name, known()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What everything takes, whether or not it needs it.
+fn everywhere<'a>(method: &Method) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
+    ["environment"].into_iter().chain((!method.is_safe()).then_some("reason"))
+}
+
+fn names(operation: &Operation) -> Vec<String> {
+    let parameters = operation.parameters.iter().flatten();
+    parameters
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => {
+                Some(parameter.name.clone())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Refusal {
+    let shown: String = name.chars().take(64).collect();
+    let advice = match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            format!("known are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
+    };
+    Refusal::new(Class::Malformed, "bad_query", format!("unknown query parameter `{shown}`; {advice}"))
+}
+
+/// Lets only requests through whose query parameters are known. Addresses outside `/api/v1` are left alone: browsers
+/// and probes add their own.
+pub(crate) async fn known_only(
+    State(parameters): State<Arc<Parameters>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let query = request.uri().query().filter(|query| !query.is_empty());
+    if let (Some(query), Some(path)) = (query, request.extensions().get::<MatchedPath>()) {
+        let path = path.as_str();
+        if path.starts_with("/api/v1/")
+            && let Err(refusal) = parameters.check(request.method(), path, query)
+        {
+            return Problem(refusal).into_response();
+        }
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &Method, path: &str, query: &str) -> Result<(), String> {
+        let parameters = Parameters::of(&crate::openapi());
+        parameters.check(method, path, query).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn a_mistyped_parameter_is_refused_and_the_nearest_one_named() {
+        let refused = check(&Method::GET, "/api/v1/flags", "limit=1&enviroment=staging").unwrap_err();
+        assert_eq!(refused, "unknown query parameter `enviroment`; did you mean `environment`?");
+        let refused = check(&Method::GET, "/api/v1/flags/{key}/evaluate", "zzz").unwrap_err();
+        assert!(refused.contains("known are `environment`, `explain`"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_described_and_what_everything_takes_is_let_through() {
+        for (method, path, query) in [
+            (Method::GET, "/api/v1/flags", "environment=a&limit=1&after=x&search=y"),
+            (Method::HEAD, "/api/v1/flags", "limit=1"),
+            (Method::DELETE, "/api/v1/flags/{key}", "reason=why"),
+            (Method::PUT, "/api/v1/environments/{key}", "environment=a"),
+            (Method::GET, "/nowhere", "a=b"),
+        ] {
+            assert_eq!(check(&method, path, query), Ok(()), "{method} {path}?{query}");
+        }
+    }
+}
