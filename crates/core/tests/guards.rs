@@ -150,7 +150,7 @@ impl Product {
 
     async fn guard(&self, key: &str, rule: Value, flags: &[&str]) {
         let body = json!({"rule": rule, "flags": flags});
-        let caller = developer();
+        let caller = administrator();
         self.guards.put(asks(&caller), key, &body, Precondition::None).await.unwrap();
     }
 }
@@ -163,6 +163,10 @@ fn developer() -> Caller {
         role: "developer".into(),
         ..Caller::clone(&Caller::nobody())
     }
+}
+
+fn administrator() -> Caller {
+    Caller { role: "admin".into(), ..developer() }
 }
 
 fn asks(caller: &Caller) -> Asked<'_> {
@@ -291,7 +295,7 @@ async fn a_guard_has_its_own_numbers_and_flags() {
 async fn a_guard_that_is_switched_off_does_nothing() {
     let product = product().await;
     let body = json!({"enabled": false, "rule": {"type": "absolute_count"}});
-    product.guards.put(asks(&developer()), "errors", &body, Precondition::None).await.unwrap();
+    product.guards.put(asks(&administrator()), "errors", &body, Precondition::None).await.unwrap();
     product.errors(30).await;
     assert_eq!(product.look().await, Look::default());
     assert!(product.is_on("checkout"));
@@ -394,7 +398,14 @@ async fn guards_are_for_those_who_may_and_say_what_is_wrong() {
     let body = json!({"rule": {"type": "absolute_count", "window_seconds": 60}});
     let refused = product.guards.put(asks(&user), "mine", &body, Precondition::None).await.unwrap_err();
     assert_eq!(refused.class, Class::Forbidden);
-    let caller = developer();
+    let building =
+        product.guards.put(asks(&developer()), "mine", &body, Precondition::None).await.unwrap_err();
+    assert_eq!(
+        building.class,
+        Class::Forbidden,
+        "whoever registers is a developer, and guards are above him"
+    );
+    let caller = administrator();
     let (made, new) = product.guards.put(asks(&caller), "mine", &body, Precondition::Absent).await.unwrap();
     assert!(new);
     let listed = product.guards.list(&user, "default", Page { limit: 10, ..Page::default() }).await.unwrap();

@@ -62,15 +62,15 @@ async fn flags_that_would_need_each_other_or_something_that_is_not_there() {
 #[tokio::test]
 async fn segments_guards_and_routes_that_make_no_sense() {
     let server = TestServer::start(PROGRAM).await;
-    let developer = server.join("dev@example.com", "developer").await;
-    server.post("/api/v1/flags", &developer, &on("f")).await.expect_status(201);
+    let admin = server.administrator().await;
+    server.post("/api/v1/flags", &admin, &on("f")).await.expect_status(201);
     let segment = |condition: Value| json!({"key": "s", "conditions": [[condition]]});
     let route = |url: &str| json!({"pattern": "/x", "backend_url": url});
     let guard = |rule: Value| json!({"rule": rule});
     let long = "x".repeat(5000);
     refuses(
         &server,
-        &developer,
+        &admin,
         &[
             (Method::POST, "/api/v1/segments", json!({}), 422, "key"),
             (Method::POST, "/api/v1/segments", json!({"key": long}), 422, "/key"),
