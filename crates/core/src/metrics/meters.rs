@@ -28,7 +28,6 @@ const AUTH_FAILURES: &[&str] = &[
     "session_ended",
     "token_expired",
     "token_invalid",
-    "token_invalid",
     "too_many_attempts",
     "too_many_logins",
 ];
