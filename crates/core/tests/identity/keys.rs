@@ -205,7 +205,13 @@ async fn left(house: &House, keys: &[NewKey; 3]) -> ([bool; 3], Vec<(String, Str
     let log = house.changes().await.into_iter();
     let told = log
         .filter(|change| change.id.kind == Kind::ApiKey && change.verb == "deleted")
-        .map(|change| (change.id.key.to_string(), change.reason, change.detail["reason"].clone()))
+        .map(|change| {
+            (
+                change.id.key.to_string(),
+                change.reason,
+                change.detail.get("reason").cloned().unwrap_or_default(),
+            )
+        })
         .collect();
     (good, told)
 }
