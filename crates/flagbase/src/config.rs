@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod layers;
 mod load;
+mod misfits;
 mod secret;
 mod size;
 mod tree;

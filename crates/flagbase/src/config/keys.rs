@@ -23,6 +23,22 @@ impl Key {
         self.path.ends_with("_secret")
     }
 
+    /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
+    pub(crate) fn takes_any_text(&self) -> bool {
+        const TEXTS: [&str; 9] = [
+            "server.host",
+            "server.data_dir",
+            "server.public_url",
+            "database.path",
+            "iam.default_role",
+            "storage.base_path",
+            "events.host",
+            "gateway.environment",
+            "log.level",
+        ];
+        TEXTS.contains(&self.path.as_str()) || self.path.contains("_secret")
+    }
+
     /// The environment variable that sets it.
     pub(crate) fn variable(&self) -> String {
         format!("FLAGBASE_{}", self.path.replace('.', "__").to_ascii_uppercase())

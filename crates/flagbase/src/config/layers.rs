@@ -58,15 +58,17 @@ impl Layer {
     /// One layer per environment variable, so that each value can name its own.
     ///
     /// Only names with `__`, and `FLAGBASE_MODE`, are keys: container platforms set variables such as
-    /// `FLAGBASE_PORT` for a service that happens to be called `flagbase`.
+    /// `FLAGBASE_PORT` for a service that happens to be called `flagbase`. An empty variable counts as not set when its
+    /// key takes any text, because that is what `FLAGBASE_X=${X:-}` means; for other keys it is left for the type check.
     pub(crate) fn variables(environment: &Environment) -> Vec<Self> {
         environment
             .iter()
             .filter_map(|(name, value)| {
                 let rest = name.strip_prefix("FLAGBASE_")?;
                 let is_key = rest.contains("__") || rest == "MODE";
-                is_key.then(|| {
-                    let path = rest.to_ascii_lowercase().replace("__", ".");
+                let path = rest.to_ascii_lowercase().replace("__", ".");
+                let unset = value.is_empty() && keys::find(&path).is_some_and(Key::takes_any_text);
+                (is_key && !unset).then(|| {
                     let value = typed(keys::find(&path), value);
                     let origin = format!("environment variable `{name}`");
                     Self { origin, values: nested(&path, value), text: None }
@@ -110,7 +112,7 @@ impl Layer {
     }
 
     /// A problem for every key that does not exist.
-    pub(crate) fn unknown_keys(&self) -> Vec<Problem> {
+    pub(crate) fn unknown_keys(&self) -> Vec<(String, Problem)> {
         keys::leaves(&self.values)
             .into_iter()
             .filter(|(path, _)| keys::find(path).is_none() && !is_section(path))
@@ -120,9 +122,21 @@ impl Layer {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => "`flagbase config print --defaults` lists every key".to_owned(),
                 };
-                self.locate(problem.help(help), &path)
+                let problem = self.locate(problem.help(help), &path);
+                (path, problem)
             })
             .collect()
+    }
+
+    /// Takes a value out, so that what is left can be checked without it.
+    pub(crate) fn remove(&mut self, path: &str) {
+        remove(&mut self.values, path);
+    }
+
+    /// A layer of the same origin with this value alone.
+    pub(crate) fn only(&self, path: &str) -> Option<Self> {
+        let value = find(&self.values, path)?.clone();
+        Some(Self { origin: self.origin.clone(), values: nested(path, value), text: None })
     }
 
     /// Points `problem` at `path` when this layer is a file that has it.
@@ -181,7 +195,7 @@ fn typed(key: Option<&Key>, text: &str) -> Value {
     let read = match key.map(|key| &key.default) {
         Some(Value::Num(..)) => text.parse::<i64>().ok().map(Value::from),
         Some(Value::Bool(..)) => text.parse::<bool>().ok().map(Value::from),
-        Some(Value::Array(..)) => Some(list(text)),
+        Some(Value::Array(..)) if !text.trim().is_empty() => Some(list(text)),
         _ => None,
     };
     read.unwrap_or_else(|| Value::from(text))
@@ -208,6 +222,19 @@ fn insert(dict: &mut Dict, path: &str, value: Value) {
     let entry = dict.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
     if let Value::Dict(_, inner) = entry {
         insert(inner, rest, value);
+    }
+}
+
+fn remove(dict: &mut Dict, path: &str) {
+    match path.split_once('.') {
+        None => {
+            dict.remove(path);
+        }
+        Some((section, rest)) => {
+            if let Some(Value::Dict(_, inner)) = dict.get_mut(section) {
+                remove(inner, rest);
+            }
+        }
     }
 }
 

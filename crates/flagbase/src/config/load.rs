@@ -7,7 +7,9 @@ use figment::Figment;
 use figment::error::{Actual, Kind};
 
 use super::layers::Layer;
-use super::{Config, ConfigError, DEFAULTS, Environment, FlagValue, Problem, Secret, keys, validate};
+use super::{
+    Config, ConfigError, DEFAULTS, Environment, FlagValue, Problem, Secret, keys, misfits, validate,
+};
 
 /// Defaults that differ in `mode: cluster`.
 const CLUSTER_DEFAULTS: &str = "iam: {registration: invite}\ngateway: {allow_loopback_upstreams: false}\n";
@@ -36,21 +38,24 @@ impl Sources {
     /// Every problem found: unreadable files, unknown keys, wrong types, values that make no sense together.
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
         let mut problems = Vec::new();
-        let layers = self.layers(&mut problems);
-        problems.extend(layers.iter().flat_map(Layer::unknown_keys));
+        let mut layers = self.layers(&mut problems);
+        problems.extend(doubled(&self.environment));
+        let wrong = misfits::take_out(&mut layers, &mut problems);
+        let figment = merge(&layers).map_err(|problem| ConfigError { problems: vec![problem] })?;
+        let config: Config = match figment.extract() {
+            Ok(config) => config,
+            Err(error) => {
+                problems.extend(error.into_iter().map(|error| explain(&error, &layers)));
+                return Err(ConfigError { problems });
+            }
+        };
+        // A key whose value was taken out has a default now, about which nobody wants to hear.
+        let found = validate::check(&config).into_iter().filter(|found| !wrong.contains(found.key));
+        problems.extend(found.map(|found| point(found, &figment, &layers)));
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
-        let figment = merge(&layers).map_err(|problem| ConfigError { problems: vec![problem] })?;
-        let config: Config = figment.extract().map_err(|error| ConfigError {
-            problems: error.into_iter().map(|error| explain(&error, &layers)).collect(),
-        })?;
-        let found = validate::check(&config);
-        if !found.is_empty() {
-            let problems = found.into_iter().map(|wrong| point(wrong, &figment, &layers)).collect();
-            return Err(ConfigError { problems });
-        }
-        let mut warnings = near_misses(&self.environment);
+        let mut warnings = misfits::near_misses(&self.environment);
         warnings.extend(validate::warnings(&config));
         Ok(Loaded { config, warnings, figment })
     }
@@ -114,6 +119,17 @@ fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T>
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
+/// A variable and the one that names a file for the same value: the order of variables says nothing about which counts.
+fn doubled(environment: &Environment) -> Vec<Problem> {
+    let secrets = keys::keys().iter().filter(|key| key.is_secret()).map(keys::Key::variable);
+    let both = secrets
+        .filter(|name| environment.get(name).is_some() && environment.get(&format!("{name}_FILE")).is_some());
+    both.map(|name| {
+        Problem::new(format!("`{name}` and `{name}_FILE` are both set")).help("keep one of the two")
+    })
+    .collect()
+}
+
 fn merge(layers: &[Layer]) -> Result<Figment, Problem> {
     let merged = layers.iter().cloned().fold(Figment::new(), Figment::merge);
     let cluster = merged.extract_inner::<String>("mode").is_ok_and(|mode| mode == "cluster");
@@ -127,15 +143,18 @@ fn merge(layers: &[Layer]) -> Result<Figment, Problem> {
 }
 
 /// Says what was expected, what came and from where.
-fn explain(error: &figment::Error, layers: &[Layer]) -> Problem {
-    let path = error.path.join(".");
+pub(super) fn explain(error: &figment::Error, layers: &[Layer]) -> Problem {
+    // The place within a list says less than the list.
+    let names = error.path.iter().filter(|name| name.parse::<usize>().is_err());
+    let path = names.map(String::as_str).collect::<Vec<_>>().join(".");
     let secret = keys::find(&path).is_some_and(keys::Key::is_secret);
     let what = match &error.kind {
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
             format!("must be {}, not {}", readable(expected), shown(actual, secret))
         }
         Kind::UnknownVariant(given, known) => {
-            format!("must be one of {}, not `{given}`", quoted(known))
+            let given = if given.is_empty() { "empty".to_owned() } else { format!("`{given}`") };
+            format!("must be one of {}, not {given}", quoted(known))
         }
         Kind::ISizeOutOfRange(number) => format!("is out of range: `{number}`"),
         Kind::USizeOutOfRange(number) => format!("is out of range: `{number}`"),
@@ -164,6 +183,9 @@ fn point(wrong: validate::Wrong, figment: &Figment, layers: &[Layer]) -> Problem
 }
 
 fn shown(actual: &Actual, secret: bool) -> String {
+    if matches!(actual, Actual::Str(text) if text.is_empty()) {
+        return "empty".to_owned();
+    }
     if secret { Secret::REDACTED.to_owned() } else { actual.to_string() }
 }
 
@@ -180,19 +202,4 @@ fn readable(expected: &str) -> &str {
 
 fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// Variables that look like keys written with one underscore instead of two. Only a warning, because a platform may
-/// have set them for reasons of its own.
-fn near_misses(environment: &Environment) -> Vec<String> {
-    environment
-        .iter()
-        .filter_map(|(name, _)| {
-            let key = keys::keys().iter().find(|key| {
-                let variable = key.variable();
-                variable != name && variable.replace("__", "_") == name
-            })?;
-            Some(format!("`{name}` is ignored: the variable is `{}`", key.variable()))
-        })
-        .collect()
 }

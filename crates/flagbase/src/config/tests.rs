@@ -102,7 +102,8 @@ fn variables_are_read_as_the_kind_of_value_their_key_takes() {
             ("FLAGBASE_IAM__SELF_ASSIGNABLE_ROLES", "developer, tester"),
             ("FLAGBASE_GATEWAY__ALLOW_PRIVATE_UPSTREAMS", "false"),
             ("FLAGBASE_GATEWAY__RETRIES", "3"),
-            ("FLAGBASE_SERVER__PORT", ""),
+            ("FLAGBASE_SERVER__HOST", ""),
+            ("FLAGBASE_IAM__JWT_SECRET_FILE", ""),
             ("FLAGBASE_MODE", "local"),
         ])
         .unwrap()
@@ -111,7 +112,7 @@ fn variables_are_read_as_the_kind_of_value_their_key_takes() {
     assert_eq!(config.iam.self_assignable_roles, ["developer", "tester"]);
     assert!(!config.gateway.allow_private_upstreams);
     assert_eq!(config.gateway.retries, 3);
-    assert_eq!(config.server.port, 8080, "an empty variable counts as not set");
+    assert_eq!(config.server.host, "0.0.0.0", "an empty variable counts as not set where any text will do");
 }
 
 #[test]
@@ -131,12 +132,106 @@ fn unknown_keys_are_all_reported_with_origin_line_and_the_nearest_known_key() {
 #[test]
 fn variables_a_container_platform_sets_do_not_stop_the_start() {
     let loaded = Place::new("")
-        .load(&[("FLAGBASE_PORT", "tcp://10.0.0.1:80"), ("FLAGBASE_SERVER_PORT", "9")])
+        .load(&[
+            ("FLAGBASE_PORT", "tcp://10.0.0.1:80"),
+            ("FLAGBASE_SERVER_PORT", "tcp://10.0.0.2:80"),
+            ("FLAGBASE_SERVICE_PORT", "80"),
+            ("FLAGBASE_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ])
         .unwrap();
     assert_eq!(loaded.config.server.port, 8080);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn variables_that_were_probably_meant_for_us_are_warned_about() {
+    for (name, says) in [
+        ("FLAGBASE_SERVER_PORT", "the variable is `FLAGBASE_SERVER__PORT`"),
+        ("FLAGBASE_PORT", "the variable is `FLAGBASE_SERVER__PORT`"),
+        ("FLAGBASE_JWT_SECRET", "the variable is `FLAGBASE_IAM__JWT_SECRET`"),
+        ("FLAGBASE_RETENTION", "`FLAGBASE_EVENTS__RETENTION` or `FLAGBASE_METRICS__RETENTION`"),
+    ] {
+        let loaded = Place::new("").load(&[(name, "1")]).unwrap();
+        assert_eq!(loaded.warnings.len(), 1, "{name}: {:?}", loaded.warnings);
+        assert!(loaded.warnings[0].starts_with(&format!("`{name}` is ignored")), "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].contains(says), "{:?}", loaded.warnings);
+    }
+    let ours = Place::new("").load(&[("FLAGBASE_ENVIRONMENT", "staging"), ("FLAGBASE_TOKEN", "t")]).unwrap();
+    assert!(ours.warnings.is_empty(), "{:?}", ours.warnings);
+}
+
+#[test]
+fn unknown_keys_wrong_kinds_and_values_without_sense_come_all_at_once() {
+    let place = Place::new(
+        "server:\n  port: eighty\n  prot: 1\n  max_body: 1XB\n  host: 'a b'\niam:\n  token_ttl: 24\n  \
+         login_attempts: many\ngateway:\n  hosts: a\nsurprise: true\n",
+    );
+    let complaints = place.complaints(&[
+        ("FLAGBASE_METRICS__RETENTION", "long"),
+        ("FLAGBASE_GATEWAY__RETRIES", "99"),
+        ("FLAGBASE_LOG__COLOUR", ""),
+    ]);
+    for says in [
+        "unknown key `server.prot`",
+        "unknown key `surprise`",
+        "unknown key `log.colour`",
+        "`server.port` must be a number from 0 to 65535",
+        "`server.max_body` must be a size",
+        "`iam.token_ttl` must be a duration",
+        "`iam.login_attempts` must be a whole number",
+        "`gateway.hosts` must be a list",
+        "`metrics.retention` must be a duration",
+        "`server.host` is `a b`",
+        "`gateway.retries` is `99`",
+    ] {
+        assert!(complaints.iter().any(|c| c.starts_with(says)), "{says}: {complaints:#?}");
+    }
+    assert_eq!(complaints.len(), 11, "{complaints:#?}");
+}
+
+#[test]
+fn a_wrong_value_that_a_later_place_replaces_does_no_harm() {
+    let place = Place::new("server: {port: eighty}");
+    assert_eq!(place.load(&[("FLAGBASE_SERVER__PORT", "81")]).unwrap().config.server.port, 81);
+}
+
+#[test]
+fn an_empty_variable_is_an_error_where_text_will_not_do() {
+    for name in [
+        "FLAGBASE_SERVER__PORT",
+        "FLAGBASE_SERVER__MAX_BODY",
+        "FLAGBASE_IAM__TOKEN_TTL",
+        "FLAGBASE_IAM__REGISTRATION",
+        "FLAGBASE_GATEWAY__HOSTS",
+        "FLAGBASE_GATEWAY__ALLOW_PRIVATE_UPSTREAMS",
+        "FLAGBASE_MODE",
+    ] {
+        let complaints = Place::new("").complaints(&[(name, "")]);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].contains("empty") && complaints[0].contains(name), "{complaints:?}");
+    }
+}
+
+#[test]
+fn every_key_that_takes_any_text_may_be_left_empty_and_no_other() {
+    for key in keys() {
+        let name = key.variable();
+        let loaded = Place::new("").load(&[(&name, "")]);
+        assert_eq!(loaded.is_ok(), key.takes_any_text(), "{name}");
+    }
+}
+
+#[test]
+fn a_variable_and_the_file_for_it_cannot_both_be_set() {
+    let place = Place::new("");
+    let path = place.write("secret", "from-a-file\n");
+    let complaints = place.complaints(&[
+        ("FLAGBASE_IAM__JWT_SECRET", "direct"),
+        ("FLAGBASE_IAM__JWT_SECRET_FILE", path.to_str().unwrap()),
+    ]);
     assert_eq!(
-        loaded.warnings,
-        ["`FLAGBASE_SERVER_PORT` is ignored: the variable is `FLAGBASE_SERVER__PORT`"]
+        complaints,
+        ["`FLAGBASE_IAM__JWT_SECRET` and `FLAGBASE_IAM__JWT_SECRET_FILE` are both set | keep one of the two"]
     );
 }
 
