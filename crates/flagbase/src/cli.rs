@@ -69,9 +69,9 @@ enum Command {
     /// Log in to a server and remember the session
     Login(session::LoginArgs),
     /// End the remembered session
-    Logout(session::LogoutArgs),
+    Logout,
     /// Show who is logged in and what that permits
-    Whoami(session::WhoamiArgs),
+    Whoami,
     /// Work with flags
     Flag(flag::FlagArgs),
     /// Work with segments: reusable sets of conditions
@@ -118,24 +118,25 @@ fn run(cli: Cli, environment: &Environment) -> Outcome {
 }
 
 async fn run_async(command: Command, global: &Global, environment: &Environment) -> Outcome {
+    let client = &global.client;
     match command {
         Command::Doctor(args) => doctor::run(args, global, environment).await,
         Command::Admin(args) => admin::run(args, global, environment).await,
         Command::Backup(args) => backup::backup(args, global, environment).await,
         Command::Restore(args) => backup::restore(args, global, environment).await,
-        Command::Login(args) => session::login(args, environment).await,
-        Command::Logout(args) => session::logout(args, environment).await,
-        Command::Whoami(args) => session::whoami(args, environment).await,
-        Command::Flag(args) => flag::run(args, environment).await,
-        Command::Segment(args) => segment::run(args, environment).await,
-        Command::Environment(args) => environment::run(args, environment).await,
-        Command::Override(args) => overrides::run(args, environment).await,
-        Command::Route(args) => route::run(args, environment).await,
-        Command::User(args) => user::run(args, environment).await,
-        Command::Role(args) => role::run(args, environment).await,
-        Command::Key(args) => key::run(args, environment).await,
-        Command::Guard(args) => guard::run(args, environment).await,
-        Command::Events(args) => events::run(args, environment).await,
+        Command::Login(args) => session::login(args, client, environment).await,
+        Command::Logout => session::logout(client, environment).await,
+        Command::Whoami => session::whoami(client, environment).await,
+        Command::Flag(args) => flag::run(args, client, environment).await,
+        Command::Segment(args) => segment::run(args, client, environment).await,
+        Command::Environment(args) => environment::run(args, client, environment).await,
+        Command::Override(args) => overrides::run(args, client, environment).await,
+        Command::Route(args) => route::run(args, client, environment).await,
+        Command::User(args) => user::run(args, client, environment).await,
+        Command::Role(args) => role::run(args, client, environment).await,
+        Command::Key(args) => key::run(args, client, environment).await,
+        Command::Guard(args) => guard::run(args, client, environment).await,
+        Command::Events(args) => events::run(args, client, environment).await,
         Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => Ok(()),
     }
 }
@@ -150,10 +151,30 @@ fn small_runtime() -> Outcome<tokio::runtime::Runtime> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     #[test]
     fn the_command_line_has_no_contradictions() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_every_command_may_stand_before_it_or_after_it() {
+        for line in [
+            "flagbase -o json -q -y --server http://a.example.com -e staging flag list",
+            "flagbase flag -o json -q -y --server http://a.example.com -e staging list",
+            "flagbase flag list -o json -q -y --server http://a.example.com -e staging",
+            "flagbase -o json doctor",
+            "flagbase -y restore copy.db",
+        ] {
+            let parsed = super::Cli::try_parse_from(line.split(' '));
+            let client = parsed.map(|cli| cli.global.client).unwrap();
+            assert!(client.output == crate::output::Format::Json || client.yes, "{line}");
+            if line.contains("staging") {
+                assert!(client.quiet && client.yes, "{line}");
+                assert_eq!(client.environment.as_deref(), Some("staging"), "{line}");
+                assert_eq!(client.server.as_deref(), Some("http://a.example.com"), "{line}");
+            }
+        }
     }
 }

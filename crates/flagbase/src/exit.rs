@@ -96,6 +96,14 @@ impl Failure {
     }
 }
 
+#[cfg(test)]
+impl Failure {
+    /// What is listed below the message.
+    pub(crate) fn listed(&self) -> &[String] {
+        &self.details
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -126,7 +134,7 @@ impl From<Refusal> for Failure {
         let cause = std::error::Error::source(&refusal).map(|cause| format!(": {cause}")).unwrap_or_default();
         let details = match refusal.faults.as_slice() {
             [] | [_] => Vec::new(),
-            many => many.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect(),
+            many => many.iter().map(ToString::to_string).collect(),
         };
         Self::new(exit, format!("{}{cause}", refusal.message)).details(details)
     }

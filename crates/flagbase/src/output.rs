@@ -121,6 +121,11 @@ pub(crate) fn report(error: &ConfigError) {
     say(shown.trim_end());
 }
 
+/// Whether data goes to a terminal, where people look at it.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether a person can be asked something.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

@@ -277,3 +277,53 @@ async fn an_administrator_is_helped_on_the_machine_itself_while_the_server_runs(
     std::fs::write(person.server.directory().join("weak"), "short").unwrap();
     person.fails(2, "admin create weak@example.com --password-file weak");
 }
+
+#[tokio::test]
+async fn tables_are_for_people_and_hold_no_json() {
+    let person = Person::new().await;
+    person.ok("flag create checkout --enabled --rule 'role equals developer' --rule 'role equals admin'");
+    person.ok("route add /shop http://127.0.0.1:9 --flag checkout");
+    for line in ["whoami", "role list", "route test /gateway/shop", "flag get checkout", "flag metrics checkout", "user list"] {
+        let shown = person.ok(line);
+        assert!(!shown.contains(['{', '}', '"']), "{line}: {shown}");
+    }
+    let story = person.ok("flag eval checkout --explain");
+    assert!(story.lines().any(|line| line.starts_with("no  rule 1")), "{story}");
+    assert!(story.lines().any(|line| line.starts_with("yes rule 2")), "{story}");
+    assert!(story.lines().any(|line| line.starts_with("    yes ") && line.contains("`role`")), "{story}");
+    assert!(!story.contains(['{', '✓']), "signs are for terminals: {story}");
+}
+
+#[tokio::test]
+async fn a_route_is_named_by_its_pattern_while_only_one_has_it() {
+    let person = Person::new().await;
+    person.ok("route add /shop http://127.0.0.1:9");
+    assert_eq!(person.json("route get /shop")["pattern"], "/shop");
+    person.ok("route update /gateway/shop --set name=Shop");
+    assert_eq!(person.json("route get /shop")["name"], "Shop");
+    person.ok("route add /shop http://127.0.0.1:8 --host a.example.com");
+    assert!(person.fails(2, "route get /shop").contains("2 routes have the pattern"));
+    assert!(person.fails(3, "route remove /nowhere --yes").contains("route list"));
+}
+
+#[tokio::test]
+async fn what_the_server_says_is_said_once_and_without_http() {
+    let person = Person::new().await;
+    person.ok("-q flag create taken");
+    let said = person.fails(5, "flag create taken");
+    assert!(!said.contains("PUT") && said.contains("choose another key"), "{said}");
+    let said = person.fails(1, "flag create bad --rule 'role is x'");
+    assert_eq!(said.matches("unknown operator").count(), 1, "{said}");
+    let said = person.fails(1, "flag create bad --rule 'role is x' --rule 'role was x'");
+    assert_eq!(said.matches("unknown operator").count(), 2, "{said}");
+    assert!(!said.contains("`errors`"), "{said}");
+}
+
+#[tokio::test]
+async fn options_may_stand_before_the_command() {
+    let person = Person::new().await;
+    person.ok("flag create checkout");
+    let before: Value = serde_json::from_str(&person.ok("-o json flag list")).unwrap();
+    assert_eq!(before, person.json("flag list"));
+    person.ok("-y flag delete checkout");
+}

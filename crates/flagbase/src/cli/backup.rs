@@ -28,9 +28,6 @@ pub(crate) struct BackupArgs {
 pub(crate) struct RestoreArgs {
     /// The file to read
     file: PathBuf,
-    /// Do not ask before the database is replaced
-    #[arg(short, long)]
-    yes: bool,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -68,7 +65,7 @@ pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &En
     let database = place::database(&config);
     if database.path.exists() {
         let question = format!("Replace the database `{}`? A copy is kept.", database.path.display());
-        ask::confirm(&question, args.yes)?;
+        ask::confirm(&question, global.client.yes)?;
     }
     place::prepare(&config.server.data_dir)?;
     let bar = progress::Pages::new("restoring");

@@ -22,7 +22,7 @@ const DEFAULT_SERVER: &str = "http://localhost:8080";
 /// The longest a server may take to answer a command.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Arguments of every command that talks to a server.
+/// Arguments of every command that talks to a server, and some of them of others. They may stand anywhere.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientArgs {
     /// The server to talk to; when left out the one last logged in to, else port 8080 of this machine
@@ -83,7 +83,11 @@ impl Client {
         let base = parse_server(server.as_deref().unwrap_or(DEFAULT_SERVER))?;
         let remembered = credentials.servers.get(base.as_str().trim_end_matches('/'));
         let token = match (environment.get("FLAGBASE_TOKEN"), environment.get("FLAGBASE_TOKEN_FILE")) {
-            (Some(token), _) => Some(Secret::new(token)),
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage("`FLAGBASE_TOKEN` and `FLAGBASE_TOKEN_FILE` are both set")
+                    .hint("keep one of the two"));
+            }
+            (Some(token), None) => Some(Secret::new(token)),
             (None, Some(file)) => Some(super::ask::from_file(file.as_ref())?),
             (None, None) => remembered.map(|login| Secret::new(login.token.clone())),
         };
@@ -243,11 +247,18 @@ impl Client {
         let message = member("detail").or_else(|| member("error")).or_else(|| member("title"));
         let message = message.map_or_else(|| format!("{} answered {status}", self.server()), str::to_owned);
         let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        // A single one is what the message says already.
-        let errors = if errors.len() == 1 { &[] } else { errors };
+        // A single one is what the message says already; of several it only says that they are listed.
+        let (message, errors) = match errors {
+            [] | [_] => (message, &[][..]),
+            many if member("code") == Some("invalid") => (format!("{} things are wrong", many.len()), many),
+            many => (message, many),
+        };
         let details = errors.iter().map(|error| {
             let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-            format!("{}: {}", part("pointer"), part("message"))
+            match part("pointer") {
+                "" => part("message").to_owned(),
+                pointer => format!("{pointer}: {}", part("message")),
+            }
         });
         let failure = Failure::new(exit_for(status), message).details(details.collect());
         match status {

@@ -35,9 +35,6 @@ struct PrintArgs {
     /// Show a reference of all keys in Markdown instead
     #[arg(long, conflicts_with = "show_origin")]
     reference: bool,
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -59,20 +56,20 @@ pub(crate) fn run(args: ConfigArgs, global: &Global, environment: &Environment) 
         ConfigCommand::Print(args) if args.reference => output::text(&reference()),
         ConfigCommand::Print(args) => {
             let loaded = settings::load(&args.server, global, environment)?;
-            print(&loaded, &args)
+            print(&loaded, &args, global.client.output)
         }
     }
 }
 
-fn print(loaded: &Loaded, args: &PrintArgs) -> Outcome {
-    let printer = Printer { format: args.output, quiet: false };
+fn print(loaded: &Loaded, args: &PrintArgs, format: Format) -> Outcome {
+    let printer = Printer { format, quiet: false };
     if args.show_origin {
         let row = |key: &Key| json!({"key": key.path, "value": loaded.shown(key), "origin": loaded.origin(&key.path)});
         let rows = keys().iter().map(row).collect();
         return printer.print(&rows, &View(&[("key", "/key"), ("value", "/value"), ("origin", "/origin")]));
     }
     let tree = tree(loaded);
-    match args.output {
+    match format {
         Format::Json => printer.print(&tree, &View::ALL),
         // The tree reads best, and can be saved, as the YAML it is written in.
         Format::Table | Format::Yaml => Printer { format: Format::Yaml, ..printer }.print(&tree, &View::ALL),

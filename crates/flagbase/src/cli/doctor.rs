@@ -8,13 +8,10 @@ use serde_json::{Value, json};
 use super::settings::{self, Global, ServerArgs};
 use crate::config::Environment;
 use crate::exit::{Failure, Outcome};
-use crate::output::{Format, Printer, View};
+use crate::output::{Printer, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -72,7 +69,7 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, environment: &Environ
     findings.push(checks::secret(config));
     findings.push(checks::clock(config));
     let rows: Value = findings.iter().map(Finding::json).collect();
-    Printer { format: args.output, quiet: false }.print(&rows, &VIEW)?;
+    Printer { format: global.client.output, quiet: false }.print(&rows, &VIEW)?;
     match findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
         0 => Ok(()),
         1 => Err(Failure::plain("one check failed")),

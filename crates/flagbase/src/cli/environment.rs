@@ -11,8 +11,6 @@ use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct EnvironmentArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: EnvironmentCommand,
 }
@@ -57,8 +55,8 @@ const VIEW: View =
 
 const ENVIRONMENTS: [&str; 3] = ["api", "v1", "environments"];
 
-pub(crate) async fn run(args: EnvironmentArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: EnvironmentArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         EnvironmentCommand::List => client.print(&client.list(Call::get(&ENVIRONMENTS), None).await?, &VIEW),
         EnvironmentCommand::Get { key } => client.print(&client.call(Call::get(&at(&key))).await?, &VIEW),

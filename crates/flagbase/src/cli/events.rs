@@ -10,8 +10,6 @@ use crate::exit::Outcome;
 
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: EventsCommand,
 }
@@ -29,8 +27,8 @@ enum EventsCommand {
     },
 }
 
-pub(crate) async fn run(args: EventsArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: EventsArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     let EventsCommand::Tail { kind, after } = args.command;
     let call = Call::get(&["api", "v1", "events"]).query_some("type", kind).query_some("after", after);
     stream::follow(&client, call, async |event| print(&client, &event.data)).await

@@ -49,8 +49,6 @@ const ONE: View = View(&[
 
 #[derive(Debug, Args)]
 pub(crate) struct FlagArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: FlagCommand,
 }
@@ -129,8 +127,8 @@ enum FlagCommand {
     },
 }
 
-pub(crate) async fn run(args: FlagArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: FlagArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         FlagCommand::List { search, limit } => {
             let call = Call::get(&FLAGS).scoped().query_some("search", search);
@@ -205,7 +203,31 @@ async fn metrics(client: &Client, key: &str) -> Outcome {
         ("events", "/events"),
     ]);
     match (client.printer.format, measured.get("variants")) {
-        (crate::output::Format::Table, Some(variants)) => client.print(variants, &view),
+        (crate::output::Format::Table, Some(variants)) => client.print(&with_counts(variants), &view),
         _ => client.print(&measured, &View::ALL),
+    }
+}
+
+/// Of each type of event only how many there were: there is no room for more in a column.
+fn with_counts(variants: &Value) -> Value {
+    let mut variants = variants.clone();
+    for variant in variants.as_array_mut().into_iter().flatten() {
+        if let Some(events) = variant.get_mut("events").and_then(Value::as_object_mut) {
+            for event in events.values_mut() {
+                *event = event.get("count").cloned().unwrap_or_default();
+            }
+        }
+    }
+    variants
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_events_only_the_counts_are_shown_in_a_table() {
+        let variants = json!([{"variant": "a", "events": {"error": {"count": 3, "sum": 1.5}}}]);
+        assert_eq!(with_counts(&variants), json!([{"variant": "a", "events": {"error": 3}}]));
     }
 }

@@ -13,8 +13,6 @@ use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct GuardArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: GuardCommand,
 }
@@ -74,8 +72,8 @@ const VIEW: View = View(&[
 
 const GUARDS: [&str; 3] = ["api", "v1", "guards"];
 
-pub(crate) async fn run(args: GuardArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: GuardArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         GuardCommand::List => client.print(&client.list(Call::get(&GUARDS).scoped(), None).await?, &VIEW),
         GuardCommand::Get { key } => client.print(&client.call(Call::get(&at(&key)).scoped()).await?, &VIEW),

@@ -11,8 +11,6 @@ use crate::output::{self, Format, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct KeyArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: KeyCommand,
 }
@@ -49,11 +47,11 @@ const VIEW: View = View(&[
 
 const KEYS: [&str; 3] = ["api", "v1", "keys"];
 
-pub(crate) async fn run(args: KeyArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: KeyArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let in_environment = client.environment.as_deref().unwrap_or("default");
+    let client = Client::new(client, environment)?;
     match args.command {
         KeyCommand::Create { name, permissions, expires_in } => {
-            let in_environment = args.client.environment.as_deref().unwrap_or("default");
             let mut body = json!({"name": name, "environment": in_environment, "permissions": permissions});
             document::set_some(&mut body, "expires_in", expires_in);
             let created = client.call(Call::post(&KEYS, body)).await?;

@@ -11,8 +11,6 @@ use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct OverrideArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: OverrideCommand,
 }
@@ -62,8 +60,8 @@ const VIEW: View = View(&[
 
 const OVERRIDES: [&str; 3] = ["api", "v1", "overrides"];
 
-pub(crate) async fn run(args: OverrideArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: OverrideArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         OverrideCommand::Set { flag, value, variant, session } => {
             let body = chosen(value.as_deref(), variant.as_deref());

@@ -14,8 +14,6 @@ use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct RoleArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: RoleCommand,
 }
@@ -58,8 +56,8 @@ const VIEW: View = View(&[("key", "/key"), ("name", "/name"), ("permissions", "/
 
 const ROLES: [&str; 3] = ["api", "v1", "roles"];
 
-pub(crate) async fn run(args: RoleArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: RoleArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         RoleCommand::List => client.print(&client.list(Call::get(&ROLES), None).await?, &VIEW),
         RoleCommand::Get { key } => client.print(&client.call(Call::get(&at(&key))).await?, &VIEW),

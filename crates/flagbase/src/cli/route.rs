@@ -8,13 +8,11 @@ use serde_json::{Value, json};
 use super::client::{Call, Client, ClientArgs};
 use super::{ask, document};
 use crate::config::Environment;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct RouteArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: RouteCommand,
 }
@@ -25,14 +23,16 @@ enum RouteCommand {
     List,
     /// Show a route
     Get {
-        /// The route's id
+        /// The route's id, or its pattern when only one route has it
+        #[arg(value_name = "ROUTE")]
         id: String,
     },
     /// Add a route, or replace the one that takes the same requests
     Add(AddArgs),
     /// Replace a route
     Update {
-        /// The route's id
+        /// The route's id, or its pattern when only one route has it
+        #[arg(value_name = "ROUTE")]
         id: String,
         /// Read the whole route from this JSON or YAML file; `-` is standard input
         #[arg(short, long, value_name = "FILE", required_unless_present = "set")]
@@ -43,7 +43,8 @@ enum RouteCommand {
     },
     /// Remove a route
     Remove {
-        /// The route's id
+        /// The route's id, or its pattern when only one route has it
+        #[arg(value_name = "ROUTE")]
         id: String,
     },
     /// Show where a request would go, and why
@@ -108,13 +109,28 @@ const VIEW: View = View(&[
     ("host", "/host"),
 ]);
 
+const PREVIEW: View = View(&[
+    ("decision", "/decision"),
+    ("status", "/status"),
+    ("route", "/route"),
+    ("pattern", "/pattern"),
+    ("flag", "/flag"),
+    ("variant", "/variant"),
+    ("reason", "/reason"),
+    ("upstreams", "/upstreams"),
+    ("upstream path", "/upstream_path"),
+    ("why", "/why"),
+    ("flag's story", "/explanation/summary"),
+]);
+
 const ROUTES: [&str; 4] = ["api", "v1", "gateway", "routes"];
 
-pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         RouteCommand::List => client.print(&client.list(Call::get(&ROUTES).scoped(), None).await?, &VIEW),
         RouteCommand::Get { id } => {
+            let id = find(&client, &id).await?;
             client.print(&client.call(Call::get(&at(&id)).scoped()).await?, &View::ALL)
         }
         RouteCommand::Add(args) => {
@@ -122,8 +138,11 @@ pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
             let id = added.get("id").and_then(Value::as_str).unwrap_or_default();
             client.changed(&format!("added route `{id}`"), &added, &VIEW)
         }
-        RouteCommand::Update { id, file, set } => update(&client, &id, file, &set).await,
+        RouteCommand::Update { id, file, set } => {
+            update(&client, &find(&client, &id).await?, file, &set).await
+        }
         RouteCommand::Remove { id } => {
+            let id = find(&client, &id).await?;
             ask::confirm(&format!("Remove route `{id}`?"), client.yes)?;
             client.call(Call::delete(&at(&id)).scoped()).await?;
             client.printer.done(&format!("removed route `{id}`"));
@@ -137,9 +156,38 @@ pub(crate) async fn run(args: RouteArgs, environment: &Environment) -> Outcome {
             }
             let [api, version, gateway, routes] = ROUTES;
             let call = Call::post(&[api, version, gateway, routes, "test"], request).scoped();
-            client.print(&client.call(call).await?, &View::ALL)
+            client.print(&client.call(call).await?, &PREVIEW)
         }
     }
+}
+
+/// People know patterns, the API knows ids.
+async fn find(client: &Client, named: &str) -> Outcome<String> {
+    if !named.contains(['/', '*']) {
+        return Ok(named.to_owned());
+    }
+    let routes = client.list(Call::get(&ROUTES).scoped(), None).await?;
+    let ids = with_pattern(&routes, named);
+    match ids.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => Err(Failure::new(Exit::NotFound, format!("there is no route `{named}`"))
+            .hint("`flagbase route list` shows all")),
+        many => Err(Failure::usage(format!("{} routes have the pattern `{named}`", many.len()))
+            .hint(format!("name one by its id: {}", many.join(", ")))),
+    }
+}
+
+/// The ids of the routes with this pattern, with or without `/gateway` in front.
+fn with_pattern<'r>(routes: &'r Value, pattern: &str) -> Vec<&'r str> {
+    let below = pattern.strip_prefix("/gateway").filter(|rest| rest.starts_with('/'));
+    let member = |route: &'r Value, name: &str| route.get(name).and_then(Value::as_str);
+    let all = routes.as_array().into_iter().flatten();
+    all.filter(|route| {
+        let has = member(route, "pattern");
+        has == Some(pattern) || (has.is_some() && has == below)
+    })
+    .filter_map(|route| member(route, "id"))
+    .collect()
 }
 
 fn at(id: &str) -> [&str; 5] {
@@ -229,6 +277,16 @@ mod tests {
         let route = args.route().unwrap();
         assert_eq!(route["variants"]["false"], "http://127.0.0.1:8");
         assert_eq!(route["require"], json!({"roles": ["developer"]}));
+    }
+
+    #[test]
+    fn a_route_is_found_by_its_pattern() {
+        let routes = json!([{"id": "1", "pattern": "/shop"}, {"id": "2", "pattern": "/shop/*"},
+            {"id": "3", "pattern": "/shop/*", "host": "a.example.com"}]);
+        assert_eq!(with_pattern(&routes, "/shop"), ["1"]);
+        assert_eq!(with_pattern(&routes, "/gateway/shop"), ["1"]);
+        assert_eq!(with_pattern(&routes, "/shop/*"), ["2", "3"]);
+        assert!(with_pattern(&routes, "/nowhere").is_empty());
     }
 
     #[test]

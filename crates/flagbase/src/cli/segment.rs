@@ -13,8 +13,6 @@ use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct SegmentArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: SegmentCommand,
 }
@@ -74,8 +72,8 @@ const VIEW: View = View(&[
     ("excluded", "/excluded"),
 ]);
 
-pub(crate) async fn run(args: SegmentArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: SegmentArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         SegmentCommand::List { search } => {
             let call = Call::get(&["api", "v1", "segments"]).scoped().query_some("search", search);

@@ -22,20 +22,6 @@ pub(crate) struct LoginArgs {
     /// Use the API key in this file instead of a password; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "email")]
     token_file: Option<PathBuf>,
-    #[command(flatten)]
-    client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LogoutArgs {
-    #[command(flatten)]
-    client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WhoamiArgs {
-    #[command(flatten)]
-    client: ClientArgs,
 }
 
 const ME: View = View(&[
@@ -48,8 +34,8 @@ const ME: View = View(&[
     ("permissions", "/permissions"),
 ]);
 
-pub(crate) async fn login(args: LoginArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn login(args: LoginArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     let (token, email) = match &args.token_file {
         Some(file) => (ask::from_file(file)?, String::new()),
         None => with_password(&client, &args).await?,
@@ -65,8 +51,8 @@ pub(crate) async fn login(args: LoginArgs, environment: &Environment) -> Outcome
     client.changed(&format!("logged in to {} as {}", client.server(), name(&me)), &me, &ME)
 }
 
-pub(crate) async fn logout(args: LogoutArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn logout(client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     let path = Credentials::path()?;
     let mut credentials = Credentials::load(&path)?;
     let Some(login) = credentials.servers.remove(client.server()) else {
@@ -93,8 +79,8 @@ pub(crate) async fn logout(args: LogoutArgs, environment: &Environment) -> Outco
     Ok(())
 }
 
-pub(crate) async fn whoami(args: WhoamiArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn whoami(client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     let me = client.call(Call::get(&["auth", "me"])).await?;
     client.print(&me, &ME)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use figment::value::Value;
 
+use super::client::ClientArgs;
 use crate::config::{Environment, FlagValue, Loaded, Sources};
 use crate::exit::Outcome;
 use crate::output;
@@ -21,6 +22,8 @@ pub(crate) struct Global {
     /// What to log: error, warn, info, debug, trace or a filter
     #[arg(short, long, global = true, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
+    #[command(flatten, next_help_heading = "Talking to a server")]
+    pub(crate) client: ClientArgs,
 }
 
 /// Arguments of commands that read the server's configuration.

@@ -8,6 +8,9 @@ use super::client::{Call, Client};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 
+/// The type of the event that says so when a stream cannot be resumed where it broke.
+const RESET: &str = "flagbase.stream.reset";
+
 /// The longest pause before connecting again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -20,6 +23,8 @@ pub(crate) struct Event {
     /// Where to resume after it.
     pub(crate) id: Option<String>,
     pub(crate) data: Value,
+    /// The place asked for is not in the log any more; what follows begins at its end.
+    reset: bool,
 }
 
 /// Collects the bytes of a stream into events.
@@ -27,6 +32,7 @@ pub(crate) struct Event {
 struct Parser {
     buffer: Vec<u8>,
     id: Option<String>,
+    reset: bool,
     data: String,
 }
 
@@ -47,12 +53,14 @@ impl Parser {
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             let id = self.id.clone();
+            let reset = std::mem::take(&mut self.reset);
             let value = serde_json::from_str(&data).unwrap_or_else(|_| Value::from(data.as_str()));
-            return (!data.is_empty()).then_some(Event { id, data: value });
+            return (!data.is_empty()).then_some(Event { id, data: value, reset });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
+            "event" => self.reset = value == RESET,
             "id" => self.id = Some(value.to_owned()),
             "data" if self.data.is_empty() => value.clone_into(&mut self.data),
             "data" => {
@@ -80,7 +88,13 @@ where
             for event in parser.feed(&bytes) {
                 last.clone_from(&event.id);
                 pause = Duration::from_secs(1);
-                each(event).await?;
+                if event.reset {
+                    client
+                        .printer
+                        .done("the server has an older state than before; going on with what is new");
+                } else {
+                    each(event).await?;
+                }
             }
             if parser.buffer.len() + parser.data.len() > LARGEST_EVENT {
                 return Err(Failure::plain("the server sent an event without an end"));
@@ -120,10 +134,13 @@ mod tests {
 
     #[test]
     fn events_are_found_however_the_bytes_are_cut() {
-        let stream = b": hello\nid: 7\nevent: flag\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata: text\r\n\r\n\n";
+        let stream =
+            b": hello\nid: 7\nevent: flag\ndata: {\"a\":\ndata: 1}\n\nid: 3\nevent: flagbase.stream.reset\n\
+            data: {}\n\nid: 8\r\ndata: text\r\n\r\n\n";
         let expected = vec![
-            Event { id: Some("7".into()), data: json!({"a": 1}) },
-            Event { id: Some("8".into()), data: json!("text") },
+            Event { id: Some("7".into()), data: json!({"a": 1}), reset: false },
+            Event { id: Some("3".into()), data: json!({}), reset: true },
+            Event { id: Some("8".into()), data: json!("text"), reset: false },
         ];
         for size in 1..stream.len() {
             let mut parser = Parser::default();

@@ -13,8 +13,6 @@ use crate::output::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     #[command(subcommand)]
     command: UserCommand,
 }
@@ -121,8 +119,8 @@ const VIEW: View = View(&[
 
 const USERS: [&str; 3] = ["api", "v1", "users"];
 
-pub(crate) async fn run(args: UserArgs, environment: &Environment) -> Outcome {
-    let client = Client::new(&args.client, environment)?;
+pub(crate) async fn run(args: UserArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let client = Client::new(client, environment)?;
     match args.command {
         UserCommand::List { search, limit } => {
             let call = Call::get(&USERS).query_some("search", search);

@@ -1,7 +1,10 @@
 //! Columns for people, taken from JSON documents.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::Value;
+use serde_json::{Number, Value};
+
+/// What stands where there is nothing.
+const NOTHING: &str = "–";
 
 /// Which parts of a document become columns: a heading and where its value is, as a JSON pointer.
 #[derive(Debug, Clone, Copy)]
@@ -64,18 +67,54 @@ fn plain_table() -> Table {
 
 /// Trailing blanks would end up in whatever people paste the table into.
 fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
+/// A value in words: never JSON, which nobody reads in a column.
 fn cell(value: &Value) -> String {
     match value {
-        Value::Null => "-".to_owned(),
+        Value::Null => NOTHING.to_owned(),
+        Value::Array(items) if items.is_empty() => NOTHING.to_owned(),
+        Value::Object(members) if members.is_empty() => NOTHING.to_owned(),
         Value::String(text) => moment(text).unwrap_or(text).to_owned(),
-        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
-            items.iter().map(cell).collect::<Vec<_>>().join(", ")
-        }
+        Value::Number(number) => rounded(number),
+        Value::Array(items) if items.iter().all(is_plain) => joined(items.iter().map(cell), ", "),
+        Value::Array(items) if items.iter().all(is_short) => joined(items.iter().map(cell), "; "),
+        Value::Array(items) if items.len() == 1 => "1 item".to_owned(),
         Value::Array(items) => format!("{} items", items.len()),
-        other => other.to_string(),
+        Value::Object(members) => {
+            let separator = if members.values().all(is_plain) { ", " } else { "; " };
+            joined(members.iter().map(|(name, value)| format!("{name}: {}", cell(value))), separator)
+        }
+        Value::Bool(value) => value.to_string(),
+    }
+}
+
+fn joined(parts: impl Iterator<Item = String>, separator: &str) -> String {
+    parts.collect::<Vec<_>>().join(separator)
+}
+
+fn is_plain(value: &Value) -> bool {
+    !value.is_object() && !value.is_array()
+}
+
+/// Whether it fits among others in one cell.
+fn is_short(value: &Value) -> bool {
+    value.as_object().is_some_and(|members| members.len() <= 3 && members.values().all(is_plain))
+}
+
+/// A number with at most four digits behind the point.
+fn rounded(number: &Number) -> String {
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(float) => {
+            let shown = format!("{float:.4}");
+            shown.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        None => number.to_string(),
     }
 }
 
@@ -105,7 +144,33 @@ mod tests {
     fn a_document_becomes_its_members() {
         let shown = VIEW.render(&json!({"key": "a", "enabled": false}));
         assert_eq!(shown.lines().count(), 2, "{shown}");
-        assert!(View::ALL.render(&json!({"x": null})).contains('-'));
+        assert!(View::ALL.render(&json!({"x": null})).contains('–'));
+    }
+
+    #[test]
+    fn no_cell_holds_json() {
+        for (value, shown) in [
+            (json!({}), "–"),
+            (json!([]), "–"),
+            (json!(null), "–"),
+            (json!(0.123_456_7), "0.1235"),
+            (json!(1.5), "1.5"),
+            (json!(2.0), "2"),
+            (json!(7), "7"),
+            (json!({"*": ["flag.read", "flag.update"], "dev": []}), "*: flag.read, flag.update; dev: –"),
+            (json!({"type": "absolute_count", "more_than": 3}), "more_than: 3, type: absolute_count"),
+            (json!([{"environment": "live", "role": "user"}]), "environment: live, role: user"),
+            (json!([{"conditions": [{}]}, {}]), "2 items"),
+        ] {
+            let cell = cell(&value);
+            let sorted = |text: &str| {
+                let mut parts: Vec<String> = text.split(", ").map(str::to_owned).collect();
+                parts.sort();
+                parts
+            };
+            assert_eq!(sorted(&cell), sorted(shown), "{value}");
+            assert!(!cell.contains(['{', '}', '"', '[']), "{cell}");
+        }
     }
 
     #[test]

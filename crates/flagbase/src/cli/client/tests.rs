@@ -56,6 +56,13 @@ fn each_refusal_has_its_exit_code_and_the_servers_own_words() {
     });
     let failure = client(None).refused(StatusCode::UNPROCESSABLE_ENTITY, &problem);
     assert_eq!(failure.to_string(), "the flag is not valid");
+    assert!(failure.listed().is_empty(), "a single fault is not said twice");
+    let several = json!({"code": "invalid", "detail": "2 faults in the body, see `errors`", "errors": [
+        {"pointer": "/key", "message": "`key` is missing"}, {"pointer": "", "message": "too large"},
+    ]});
+    let failure = client(None).refused(StatusCode::UNPROCESSABLE_ENTITY, &several);
+    assert_eq!(failure.to_string(), "2 things are wrong");
+    assert_eq!(failure.listed(), ["/key: `key` is missing", "too large"]);
     for (status, exit) in [
         (StatusCode::UNAUTHORIZED, Exit::NotAllowed),
         (StatusCode::FORBIDDEN, Exit::NotAllowed),

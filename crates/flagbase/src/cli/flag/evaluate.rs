@@ -1,5 +1,7 @@
 //! `flagbase flag eval`.
 
+mod story;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -36,11 +38,7 @@ pub(super) async fn run(client: &Client, args: &EvalArgs) -> Outcome {
     if !args.explain || client.printer.format != Format::Table {
         return client.print(&answer, &EVALUATION);
     }
+    let explanation = answer.get("explanation").unwrap_or(&Value::Null);
     client.print(&answer, &EVALUATION)?;
-    output::text(&format!("\n{}", explained(answer.get("explanation").unwrap_or(&Value::Null))))
-}
-
-/// The explanation reads well as YAML, whatever shape it has.
-fn explained(explanation: &Value) -> String {
-    serde_norway::to_string(explanation).unwrap_or_else(|_| explanation.to_string())
+    output::text(&format!("\n{}", story::of(explanation, output::is_terminal())))
 }
