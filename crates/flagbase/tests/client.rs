@@ -1,8 +1,5 @@
 //! Commands that talk to a server, through the real binary: what a person types, sees, and scripts.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::process::Output;
 
@@ -19,14 +16,8 @@ struct Person {
 impl Person {
     /// Logged in as an administrator.
     async fn new() -> Self {
-        let person = Self {
-            server: TestServer::start(PROGRAM).await,
-        };
-        std::fs::write(
-            person.server.directory().join("password"),
-            format!("{PASSWORD}\n"),
-        )
-        .unwrap();
+        let person = Self { server: TestServer::start(PROGRAM).await };
+        std::fs::write(person.server.directory().join("password"), format!("{PASSWORD}\n")).unwrap();
         person.ok("admin create admin@example.com --password-file password");
         person.ok("login admin@example.com --password-file password");
         person
@@ -42,22 +33,14 @@ impl Person {
                 words.extend(part.split_whitespace());
             }
         }
-        self.server
-            .command(&words)
-            .env("FLAGBASE_SERVER", self.server.url(""))
-            .output()
-            .unwrap()
+        self.server.command(&words).env("FLAGBASE_SERVER", self.server.url("")).output().unwrap()
     }
 
     /// What a command that works prints.
     #[track_caller]
     fn ok(&self, line: &str) -> String {
         let output = self.run(line);
-        assert!(
-            output.status.success(),
-            "{line}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -72,10 +55,7 @@ impl Person {
         let output = self.run(line);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{line}: {said}");
-        assert!(
-            output.stdout.is_empty(),
-            "{line}: failures say nothing on standard output"
-        );
+        assert!(output.stdout.is_empty(), "{line}: failures say nothing on standard output");
         said
     }
 }
@@ -83,39 +63,23 @@ impl Person {
 #[tokio::test]
 async fn a_flag_lives_from_creation_to_revert() {
     let person = Person::new().await;
-    person
-        .ok("flag create checkout --name 'New checkout' --enabled --rule 'role equals developer'");
+    person.ok("flag create checkout --name 'New checkout' --enabled --rule 'role equals developer'");
     assert!(person.ok("flag list").contains("New checkout"));
     assert_eq!(person.json("flag eval checkout")["value"], false);
     let explained = person.ok("flag eval checkout --attribute role=developer --explain");
-    assert!(
-        explained.contains("which equals `developer`"),
-        "{explained}"
-    );
+    assert!(explained.contains("which equals `developer`"), "{explained}");
     person.ok("flag update checkout --rule 'role equals admin' --tag web");
     assert_eq!(person.json("flag eval checkout")["value"], true);
     person.ok("flag disable checkout --reason 'too loud'");
     let history = person.json("flag history checkout");
     let newest = &history[0];
-    assert_eq!(
-        (newest["verb"].as_str(), newest["reason"].as_str()),
-        (Some("disabled"), Some("too loud"))
-    );
-    let first = history.as_array().unwrap().last().unwrap()["revision"]
-        .as_u64()
-        .unwrap();
+    assert_eq!((newest["verb"].as_str(), newest["reason"].as_str()), (Some("disabled"), Some("too loud")));
+    let first = history.as_array().unwrap().last().unwrap()["revision"].as_u64().unwrap();
     person.ok("flag delete checkout --yes");
     person.fails(3, "flag get checkout");
     person.ok(&format!("flag revert checkout {first}"));
-    assert_eq!(
-        person.json("flag get checkout")["rules"][0]["value"],
-        "developer"
-    );
-    assert!(
-        person
-            .ok("flag get checkout -o yaml")
-            .contains("key: checkout")
-    );
+    assert_eq!(person.json("flag get checkout")["rules"][0]["value"], "developer");
+    assert!(person.ok("flag get checkout -o yaml").contains("key: checkout"));
 }
 
 #[tokio::test]
@@ -137,29 +101,15 @@ async fn a_flag_travels_through_a_file() {
 async fn each_failure_has_its_exit_code_and_says_what_to_do() {
     let person = Person::new().await;
     person.ok("flag create taken");
-    assert!(
-        person
-            .fails(5, "flag create taken")
-            .contains("exists already")
-    );
+    assert!(person.fails(5, "flag create taken").contains("exists already"));
     assert!(person.fails(3, "flag get missing").contains("missing"));
     assert!(person.fails(2, "flag delete taken").contains("--yes"));
-    assert!(
-        person
-            .fails(1, "flag create bad --rule 'role is x'")
-            .contains("unknown operator")
-    );
-    assert!(
-        person
-            .fails(3, "flag list --environment nowhere")
-            .contains("nowhere")
-    );
+    assert!(person.fails(1, "flag create bad --rule 'role is x'").contains("unknown operator"));
+    assert!(person.fails(3, "flag list --environment nowhere").contains("nowhere"));
     person.ok("logout");
     assert!(person.fails(4, "flag list").contains("flagbase login"));
     assert!(
-        person
-            .fails(4, "login admin@example.com --password-file /dev/null")
-            .contains("invalid credentials")
+        person.fails(4, "login admin@example.com --password-file /dev/null").contains("invalid credentials")
     );
 }
 
@@ -169,10 +119,7 @@ async fn an_api_key_is_shown_once_and_does_what_it_was_made_for() {
     person.ok("flag create checkout");
     let token = person.ok("key create ci --permit flag.read,flag.evaluate");
     std::fs::write(person.server.directory().join("key"), &token).unwrap();
-    let id = person.json("key list")[0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = person.json("key list")[0]["id"].as_str().unwrap().to_owned();
     assert!(!person.ok("key list -o json").contains(token.trim()));
     person.ok("login --token-file key");
     assert_eq!(person.json("flag list")[0]["key"], "checkout");
@@ -188,18 +135,12 @@ async fn people_are_managed_by_their_email() {
     person.ok("user create bob@example.com --role developer --group beta --password-file password");
     person.ok("environment create live --kind production");
     person.ok("user grant bob@example.com live developer");
-    assert_eq!(
-        person.json("user get bob@example.com")["grants"][0]["environment"],
-        "live"
-    );
+    assert_eq!(person.json("user get bob@example.com")["grants"][0]["environment"], "live");
     person.ok("user grant bob@example.com live --remove");
     person.ok("user groups bob@example.com staff");
     person.ok("user set-role bob@example.com user");
     let bob = person.json("user get bob@example.com");
-    assert_eq!(
-        (&bob["groups"][0], &bob["role"]),
-        (&"staff".into(), &"user".into())
-    );
+    assert_eq!((&bob["groups"][0], &bob["role"]), (&"staff".into(), &"user".into()));
     person.ok("user disable bob@example.com");
     person.fails(4, "login bob@example.com --password-file password");
     person.ok("user enable bob@example.com");
@@ -212,41 +153,23 @@ async fn segments_guards_roles_routes_and_overrides_are_kept_and_removed() {
     let person = Person::new().await;
     person.ok("flag create checkout --enabled");
     person.ok("segment put staff --condition 'email ends_with @example.com'");
-    assert_eq!(
-        person.json("segment get staff")["conditions"][0][0]["attribute"],
-        "email"
-    );
+    assert_eq!(person.json("segment get staff")["conditions"][0][0]["attribute"], "email");
     person.ok("guard put strict --flag checkout --more-than 3 --window 1m");
     assert_eq!(person.json("guard get strict")["rule"]["more_than"], 3);
     person.ok("role put tester --permit development=flag.read,flag.evaluate");
     person.ok("route add /shop http://127.0.0.1:9 --flag checkout");
-    let route = person.json("route list")[0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    person.ok(&format!(
-        "route update {route} --set methods=[\"GET\"] --set name=Shop"
-    ));
+    let route = person.json("route list")[0]["id"].as_str().unwrap().to_owned();
+    person.ok(&format!("route update {route} --set methods=[\"GET\"] --set name=Shop"));
     let updated = person.json(&format!("route get {route}"));
-    assert_eq!(
-        (&updated["name"], &updated["methods"][0]),
-        (&"Shop".into(), &"GET".into())
-    );
+    assert_eq!((&updated["name"], &updated["methods"][0]), (&"Shop".into(), &"GET".into()));
     person.ok("route add /both/* --flag checkout --variant true=http://127.0.0.1:9 --variant false=http://127.0.0.1:8 -X GET --role admin --strip-prefix");
     assert!(person.json("route test /gateway/both/x")["decision"].is_string());
     person.ok("override set checkout true");
     assert_eq!(person.json("flag eval checkout")["reason"], "OVERRIDE");
-    assert_eq!(
-        person.json("route test /gateway/shop")["decision"],
-        "forward"
-    );
+    assert_eq!(person.json("route test /gateway/shop")["decision"], "forward");
     person.ok("override remove checkout");
     assert_eq!(person.json("override list"), Value::Array(Vec::new()));
-    for line in [
-        "segment delete staff",
-        "guard delete strict",
-        "role delete tester",
-    ] {
+    for line in ["segment delete staff", "guard delete strict", "role delete tester"] {
         person.ok(&format!("{line} --yes"));
     }
     person.ok(&format!("route remove {route} --yes"));
@@ -256,24 +179,13 @@ async fn segments_guards_roles_routes_and_overrides_are_kept_and_removed() {
 #[tokio::test]
 async fn an_administrator_is_helped_on_the_machine_itself_while_the_server_runs() {
     let person = Person::new().await;
-    std::fs::write(
-        person.server.directory().join("new"),
-        "an even longer passphrase",
-    )
-    .unwrap();
-    assert!(
-        person
-            .fails(5, "admin setup-token")
-            .contains("administrator exists already")
-    );
+    std::fs::write(person.server.directory().join("new"), "an even longer passphrase").unwrap();
+    assert!(person.fails(5, "admin setup-token").contains("administrator exists already"));
     person.ok("admin reset-password admin@example.com --password-file new");
     person.fails(4, "login admin@example.com --password-file password");
     person.ok("login admin@example.com --password-file new");
     assert_eq!(person.json("whoami")["role"], "admin");
-    person.fails(
-        3,
-        "admin reset-password nobody@example.com --password-file new",
-    );
+    person.fails(3, "admin reset-password nobody@example.com --password-file new");
     std::fs::write(person.server.directory().join("weak"), "short").unwrap();
     person.fails(2, "admin create weak@example.com --password-file weak");
 }
@@ -283,7 +195,14 @@ async fn tables_are_for_people_and_hold_no_json() {
     let person = Person::new().await;
     person.ok("flag create checkout --enabled --rule 'role equals developer' --rule 'role equals admin'");
     person.ok("route add /shop http://127.0.0.1:9 --flag checkout");
-    for line in ["whoami", "role list", "route test /gateway/shop", "flag get checkout", "flag metrics checkout", "user list"] {
+    for line in [
+        "whoami",
+        "role list",
+        "route test /gateway/shop",
+        "flag get checkout",
+        "flag metrics checkout",
+        "user list",
+    ] {
         let shown = person.ok(line);
         assert!(!shown.contains(['{', '}', '"']), "{line}: {shown}");
     }

@@ -179,10 +179,7 @@ fn exists(twin: &Route) -> Refusal {
     Refusal::new(
         Class::Conflict,
         "route_exists",
-        format!(
-            "route `{}` takes the same requests already; change it, or narrow this one",
-            twin.id
-        ),
+        format!("route `{}` takes the same requests already; change it, or narrow this one", twin.id),
     )
 }
 
