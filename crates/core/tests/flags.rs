@@ -1,4 +1,5 @@
 //! Flags, segments and environments through their use cases, on the fakes.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::Arc;
 

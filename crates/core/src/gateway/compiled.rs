@@ -225,6 +225,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test reads better when it gives the JSON away")]
     fn compiled(body: serde_json::Value) -> CompiledRoute {
         let open = AddressPolicy { loopback: true, private: true };
         CompiledRoute::new(Route::from_json(&body, open).unwrap(), 1).unwrap()

@@ -70,13 +70,13 @@ fn faults(guard: &Guard, environment: &EnvironmentSnapshot) -> Vec<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environments::Environment;
+    use crate::environments::{Environment, EnvironmentKind};
 
     fn reading(body: &Value) -> Result<Guard, Refusal> {
         let environment = Environment {
             key: "e".into(),
             name: String::new(),
-            kind: Default::default(),
+            kind: EnvironmentKind::default(),
             attributes: Vec::new(),
         };
         read(body, "g", &EnvironmentSnapshot::new(environment))

@@ -62,7 +62,7 @@ async fn logging_out_disabling_resetting_and_deleting_act_on_the_next_request() 
         match act {
             "logout" => house.identity.logout(&caller).await.unwrap(),
             "disable" => {
-                drop(house.identity.update_user(&admin, id, patch(Some(true), None), "").await.unwrap())
+                drop(house.identity.update_user(&admin, id, patch(Some(true), None), "").await.unwrap());
             }
             "password" => {
                 drop(

@@ -4,13 +4,13 @@ use flagbase_engine::{Attributes, Flag, Ruleset};
 use serde_json::json;
 
 use super::*;
-use crate::environments::Environment;
+use crate::environments::{Environment, EnvironmentKind};
 
 fn environment() -> EnvironmentSnapshot {
     let definition = Environment {
         key: "e".into(),
         name: String::new(),
-        kind: Default::default(),
+        kind: EnvironmentKind::default(),
         attributes: Vec::new(),
     };
     let mut environment = EnvironmentSnapshot::new(definition);
