@@ -34,7 +34,9 @@ impl FromRequestParts<Handles> for Known {
 async fn caller(parts: &Parts, handles: &Handles) -> Result<Arc<Caller>, Refusal> {
     let Some(token) = token(&parts.headers)? else { return Ok(Caller::nobody()) };
     let identity = &handles.identity;
-    if let Some(caller) = identity.cached(token) { Ok(caller) } else {
+    if let Some(caller) = identity.cached(token) {
+        Ok(caller)
+    } else {
         let verified = identity.authenticate(token).await;
         verified.inspect_err(|refusal| not_let_in(&handles.recorder, refusal))
     }

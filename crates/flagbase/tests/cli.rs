@@ -1,8 +1,5 @@
 //! The command line through the real binary: help, exit codes, and what goes to which stream.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::path::Path;
 
@@ -16,9 +13,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self) -> &Path {
@@ -27,11 +22,7 @@ impl Machine {
 
     fn flagbase(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flagbase"));
-        command
-            .current_dir(self.path())
-            .env_clear()
-            .env("HOME", self.path())
-            .args(arguments);
+        command.current_dir(self.path()).env_clear().env("HOME", self.path()).args(arguments);
         command
     }
 
@@ -97,12 +88,7 @@ fn the_version_is_short_on_request() {
 #[test]
 fn a_wrong_command_line_is_a_usage_error() {
     let machine = Machine::new();
-    for arguments in [
-        &["fly"][..],
-        &["start", "--port", "many"],
-        &["flag", "get"],
-        &["override", "remove"],
-    ] {
+    for arguments in [&["fly"][..], &["start", "--port", "many"], &["flag", "get"], &["override", "remove"]] {
         machine.run(arguments).code(2).stdout("");
     }
 }
@@ -120,11 +106,7 @@ fn completions_are_printed_for_every_shell() {
 fn without_a_terminal_nothing_is_asked_and_the_flag_to_give_is_named() {
     let machine = Machine::new();
     let asked = machine.run(&["login", "alice@example.com"]).code(2);
-    assert!(
-        stderr(&asked).contains("--password-file"),
-        "{}",
-        stderr(&asked)
-    );
+    assert!(stderr(&asked).contains("--password-file"), "{}", stderr(&asked));
     let unnamed = machine.run(&["login"]).code(2);
     assert!(stderr(&unnamed).contains("email"), "{}", stderr(&unnamed));
 }
@@ -132,36 +114,20 @@ fn without_a_terminal_nothing_is_asked_and_the_flag_to_give_is_named() {
 #[test]
 fn a_server_that_is_not_there_is_named_with_what_to_do() {
     let machine = Machine::new();
-    let refused = machine
-        .run(&["flag", "list", "--server", "http://127.0.0.1:1"])
-        .code(1)
-        .stdout("");
+    let refused = machine.run(&["flag", "list", "--server", "http://127.0.0.1:1"]).code(1).stdout("");
     let text = stderr(&refused);
-    assert!(
-        text.contains("http://127.0.0.1:1 cannot be reached"),
-        "{text}"
-    );
-    assert!(
-        text.contains("hint:") && text.contains("flagbase start"),
-        "{text}"
-    );
-    machine
-        .run(&["flag", "list", "--server", "ftp://x"])
-        .code(2);
+    assert!(text.contains("http://127.0.0.1:1 cannot be reached"), "{text}");
+    assert!(text.contains("hint:") && text.contains("flagbase start"), "{text}");
+    machine.run(&["flag", "list", "--server", "ftp://x"]).code(2);
 }
 
 #[test]
 fn nothing_is_coloured_without_a_terminal() {
     let machine = Machine::new();
-    let refused = machine
-        .run(&["whoami", "--server", "http://127.0.0.1:1"])
-        .code(1);
+    let refused = machine.run(&["whoami", "--server", "http://127.0.0.1:1"]).code(1);
     assert!(!stderr(&refused).contains('\u{1b}'));
-    let broken = machine
-        .flagbase(&["config", "validate"])
-        .env("FLAGBASE_SERVER__PROT", "1")
-        .assert()
-        .code(78);
+    let broken =
+        machine.flagbase(&["config", "validate"]).env("FLAGBASE_SERVER__PROT", "1").assert().code(78);
     assert!(!stderr(&broken).contains('\u{1b}'), "{}", stderr(&broken));
 }
 
@@ -171,40 +137,21 @@ fn a_backup_needs_a_database_and_never_overwrites_by_accident() {
     machine.run(&["backup", "copy.db"]).code(3);
     std::fs::write(machine.path().join("copy.db"), "precious").unwrap();
     machine.run(&["backup", "copy.db"]).code(5);
-    assert_eq!(
-        std::fs::read(machine.path().join("copy.db")).unwrap(),
-        b"precious"
-    );
+    assert_eq!(std::fs::read(machine.path().join("copy.db")).unwrap(), b"precious");
     machine.run(&["restore", "missing.db"]).code(3);
     let foreign = machine.run(&["restore", "copy.db", "--yes"]).code(1);
-    assert!(
-        stderr(&foreign).contains("not a flagbase database"),
-        "{}",
-        stderr(&foreign)
-    );
+    assert!(stderr(&foreign).contains("not a flagbase database"), "{}", stderr(&foreign));
 }
 
 #[test]
 fn the_doctor_finds_a_fresh_machine_healthy_and_prints_data_on_request() {
     let machine = Machine::new();
-    let healthy = machine
-        .run(&["doctor", "--port", "0", "-o", "json"])
-        .success();
+    let healthy = machine.run(&["doctor", "--port", "0", "-o", "json"]).success();
     let findings: serde_json::Value = serde_json::from_str(&stdout(&healthy)).unwrap();
-    let results: Vec<_> = findings
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| f["result"].as_str().unwrap())
-        .collect();
-    assert!(
-        results.len() >= 7 && results.iter().all(|result| *result == "ok"),
-        "{findings:#}"
-    );
-    assert!(
-        !machine.path().join("flagbase.db").exists(),
-        "looking must not make anything"
-    );
+    let results: Vec<_> =
+        findings.as_array().unwrap().iter().map(|f| f["result"].as_str().unwrap()).collect();
+    assert!(results.len() >= 7 && results.iter().all(|result| *result == "ok"), "{findings:#}");
+    assert!(!machine.path().join("flagbase.db").exists(), "looking must not make anything");
 }
 
 #[test]
@@ -214,9 +161,7 @@ fn the_doctor_names_what_is_wrong() {
     std::fs::write(machine.path().join("data"), "not a directory").unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let sick = machine
-        .run(&["doctor", "--host", "127.0.0.1", "--port", &port])
-        .code(1);
+    let sick = machine.run(&["doctor", "--host", "127.0.0.1", "--port", &port]).code(1);
     let text = stdout(&sick);
     assert_eq!(text.matches("failed").count(), 3, "{text}");
 }
