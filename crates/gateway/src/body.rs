@@ -49,6 +49,13 @@ impl RequestBody {
         Self(Some(Box::new(Receiving { incoming, patience, alarm: None })))
     }
 
+    /// Lets its parts come `patience` apart.
+    pub(crate) fn be_patient(&mut self, patience: Duration) {
+        if let Some(receiving) = &mut self.0 {
+            receiving.patience = patience;
+        }
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()

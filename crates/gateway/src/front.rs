@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 use tower::Service;
 
 use crate::{
-    body::Answer,
+    body::{Answer, RequestBody},
     callers::Callers,
-    gateway::Gateway,
+    gateway::{Gateway, UPLOAD_PATIENCE},
     headers::{Identified, client_address},
     hygiene,
     inspect::Traffic,
@@ -89,7 +89,9 @@ where
     let inbound = match sort(&gateway, &parts) {
         Ok(Some((path, host))) => {
             let uri = std::mem::take(&mut parts.uri);
-            Inbound { path, host, uri, parts, body }
+            let body = RequestBody::new(body, UPLOAD_PATIENCE);
+            let request = Box::new(Request::from_parts(parts, body));
+            Inbound { path, host, uri, request }
         }
         Ok(None) => {
             let mut request = Request::from_parts(parts, body);

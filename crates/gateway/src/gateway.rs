@@ -3,14 +3,18 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
 use flagbase_core::{
-    feed::Feed, gateway::GatewayConfig, metrics::Recorder, snapshot::Snapshots, tasks::Tasks,
+    feed::Feed,
+    gateway::{GatewayConfig, Target},
+    metrics::Recorder,
+    snapshot::Snapshots,
+    tasks::Tasks,
 };
 use http::HeaderValue;
 
@@ -37,6 +41,7 @@ pub struct Gateway<C> {
     pub(crate) pool: Arc<Pool>,
     pub(crate) tasks: Tasks,
     ids: RequestIds,
+    complained: AtomicI64,
 }
 
 /// What a gateway works with.
@@ -76,6 +81,7 @@ impl<C: Callers> Gateway<C> {
             pool,
             tasks,
             ids,
+            complained: AtomicI64::new(i64::MIN),
         });
         gateway.tasks.spawn("gateway-pool", Arc::clone(&gateway.pool).sweep());
         let watch = health::Watch {
@@ -90,6 +96,17 @@ impl<C: Callers> Gateway<C> {
 
     pub(crate) fn snapshots(&self) -> &Snapshots {
         self.feed.snapshots()
+    }
+
+    /// Tells the log about an upstream, as a warning once a second at most: a backend that is down must not fill the
+    /// disk.
+    pub(crate) fn complain(&self, target: &Target, why: &str) {
+        let now = self.feed.clock().now().as_second();
+        if self.complained.swap(now, Ordering::Relaxed) == now {
+            tracing::debug!(upstream = %target.text, why, "upstream failed");
+        } else {
+            tracing::warn!(upstream = %target.text, why, "upstream failed; further ones this second are not told");
+        }
     }
 
     /// A new `X-Request-Id`.

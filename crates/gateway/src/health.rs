@@ -138,7 +138,7 @@ impl Probe {
         };
         match way {
             Ok(Way::Own(mut link, _)) => {
-                let answer = link.send(request, Instant::now() + patience).await;
+                let answer = link.send(Box::new(request), Instant::now() + patience).await;
                 answer.is_ok_and(|answer| answer.status().as_u16() < 400)
             }
             Ok(Way::Shared(mut shared)) => {

@@ -25,8 +25,9 @@ pub(crate) use link::{Link, LinkFault, left};
 
 use connect::Connector;
 
-/// The largest head an upstream may answer with, and the most it is read ahead of the client.
-const READ_AHEAD: usize = 128 * 1024;
+/// The largest head an upstream may answer with, and the most that is read at once. Small enough for what was read to
+/// be still in the cache when it is written: larger reads need fewer calls and yet more time.
+const READ_AHEAD: usize = 32 * 1024;
 
 /// Idle connections are looked over this often.
 const SWEEP: Duration = Duration::from_secs(5);

@@ -12,8 +12,7 @@ use flagbase_core::{
     gateway::{Admission, Choice, CompiledRoute, Decision, Head, decide},
     metrics::RequestObservation,
 };
-use http::{HeaderValue, Response, StatusCode, Uri, Version, header, request::Parts};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -21,7 +20,7 @@ use crate::{
     body::{Answer, RequestBody, UpstreamBody},
     callers::Callers,
     front::Client,
-    gateway::{BODY_PATIENCE, Gateway, UPLOAD_PATIENCE},
+    gateway::{BODY_PATIENCE, Gateway},
     headers::{self, Forwarding, names},
     problem::Problem,
 };
@@ -36,9 +35,8 @@ pub(crate) struct Inbound {
     pub(crate) host: String,
     /// The target as it came.
     pub(crate) uri: Uri,
-    /// The rest of the head; its target is not set.
-    pub(crate) parts: Parts,
-    pub(crate) body: Incoming,
+    /// The rest; its target is not set. Boxed, so that it is moved cheaply from hand to hand.
+    pub(crate) request: Box<Request<RequestBody>>,
 }
 
 /// Where in the gateway a request leads: the clean path below the mount, copied only when cleaning changed it.
@@ -64,11 +62,11 @@ pub(crate) async fn forward<C: Callers, B>(
     inbound: Inbound,
 ) -> Result<Response<Answer<B>>, Problem> {
     let started = Instant::now();
-    if inbound.parts.headers.contains_key(header::VIA) && headers::loops(&inbound.parts.headers) {
+    if inbound.request.headers().contains_key(header::VIA) && headers::loops(inbound.request.headers()) {
         let detail = "the request has come through this gateway again and again; check where its route leads";
         return Err(Problem::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
     }
-    let caller = caller(gateway, &inbound.parts).await?;
+    let caller = caller(gateway, inbound.request.headers()).await?;
     let (choice, upstream) = match decision(gateway, client, &inbound, &caller)? {
         Decision::Forward(choice, upstream) => (choice, upstream),
         Decision::Off(choice) => {
@@ -76,9 +74,13 @@ pub(crate) async fn forward<C: Callers, B>(
             record(gateway, &choice, response.status(), started);
             return Ok(response.map(Answer::own));
         }
-        Decision::Refused(route, why) => return Err(refused(&route, &caller, why)),
+        Decision::Refused(route, why) => {
+            let problem = refused(&route, &caller, why);
+            record(gateway, &Choice { route, variant: None, reason: None }, problem.status, started);
+            return Err(problem);
+        }
         Decision::WrongMethod(allowed) => {
-            let detail = format!("no route of this path takes `{}`", inbound.parts.method);
+            let detail = format!("no route of this path takes `{}`", inbound.request.method());
             return Err(Problem::wrong_method(allowed.join(", "), detail));
         }
         Decision::NoRoute => {
@@ -86,18 +88,36 @@ pub(crate) async fn forward<C: Callers, B>(
             return Err(Problem::new(StatusCode::NOT_FOUND, "route_not_found", detail));
         }
     };
+    let mut counted = Counted { gateway, choice: &choice, started, status: *CLIENT_GONE };
     let sent = send(gateway, client, (&choice, upstream, &caller), inbound, started).await;
-    let status = sent.as_ref().map_or_else(|problem| problem.status, Response::status);
-    record(gateway, &choice, status, started);
+    counted.status = sent.as_ref().map_or_else(|problem| problem.status, Response::status);
     sent
 }
 
-async fn caller<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> Result<Arc<Caller>, Problem> {
+/// What a request is counted as whose client hung up before the answer: 499, as nginx has it.
+static CLIENT_GONE: LazyLock<StatusCode> =
+    LazyLock::new(|| StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT));
+
+/// Counts a request when it ends, however it ends: an upstream that hangs must not look idle.
+struct Counted<'a, C: Callers> {
+    gateway: &'a Gateway<C>,
+    choice: &'a Choice,
+    started: Instant,
+    status: StatusCode,
+}
+
+impl<C: Callers> Drop for Counted<'_, C> {
+    fn drop(&mut self) {
+        record(self.gateway, self.choice, self.status, self.started);
+    }
+}
+
+async fn caller<C: Callers>(gateway: &Gateway<C>, sent: &HeaderMap) -> Result<Arc<Caller>, Problem> {
     let unreadable = || {
         let detail = "the token is not readable; send `Authorization: Bearer <token>`";
         Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     };
-    let Some(token) = headers::token(&parts.headers).map_err(|()| unreadable())? else {
+    let Some(token) = headers::token(sent).map_err(|()| unreadable())? else {
         return Ok(Caller::nobody());
     };
     match gateway.callers.cached(token) {
@@ -117,10 +137,10 @@ fn decision<C: Callers>(
     let environment = snapshot.require_environment(&gateway.environment)?;
     let told = client_ip(gateway, client, inbound);
     let head = Head {
-        method: &inbound.parts.method,
+        method: inbound.request.method(),
         host: &inbound.host,
         path: inbound.path.of(&inbound.uri),
-        headers: &inbound.parts.headers,
+        headers: inbound.request.headers(),
         client_ip: told.as_deref().unwrap_or(&client.address),
     };
     Ok(decide(environment, &head, caller))
@@ -132,7 +152,7 @@ fn client_ip<C: Callers>(gateway: &Gateway<C>, client: &Client, inbound: &Inboun
     if !trusts(client.peer.ip()) {
         return None;
     }
-    Some(headers::client_address(&inbound.parts.headers, client.peer.ip(), trusts).to_string())
+    Some(headers::client_address(inbound.request.headers(), client.peer.ip(), trusts).to_string())
 }
 
 /// The route's own answer while its flag is off.
@@ -184,20 +204,20 @@ async fn send<C: Callers, B>(
     inbound: Inbound,
     started: Instant,
 ) -> Result<Response<Answer<B>>, Problem> {
-    let Inbound { path, uri, mut parts, body, .. } = inbound;
+    let Inbound { path, uri, mut request, .. } = inbound;
     let busy = client.traffic.busy();
-    let upgrade = websocket::requested(&parts, &body);
-    let request_id = request_id(gateway, &parts);
+    let upgrade = websocket::requested(&request);
+    let request_id = request_id(gateway, request.headers());
     let forwarding = Forwarding {
         trusted: gateway.config.trusts(client.peer.ip()),
         peer: &client.address_header,
-        host: from_target(&uri).or_else(|| parts.headers.get(header::HOST).cloned()),
+        host: from_target(&uri).or_else(|| request.headers().get(header::HOST).cloned()),
         forward_token: choice.route.route.forward_token,
         request_id: request_id.clone(),
     };
-    headers::forward(&mut parts.headers, forwarding);
+    headers::forward(request.headers_mut(), forwarding);
     let identified = client.identified(caller);
-    headers::vouch(&mut parts.headers, &gateway.environment_header, &identified, choice);
+    headers::vouch(request.headers_mut(), &gateway.environment_header, &identified, choice);
     let route = &choice.route;
     let deadline = started + route.request_timeout(gateway.config.request_timeout);
     let upstream = route.upstreams().get(upstream);
@@ -205,11 +225,12 @@ async fn send<C: Callers, B>(
     let mut errand = Errand { gateway, outgoing, upstream, deadline, tried: SmallVec::default() };
     let body_patience = route.route.timeouts.idle.unwrap_or(BODY_PATIENCE);
     let (answered, tunnel) = if upgrade {
-        Box::pin(websocket::open(&mut errand, client, parts)).await?
+        Box::pin(websocket::open(&mut errand, client, request)).await?
     } else {
-        let upload_patience = route.route.timeouts.idle.unwrap_or(UPLOAD_PATIENCE);
-        let body = RequestBody::new(body, upload_patience);
-        (errand.run(parts, body).await?, false)
+        if let Some(patience) = route.route.timeouts.idle {
+            request.body_mut().be_patient(patience);
+        }
+        (errand.run(request).await?, false)
     };
     let Answered { response, link } = answered;
     let (mut head, incoming) = response.into_parts();
@@ -230,7 +251,7 @@ fn from_target(uri: &Uri) -> Option<HeaderValue> {
     uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
 }
 
-fn request_id<C: Callers>(gateway: &Gateway<C>, parts: &Parts) -> HeaderValue {
-    let kept = parts.headers.get(names::REQUEST_ID).filter(|id| headers::is_request_id(id));
+fn request_id<C: Callers>(gateway: &Gateway<C>, sent: &HeaderMap) -> HeaderValue {
+    let kept = sent.get(names::REQUEST_ID).filter(|id| headers::is_request_id(id));
     kept.cloned().unwrap_or_else(|| gateway.request_id())
 }

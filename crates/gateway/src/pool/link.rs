@@ -60,10 +60,10 @@ impl Link {
     /// Sends `request` and waits for the head of its answer until `deadline`.
     pub(crate) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         deadline: Instant,
     ) -> Result<Response<Incoming>, LinkFault> {
-        let answer = self.sender.try_send_request(request);
+        let answer = self.sender.try_send_request(*request);
         let mut answer = pin!(tokio::task::unconstrained(answer));
         let answer = poll_fn(|cx| {
             let quiet = &mut Context::from_waker(Waker::noop());

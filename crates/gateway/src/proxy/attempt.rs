@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flagbase_core::gateway::{Target, Upstream};
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
@@ -47,35 +47,35 @@ enum Next {
 impl<C: Callers> Errand<'_, C> {
     /// Sends the request. It is sent again when nothing of it can have reached an upstream; or, when a connection
     /// that was idle broke before any answer, if sending it twice does no harm and there is no body to send.
-    pub(super) async fn run(&mut self, mut parts: Parts, mut body: RequestBody) -> Result<Answered, Problem> {
+    pub(super) async fn run(&mut self, mut request: Box<Request<RequestBody>>) -> Result<Answered, Problem> {
         let retries = self.outgoing.route.route.retries.unwrap_or(self.gateway.config.retries);
-        let repeatable = retries > 0 && body.is_empty() && parts.method.is_idempotent();
+        let repeatable = retries > 0 && request.body().is_empty() && request.method().is_idempotent();
         let mut left = retries + 1;
         let mut fresh = false;
         loop {
             left -= 1;
             let (way, target) = self.way(fresh, &mut left).await?;
-            self.outgoing.aim(&mut parts, &target)?;
+            self.outgoing.aim(&mut request, &target)?;
             let used = matches!(way, Way::Own(_, true) | Way::Shared(_));
-            let spare = (repeatable && used && left > 0).then(|| copy(&parts));
-            let request = Request::from_parts(parts, body);
+            let spare = (repeatable && used && left > 0).then(|| copy(&request));
             let next = match way {
                 Way::Own(link, _) => self.over_link(link, request).await,
                 Way::Shared(shared) => Box::pin(self.over_shared(shared, request)).await,
             };
-            (parts, body) = match (next, spare) {
+            request = match (next, spare) {
                 (Ok(answered), _) => return Ok(answered),
-                (Err(Next::Again(request)), _) if left > 0 => request.into_parts(),
+                (Err(Next::Again(request)), _) if left > 0 => request,
                 (Err(Next::Broken(error)), Some(spare)) => {
                     tracing::debug!(%error, upstream = %target.text, "connection broke, trying again");
-                    (spare, RequestBody::empty())
+                    spare
                 }
                 (Err(Next::Again(_)), _) => {
-                    return Err(broken(&target, "it closed the connection"));
+                    self.gateway.complain(&target, "it closed the connection");
+                    return Err(broken());
                 }
                 (Err(Next::Broken(error)), None) => {
-                    tracing::warn!(%error, upstream = %target.text, "upstream broke off before its answer");
-                    return Err(broken(&target, "it closed the connection without an answer"));
+                    self.gateway.complain(&target, &format!("it broke off before its answer: {error}"));
+                    return Err(broken());
                 }
                 (Err(Next::GiveUp(problem)), _) => return Err(problem),
             };
@@ -99,10 +99,11 @@ impl<C: Callers> Errand<'_, C> {
                 Ok(way) => return Ok((way, target)),
                 Err(fault) => fault,
             };
-            tracing::warn!(%fault, cause = cause(&fault), upstream = %target.text, "upstream is unreachable");
+            let cause = cause(&fault).map(|cause| format!(": {cause}")).unwrap_or_default();
+            self.gateway.complain(&target, &format!("{fault}{cause}"));
             self.tried.push(Arc::clone(&target));
             if *left_over == 0 || left(self.deadline).is_zero() || !self.has_more() {
-                return Err(unreachable_problem(&target, &fault));
+                return Err(unreachable_problem(&fault));
             }
             *left_over -= 1;
         }
@@ -126,19 +127,27 @@ impl<C: Callers> Errand<'_, C> {
         route.timeouts.connect.unwrap_or(configured).min(left(self.deadline))
     }
 
-    async fn over_link(&self, mut link: Box<Link>, request: Request<RequestBody>) -> Result<Answered, Next> {
+    async fn over_link(
+        &self,
+        mut link: Box<Link>,
+        request: Box<Request<RequestBody>>,
+    ) -> Result<Answered, Next> {
         match link.send(request, self.deadline).await {
             Ok(response) => Ok(Answered { response, link: Some(link) }),
             Err(fault) => Err(self.judge(fault)),
         }
     }
 
-    async fn over_shared(&self, mut shared: Shared, request: Request<RequestBody>) -> Result<Answered, Next> {
+    async fn over_shared(
+        &self,
+        mut shared: Shared,
+        request: Box<Request<RequestBody>>,
+    ) -> Result<Answered, Next> {
         let answer = timeout_at(self.deadline, async {
             if shared.ready().await.is_err() {
-                return Err(LinkFault::Unsent(Box::new(request)));
+                return Err(LinkFault::Unsent(request));
             }
-            shared.try_send_request(request).await.map_err(|mut fault| match fault.take_message() {
+            shared.try_send_request(*request).await.map_err(|mut fault| match fault.take_message() {
                 Some(request) => LinkFault::Unsent(Box::new(request)),
                 None => LinkFault::of(fault.into_error()),
             })
@@ -149,10 +158,10 @@ impl<C: Callers> Errand<'_, C> {
         }
     }
 
-    pub(super) fn judge_upgrade(&self, fault: LinkFault, target: &Target) -> Problem {
+    pub(super) fn judge_upgrade(&self, fault: LinkFault) -> Problem {
         match self.judge(fault) {
             Next::GiveUp(problem) => problem,
-            Next::Again(_) | Next::Broken(_) => broken(target, "it closed the connection without an answer"),
+            Next::Again(_) | Next::Broken(_) => broken(),
         }
     }
 
@@ -180,16 +189,17 @@ fn bad_body(fault: &BodyFault) -> Problem {
     }
 }
 
-pub(super) fn unreachable_problem(target: &Target, fault: &ConnectFault) -> Problem {
+/// Callers learn that the backend is at fault, not where it is: that is for the log.
+pub(super) fn unreachable_problem(fault: &ConnectFault) -> Problem {
     if fault.is_slow() {
-        let detail = format!("the backend `{}` does not accept connections in time", target.text);
+        let detail = "the backend of this route does not accept connections in time; try again later";
         return Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail);
     }
-    broken(target, &fault.to_string())
+    broken()
 }
 
-fn broken(target: &Target, why: &str) -> Problem {
-    let detail = format!("the backend `{}` is unavailable: {why}", target.text);
+fn broken() -> Problem {
+    let detail = "the backend of this route is unavailable; try again later";
     Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", detail)
 }
 

@@ -2,9 +2,12 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flagbase_core::gateway::{CompiledRoute, Target};
-use http::{HeaderValue, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderValue, Request, Uri, Version, header,
+    uri::{PathAndQuery, Scheme},
+};
 
-use crate::problem::Problem;
+use crate::{body::RequestBody, headers::names::FORWARDED_HOST, problem::Problem};
 
 /// What a route makes of a path.
 #[derive(Debug, Clone, Copy)]
@@ -16,27 +19,24 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Points `parts` to `target`. May be called again for another target.
-    pub(super) fn aim(self, parts: &mut Parts, target: &Target) -> Result<(), Problem> {
-        let path = self.path(&target.url.base_path)?;
+    /// Points `request` to `target`. May be called again for another target.
+    pub(super) fn aim<B>(self, request: &mut Request<B>, target: &Target) -> Result<(), Problem> {
         let mut uri = http::uri::Parts::default();
-        uri.path_and_query = Some(path);
-        if target.url.scheme.is_http2() {
+        uri.path_and_query = Some(self.path(&target.url.base_path)?);
+        let http2 = target.url.scheme.is_http2();
+        if http2 {
             let secure = target.url.scheme.is_secure();
-            uri.scheme = Some(if secure { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+            uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
             uri.authority = target.url.authority.parse().ok();
-            parts.version = http::Version::HTTP_2;
+        }
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|error| too_odd(&error))?;
+        *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        let headers = request.headers_mut();
+        let kept = headers.get(FORWARDED_HOST).filter(|_| self.route.route.preserve_host).cloned();
+        if http2 {
+            headers.remove(header::HOST);
         } else {
-            parts.version = http::Version::HTTP_11;
-        }
-        parts.uri = Uri::from_parts(uri).map_err(|error| too_odd(&error))?;
-        if !self.route.route.preserve_host {
-            parts.headers.insert(header::HOST, target.host_header.clone());
-        } else if let Some(host) = parts.headers.get(&crate::headers::names::FORWARDED_HOST).cloned() {
-            parts.headers.insert(header::HOST, host);
-        }
-        if target.url.scheme.is_http2() {
-            parts.headers.remove(header::HOST);
+            headers.insert(header::HOST, kept.unwrap_or_else(|| target.host_header.clone()));
         }
         Ok(())
     }
@@ -61,20 +61,20 @@ fn too_odd(error: &dyn std::error::Error) -> Problem {
     Problem::bad_request("bad_target", format!("the request's target cannot be forwarded: {error}"))
 }
 
-/// A head with the same content, to send again.
-pub(super) fn copy(parts: &Parts) -> Parts {
-    let (mut copy, ()) = http::Request::new(()).into_parts();
-    copy.method = parts.method.clone();
-    copy.uri = parts.uri.clone();
-    copy.version = parts.version;
-    copy.headers.clone_from(&parts.headers);
-    copy
+/// A request with the same head and no body, to send again.
+pub(super) fn copy(request: &Request<RequestBody>) -> Box<Request<RequestBody>> {
+    let mut copy = Request::new(RequestBody::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    Box::new(copy)
 }
 
 /// The `Connection` and `Upgrade` of a WebSocket handshake.
-pub(super) fn ask_for_websocket(parts: &mut Parts) {
-    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+pub(super) fn ask_for_websocket(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 #[cfg(test)]
@@ -91,11 +91,11 @@ mod tests {
         let route = CompiledRoute::new(Route::from_json(&body, open).unwrap(), 1).unwrap();
         let request = http::Request::builder().header("host", "shop.example.com");
         let request = request.header("x-forwarded-host", "shop.example.com").body(()).unwrap();
-        let (mut parts, ()) = request.into_parts();
+        let mut request = request;
         let target = &route.upstreams()[0].targets[0];
-        Outgoing { route: &route, path, query }.aim(&mut parts, target).unwrap();
-        let host = parts.headers.get("host").map_or("", |host| host.to_str().unwrap());
-        (parts.uri.to_string(), host.to_owned())
+        Outgoing { route: &route, path, query }.aim(&mut request, target).unwrap();
+        let host = request.headers().get("host").map_or("", |host| host.to_str().unwrap());
+        (request.uri().to_string(), host.to_owned())
     }
 
     #[test]

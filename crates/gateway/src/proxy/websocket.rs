@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, StatusCode, Version, header, request::Parts};
-use http_body::Body as _;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout_at;
 
@@ -14,18 +13,20 @@ use super::{
 };
 use crate::{body::RequestBody, callers::Callers, front::Client, headers, pool::LinkFault, problem::Problem};
 
-/// Whether a request asks for a WebSocket. Anything less than a whole handshake is forwarded as an ordinary request.
-pub(super) fn requested(parts: &Parts, body: &Incoming) -> bool {
-    parts.method == Method::GET
-        && parts.version == Version::HTTP_11
-        && body.is_end_stream()
-        && names(parts, &header::UPGRADE, b"websocket")
-        && names(parts, &header::CONNECTION, b"upgrade")
-        && parts.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+/// Whether a request asks for a `WebSocket`. Anything less than a whole handshake is forwarded as an ordinary request.
+pub(super) fn requested(request: &Request<RequestBody>) -> bool {
+    let headers = request.headers();
+    request.method() == Method::GET
+        && headers.contains_key(header::UPGRADE)
+        && request.version() == Version::HTTP_11
+        && request.body().is_empty()
+        && names(headers, &header::UPGRADE, b"websocket")
+        && names(headers, &header::CONNECTION, b"upgrade")
+        && headers.contains_key(header::SEC_WEBSOCKET_KEY)
 }
 
-fn names(parts: &Parts, header: &header::HeaderName, word: &[u8]) -> bool {
-    let values = parts.headers.get_all(header).iter();
+fn names(headers: &HeaderMap, header: &HeaderName, word: &[u8]) -> bool {
+    let values = headers.get_all(header).iter();
     values
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(word))
@@ -36,24 +37,23 @@ fn names(parts: &Parts, header: &header::HeaderName, word: &[u8]) -> bool {
 pub(super) async fn open<C: Callers>(
     errand: &mut Errand<'_, C>,
     client: &Arc<Client>,
-    mut parts: Parts,
+    mut request: Box<Request<RequestBody>>,
 ) -> Result<(Answered, bool), Problem> {
     let target = errand.pick()?;
-    let on_client = parts.extensions.remove::<OnUpgrade>();
-    errand.outgoing.aim(&mut parts, &target)?;
-    ask_for_websocket(&mut parts);
+    let on_client = request.extensions_mut().remove::<OnUpgrade>();
+    errand.outgoing.aim(&mut request, &target)?;
+    ask_for_websocket(request.headers_mut());
     let mut sender = errand
         .gateway
         .pool
         .upgradable(&target, errand.connect_patience())
         .await
-        .map_err(|fault| unreachable_problem(&target, &fault))?;
-    let request = Request::from_parts(parts, RequestBody::empty());
-    let answer = timeout_at(errand.deadline, sender.send_request(request)).await;
+        .map_err(|fault| unreachable_problem(&fault))?;
+    let answer = timeout_at(errand.deadline, sender.send_request(*request)).await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(errand.judge_upgrade(LinkFault::of(error), &target)),
-        Err(_) => return Err(errand.judge_upgrade(LinkFault::Slow, &target)),
+        Ok(Err(error)) => return Err(errand.judge_upgrade(LinkFault::of(error))),
+        Err(_) => return Err(errand.judge_upgrade(LinkFault::Slow)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok((Answered { response, link: None }, false));

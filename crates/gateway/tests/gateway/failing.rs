@@ -269,3 +269,40 @@ async fn a_body_that_comes_too_slowly_is_408() {
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(recording.take().is_empty());
 }
+
+#[tokio::test]
+async fn a_client_that_hangs_up_on_a_hanging_backend_and_one_that_is_refused_are_counted() {
+    let slow = backend(|_| async {
+        std::future::pending::<()>().await;
+        reply(200, "never")
+    })
+    .await;
+    let hanging = json!({"id": "hanging", "pattern": "/x", "backend_url": format!("http://{slow}")});
+    let closed = json!({"id": "closed", "path": "/y", "backend_url": format!("http://{slow}"), "require": "authenticated"});
+    let world = World::start(Setup::routes([hanging, closed])).await;
+    assert_eq!(world.get("/y", &[]).await.status, 401);
+    let mut stream = world.connect().await;
+    stream.write_all(b"GET /gateway/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(stream);
+    for route in ["hanging", "closed"] {
+        let line = format!("route=\"{route}\"");
+        let mut told = String::new();
+        for _ in 0..200 {
+            told = world.metrics.prometheus();
+            if told.contains(&line) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(told.lines().any(|l| l.contains(&line) && l.contains("4xx")), "{route}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn who_calls_does_not_learn_where_the_backend_is() {
+    let backend = nobody().await;
+    let answer = World::before(&backend).await.get("/x", &[]).await;
+    let place = backend.trim_start_matches("http://");
+    assert!(answer.status == 502 && !format!("{answer:?}").contains(place), "{answer:?}");
+}
