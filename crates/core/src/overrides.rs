@@ -130,28 +130,26 @@ impl Overrides {
         })
     }
 
+    /// The session that is meant: one's own, another of one's own, or with `user.manage` anybody's.
     async fn session(&self, Target { caller, session }: Target<'_>) -> Result<Session, Refusal> {
         caller.require_somebody()?;
         let own = caller.session.as_deref();
-        let id = match (session, &caller.principal) {
-            (Some(id), _) if own != Some(id) => {
-                let snapshot = self.feed.snapshots().get();
-                caller.require_everywhere(&snapshot, Permission::UserManage)?;
-                id
-            }
-            (_, Principal::User) => own.unwrap_or_default(),
-            _ => {
-                return Err(Refusal::new(
-                    Class::Forbidden,
-                    "no_session",
-                    "an API key has no session; log in as a user to override a flag for one",
-                ));
-            }
+        let Some(id) = session.or(own) else {
+            return Err(Refusal::new(
+                Class::Forbidden,
+                "no_session",
+                "an API key has no session; log in as a user to override a flag for one",
+            ));
         };
-        match self.accounts.session(id).await? {
-            Some((session, _)) if session.revoked_at.is_none() => Ok(session),
-            _ => Err(Refusal::not_found("session_not_found", format!("session `{id}` does not exist"))),
+        let found = self.accounts.session(id).await?.map(|(session, _)| session);
+        let his = matches!(caller.principal, Principal::User)
+            && found.as_ref().is_some_and(|session| session.user_id == caller.id);
+        if !his {
+            let snapshot = self.feed.snapshots().get();
+            caller.require_everywhere(&snapshot, Permission::UserManage)?;
         }
+        let not_found = || Refusal::not_found("session_not_found", format!("session `{id}` does not exist"));
+        found.filter(|session| session.revoked_at.is_none()).ok_or_else(not_found)
     }
 
     async fn write(&self, target: Target<'_>, session: Session, mut detail: Value) -> Result<(), Refusal> {

@@ -112,6 +112,14 @@ async fn an_override_is_for_one_session_only_and_ends_with_it() {
     assert_eq!(server.get("/api/v1/overrides", &developer).await.json[0]["flag"], json!("shop"));
     server.put("/api/v1/flags/shop/override", &customer, &set).await.expect_status(403);
 
+    let sessions = server.get("/auth/sessions", &elsewhere).await.expect_status(200).json;
+    let mine = sessions.as_array().unwrap().iter().find(|session| session["current"] == json!(true)).unwrap();
+    let path = format!("/api/v1/flags/shop/override?session={}", mine["id"].as_str().unwrap());
+    server.put(&path, &customer, &set).await.expect_status(403);
+    server.put(&path, &developer, &set).await.expect_status(200);
+    assert_eq!(server.get("/gateway/shop/cart", &elsewhere).await.text, "new", "another session of one's own");
+    server.delete(&path, &elsewhere).await.expect_status(204);
+
     server.delete("/api/v1/flags/shop/override", &developer).await.expect_status(204);
     assert_eq!(server.get("/gateway/shop/cart", &developer).await.text, "old");
 
