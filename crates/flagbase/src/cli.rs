@@ -71,7 +71,7 @@ enum Command {
     /// End the remembered session
     Logout,
     /// Show who is logged in and what that permits
-    Whoami,
+    Whoami(session::WhoamiArgs),
     /// Work with flags
     Flag(flag::FlagArgs),
     /// Work with segments: reusable sets of conditions
@@ -126,7 +126,7 @@ async fn run_async(command: Command, global: &Global, environment: &Environment)
         Command::Restore(args) => backup::restore(args, global, environment).await,
         Command::Login(args) => session::login(args, client, environment).await,
         Command::Logout => session::logout(client, environment).await,
-        Command::Whoami => session::whoami(client, environment).await,
+        Command::Whoami(args) => session::whoami(&args, client, environment).await,
         Command::Flag(args) => flag::run(args, client, environment).await,
         Command::Segment(args) => segment::run(args, client, environment).await,
         Command::Environment(args) => environment::run(args, client, environment).await,

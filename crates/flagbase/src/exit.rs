@@ -34,7 +34,8 @@ Exit codes:
    3  not found
    4  not logged in, or not allowed
    5  conflict: it exists already, or was changed in between
-  78  the configuration cannot be used";
+  78  the configuration cannot be used
+ 130  `start` was told twice to stop";
 
 /// Why a command did not succeed.
 #[derive(Debug)]

@@ -63,6 +63,13 @@ impl Printer {
             say(message);
         }
     }
+
+    /// Says what to do next, unless asked to be quiet.
+    pub(crate) fn hint(self, message: &str) {
+        if !self.quiet {
+            say(&format!("{HINT}hint:{HINT:#} {message}"));
+        }
+    }
 }
 
 /// Writes one line of data.

@@ -112,6 +112,16 @@ impl Client {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// The token requests carry, when there is one.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(Secret::reveal)
+    }
+
+    /// The environment asked for; the server's default when none is.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        self.environment.as_deref()
+    }
+
     /// Acts with this token instead of the remembered one.
     pub(crate) fn with_token(mut self, token: Option<Secret>) -> Self {
         self.token = token;

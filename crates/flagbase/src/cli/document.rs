@@ -39,14 +39,14 @@ pub(crate) fn pairs(pairs: &[String]) -> Outcome<Value> {
     Ok(Value::Object(document))
 }
 
-/// `ATTRIBUTE OPERATOR VALUE`, such as `email ends_with @example.com`.
+/// `ATTRIBUTE OPERATOR [VALUE]`, such as `email ends_with @example.com`; without a value, as in `plan exists`, it is true.
 pub(crate) fn condition(text: &str) -> Outcome<Value> {
     let mut words = text.trim().splitn(3, char::is_whitespace);
     let (Some(attribute), Some(operator)) = (words.next(), words.next()) else {
         return Err(Failure::usage(format!("`{text}` is not a condition"))
             .hint("write ATTRIBUTE OPERATOR VALUE, such as `role equals developer`"));
     };
-    let value = words.next().unwrap_or_default().trim();
+    let value = words.next().map_or(Value::Bool(true), |text| Value::from(text.trim()));
     Ok(json!({"attribute": attribute, "operator": operator, "value": value}))
 }
 
@@ -89,6 +89,14 @@ mod tests {
         assert_eq!(
             rule("role equals developer", 1).unwrap(),
             json!({"attribute": "role", "operator": "equals", "value": "developer", "priority": 1, "variant": true}),
+        );
+    }
+
+    #[test]
+    fn a_condition_without_a_value_asks_whether_it_holds() {
+        assert_eq!(
+            condition("plan exists").unwrap(),
+            json!({"attribute": "plan", "operator": "exists", "value": true})
         );
     }
 

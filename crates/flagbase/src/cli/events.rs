@@ -31,6 +31,7 @@ pub(crate) async fn run(args: EventsArgs, client: &ClientArgs, environment: &Env
     let client = Client::new(client, environment)?;
     let EventsCommand::Tail { kind, after } = args.command;
     let call = Call::get(&["api", "v1", "events"]).query_some("type", kind).query_some("after", after);
+    client.printer.done("following events; end with Ctrl-C");
     stream::follow(&client, call, async |event| print(&client, &event.data)).await
 }
 

@@ -1,5 +1,6 @@
 //! `flagbase flag`: everything one does with flags.
 
+mod advice;
 mod definition;
 mod evaluate;
 mod history;
@@ -163,8 +164,10 @@ fn under<'a>(key: &'a str, name: &'a str) -> [&'a str; 5] {
 async fn create(client: &Client, key: &str, definition: &DefinitionArgs) -> Outcome {
     let flag = definition.new_flag(key)?;
     let created = client.call(Call::post(&FLAGS, flag).scoped()).await?;
-    let on = if created.get("enabled") == Some(&Value::Bool(true)) { "on" } else { "off" };
-    client.changed(&format!("created flag `{key}`, which is {on}"), &created, &ONE)
+    let on = if is_on(&created) { "on" } else { "off" };
+    client.changed(&format!("created flag `{key}`, which is {on}"), &created, &ONE)?;
+    advice::give(client, &created);
+    Ok(())
 }
 
 /// Reads before it writes, so that a change by somebody else in between is a conflict and not lost.
@@ -179,8 +182,21 @@ async fn update(client: &Client, key: &str, definition: &DefinitionArgs) -> Outc
 }
 
 async fn switch(client: &Client, key: &str, verb: &'static str) -> Outcome {
+    let before = client.call(Call::get(&at(key)).scoped()).await?;
     let flag = client.call(Call::post(&under(key, verb), json!({})).scoped()).await?;
-    client.changed(&format!("{verb}d flag `{key}`"), &flag, &ONE)
+    let message = if before.get("revision") == flag.get("revision") {
+        let on = if is_on(&flag) { "on" } else { "off" };
+        format!("flag `{key}` is {on} already; nothing changed")
+    } else {
+        format!("{verb}d flag `{key}`")
+    };
+    client.changed(&message, &flag, &ONE)?;
+    advice::give(client, &flag);
+    Ok(())
+}
+
+fn is_on(flag: &Value) -> bool {
+    flag.get("enabled") == Some(&Value::Bool(true))
 }
 
 async fn delete(client: &Client, key: &str) -> Outcome {

@@ -74,13 +74,15 @@ pub(crate) async fn run(args: OverrideArgs, client: &ClientArgs, environment: &E
             client.print(&client.call(call).await?, &VIEW)
         }
         OverrideCommand::Remove { flag, all, session } => {
-            let call = match flag {
-                Some(flag) => Call::delete(&at(&flag)).scoped(),
+            let call = match &flag {
+                Some(flag) => Call::delete(&at(flag)).scoped(),
                 None if all => Call::delete(&OVERRIDES),
                 None => return Err(Failure::usage("which flag?").hint("name one, or give --all")),
             };
+            let list = Call::get(&OVERRIDES).query_some("session", session.clone());
+            let before = client.call(list).await?;
             client.call(call.query_some("session", session)).await?;
-            client.printer.done("removed");
+            client.printer.done(&removed(flag.as_deref(), client.environment(), &before));
             Ok(())
         }
     }
@@ -88,6 +90,24 @@ pub(crate) async fn run(args: OverrideArgs, client: &ClientArgs, environment: &E
 
 fn at(flag: &str) -> [&str; 5] {
     ["api", "v1", "flags", flag, "override"]
+}
+
+/// What removing did, given what was set before.
+fn removed(flag: Option<&str>, environment: Option<&str>, before: &Value) -> String {
+    let is = |set: &Value, member: &str, wanted: Option<&str>| {
+        wanted.is_none() || set.get(member).and_then(Value::as_str) == wanted
+    };
+    let mut set = before.as_array().into_iter().flatten();
+    let any = match flag {
+        Some(_) => set.any(|set| is(set, "flag", flag) && is(set, "environment", environment)),
+        None => set.next().is_some(),
+    };
+    match flag {
+        Some(flag) if any => format!("removed what was set for `{flag}`"),
+        Some(flag) => format!("nothing was set for `{flag}`"),
+        None if any => "removed all that was set".to_owned(),
+        None => "nothing was set".to_owned(),
+    }
 }
 
 fn chosen(value: Option<&str>, variant: Option<&str>) -> Value {
@@ -100,6 +120,15 @@ fn chosen(value: Option<&str>, variant: Option<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn removing_nothing_is_said() {
+        let before = json!([{"flag": "checkout", "environment": "staging"}]);
+        assert_eq!(removed(Some("checkout"), Some("staging"), &before), "removed what was set for `checkout`");
+        assert_eq!(removed(Some("checkout"), Some("default"), &before), "nothing was set for `checkout`");
+        assert_eq!(removed(Some("chekcout"), None, &before), "nothing was set for `chekcout`");
+        assert_eq!(removed(None, None, &json!([])), "nothing was set");
+    }
 
     #[test]
     fn a_value_or_a_variant_is_sent_never_both() {

@@ -136,7 +136,9 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
         RouteCommand::Add(args) => {
             let added = client.call(Call::post(&ROUTES, args.route()?).scoped()).await?;
             let id = added.get("id").and_then(Value::as_str).unwrap_or_default();
-            client.changed(&format!("added route `{id}`"), &added, &VIEW)
+            client.changed(&format!("added route `{id}`"), &added, &VIEW)?;
+            say_who_serves(&client);
+            Ok(())
         }
         RouteCommand::Update { id, file, set } => {
             update(&client, &find(&client, &id).await?, file, &set).await
@@ -156,8 +158,19 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
             }
             let [api, version, gateway, routes] = ROUTES;
             let call = Call::post(&[api, version, gateway, routes, "test"], request).scoped();
-            client.print(&client.call(call).await?, &PREVIEW)
+            client.print(&client.call(call).await?, &PREVIEW)?;
+            say_who_serves(&client);
+            Ok(())
         }
+    }
+}
+
+/// A route elsewhere looks as if it worked, while no request reaches it.
+fn say_who_serves(client: &Client) {
+    if let Some(key) = client.environment().filter(|key| *key != "default") {
+        client.printer.hint(&format!(
+            "requests reach it when the server's `gateway.environment` is `{key}`; it is `default` unless configured"
+        ));
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::ask;
 use super::client::{Call, Client, ClientArgs};
 use super::credentials::{Credentials, Login};
+use super::{ask, document};
 use crate::config::{Environment, Secret};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::View;
+use crate::output::{self, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
@@ -24,7 +24,15 @@ pub(crate) struct LoginArgs {
     token_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct WhoamiArgs {
+    /// Only print the token of the session, to use the same session elsewhere
+    #[arg(long)]
+    token: bool,
+}
+
 const ME: View = View(&[
+    ("server", "/server"),
     ("email", "/email"),
     ("name", "/name"),
     ("kind", "/kind"),
@@ -79,9 +87,14 @@ pub(crate) async fn logout(client: &ClientArgs, environment: &Environment) -> Ou
     Ok(())
 }
 
-pub(crate) async fn whoami(client: &ClientArgs, environment: &Environment) -> Outcome {
+pub(crate) async fn whoami(args: &WhoamiArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
     let client = Client::new(client, environment)?;
-    let me = client.call(Call::get(&["auth", "me"])).await?;
+    // Asked in any case: a token that is not good any more is a failure, not an answer.
+    let mut me = client.call(Call::get(&["auth", "me"])).await?;
+    if args.token {
+        return output::line(client.token().unwrap_or_default());
+    }
+    document::set(&mut me, "server", client.server());
     client.print(&me, &ME)
 }
 

@@ -93,7 +93,8 @@ pub(crate) fn migrate(
         .pragma_update(None, "journal_mode", "WAL")
         .and_then(|()| apply(&mut connection, steps))
         .map_err(StoreError::failed("migrate", path))?;
-    tracing::info!(from = version, to = steps.len(), backup = ?saved, "the database was migrated");
+    let backup = saved.as_ref().map(|path| tracing::field::display(path.display()));
+    tracing::info!(from = version, to = steps.len(), backup, "the database was migrated");
     Ok(saved)
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct DefinitionArgs {
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
     /// Who gets it when no rule matches: this percentage of callers
-    #[arg(long, value_name = "PERCENT", conflicts_with = "weights")]
+    #[arg(long, value_name = "PERCENT", conflicts_with = "weights", allow_negative_numbers = true)]
     rollout: Option<f64>,
     /// Who gets what when no rule matches, by weight; repeat for each variant
     #[arg(long = "weight", value_name = "VARIANT=WEIGHT")]
