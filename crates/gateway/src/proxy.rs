@@ -11,6 +11,7 @@ use flagbase_core::{
     caller::Caller,
     gateway::{Admission, Choice, CompiledRoute, Decision, Head, decide},
     metrics::RequestObservation,
+    refusal::Class,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use smallvec::SmallVec;
@@ -123,7 +124,12 @@ async fn caller<C: Callers>(gateway: &Gateway<C>, sent: &HeaderMap) -> Result<Ar
     match gateway.callers.cached(token) {
         Some(caller) => Ok(caller),
         // Rare, so it should not make every request's future larger.
-        None => Ok(Box::pin(gateway.callers.authenticate(token)).await?),
+        None => Box::pin(gateway.callers.authenticate(token)).await.map_err(|refusal| {
+            if refusal.class == Class::Unauthenticated {
+                gateway.recorder.meters().auth_failure(refusal.code);
+            }
+            refusal.into()
+        }),
     }
 }
 

@@ -174,7 +174,9 @@ async fn every_request_is_counted_by_route_flag_and_variant() {
     for token in ["developer", "developer", "user"] {
         world.get("/shop/a", &[&format!("Authorization: Bearer {token}")]).await;
     }
+    world.get("/shop/a", &["Authorization: Bearer forged"]).await;
     let told = world.metrics.prometheus();
+    assert!(told.contains(r#"flagbase_auth_failures_total{reason="unauthenticated"} 1"#), "{told}");
     let lines: Vec<_> =
         told.lines().filter(|line| line.starts_with("flagbase_gateway_requests_total")).collect();
     let count = |variant: &str, class: &str| {
