@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flagbase_engine::{
-    Attributes, Condition, Context, Flag, Operator, Rollout, Rule, Ruleset, Scalar, Segment, Serve,
-    Value, ValueKind, Values, Variant, Weight,
+    Attributes, Condition, Context, Flag, Operator, Rollout, Rule, Ruleset, Scalar, Segment, Serve, Value,
+    ValueKind, Values, Variant, Weight,
 };
 
 use crate::{Caller, Engine, Shape};
@@ -26,10 +26,7 @@ impl Loaded {
             vec![(flag(*shape), 1)].into_iter(),
         );
         assert!(broken.is_empty(), "{broken:?}");
-        let contexts = callers
-            .iter()
-            .map(|caller| context(&attributes, caller))
-            .collect();
+        let contexts = callers.iter().map(|caller| context(&attributes, caller)).collect();
         Self { ruleset, contexts }
     }
 }
@@ -44,11 +41,7 @@ impl Engine for Loaded {
 
 fn context(attributes: &Attributes, caller: &Caller) -> Context<'static> {
     let mut context = Context::new();
-    let known = [
-        ("user_id", &caller.user),
-        ("role", &caller.role),
-        ("version", &caller.version),
-    ];
+    let known = [("user_id", &caller.user), ("role", &caller.role), ("version", &caller.version)];
     for (name, value) in known {
         let slot = attributes.slot(name).expect("the attribute is declared");
         // A bench ends before it matters that these are never given back.
@@ -60,12 +53,7 @@ fn context(attributes: &Attributes, caller: &Caller) -> Context<'static> {
 fn flag(shape: Shape) -> Flag {
     let rollout = (shape == Shape::Rollout).then(|| Rollout {
         bucket_by: "user_id".to_owned(),
-        weights: ["on", "off"]
-            .map(|name| Weight {
-                variant: name.to_owned(),
-                weight: 50.0,
-            })
-            .into(),
+        weights: ["on", "off"].map(|name| Weight { variant: name.to_owned(), weight: 50.0 }).into(),
     });
     Flag {
         key: KEY.to_owned(),
@@ -74,10 +62,7 @@ fn flag(shape: Shape) -> Flag {
         enabled: true,
         kind: ValueKind::Boolean,
         variants: [("on", true), ("off", false)]
-            .map(|(name, value)| Variant {
-                name: name.to_owned(),
-                value: value.into(),
-            })
+            .map(|(name, value)| Variant { name: name.to_owned(), value: value.into() })
             .into(),
         default_variant: if shape == Shape::Static { "on" } else { "off" }.to_owned(),
         off_variant: "off".to_owned(),
@@ -93,31 +78,17 @@ fn flag(shape: Shape) -> Flag {
 fn rules(shape: Shape) -> Vec<Rule> {
     match shape {
         Shape::Static | Shape::Rollout => Vec::new(),
-        Shape::OneRule => vec![rule(
-            0,
-            condition("role", Operator::Equals, ["developer".to_owned()]),
-        )],
-        Shape::TenRules => (0..10)
-            .map(|n| {
-                rule(
-                    n,
-                    condition("role", Operator::Equals, [format!("guest-{n}")]),
-                )
-            })
-            .collect(),
+        Shape::OneRule => vec![rule(0, condition("role", Operator::Equals, ["developer".to_owned()]))],
+        Shape::TenRules => {
+            (0..10).map(|n| rule(n, condition("role", Operator::Equals, [format!("guest-{n}")]))).collect()
+        }
         Shape::LongList => {
             let users = (0..1000).map(|n| format!("other-{n}"));
             vec![rule(0, condition("user_id", Operator::In, users))]
         }
-        Shape::Segment => vec![rule(
-            0,
-            condition("", Operator::InSegment, ["staff".to_owned()]),
-        )],
+        Shape::Segment => vec![rule(0, condition("", Operator::InSegment, ["staff".to_owned()]))],
         Shape::Version => {
-            vec![rule(
-                0,
-                condition("version", Operator::SemverGte, ["2.0.0".to_owned()]),
-            )]
+            vec![rule(0, condition("version", Operator::SemverGte, ["2.0.0".to_owned()]))]
         }
     }
 }
@@ -132,21 +103,13 @@ fn rule(priority: i64, condition: Condition) -> Rule {
     }
 }
 
-fn condition(
-    attribute: &str,
-    operator: Operator,
-    values: impl IntoIterator<Item = String>,
-) -> Condition {
+fn condition(attribute: &str, operator: Operator, values: impl IntoIterator<Item = String>) -> Condition {
     let values: Vec<Scalar> = values.into_iter().map(Scalar::Text).collect();
     let values = match <[Scalar; 1]>::try_from(values) {
         Ok([one]) => Values::One(one),
         Err(many) => Values::Many(many),
     };
-    Condition {
-        attribute: attribute.to_owned(),
-        operator,
-        values,
-    }
+    Condition { attribute: attribute.to_owned(), operator, values }
 }
 
 fn segment() -> Segment {

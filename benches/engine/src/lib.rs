@@ -39,10 +39,7 @@ pub trait Engine {
 pub fn engines(shape: &Shape, callers: &[Caller]) -> Vec<(&'static str, Box<dyn Run>)> {
     vec![
         ("flagbase", Box::new(flagbase::Loaded::new(shape, callers))),
-        (
-            "yggdrasil",
-            Box::new(yggdrasil::Loaded::new(shape, callers)),
-        ),
+        ("yggdrasil", Box::new(yggdrasil::Loaded::new(shape, callers))),
     ]
 }
 

@@ -18,9 +18,7 @@ struct Subject {
 }
 
 fn main() {
-    let rounds = std::env::args()
-        .nth(1)
-        .map_or(9, |text| text.parse().expect("rounds: a number"));
+    let rounds = std::env::args().nth(1).map_or(9, |text| text.parse().expect("rounds: a number"));
     let mut subjects = subjects();
     for round in 0..rounds {
         subjects.sort_by_cached_key(|_| RandomState::new().build_hasher().finish());
@@ -41,18 +39,10 @@ fn subjects() -> Vec<Subject> {
     for (name, shape) in SHAPES {
         for (engine, run) in engines(&shape, &callers) {
             let yes = run.run(CALLERS);
-            assert!(
-                shape.is_right(yes, CALLERS),
-                "{engine} says {yes} times yes to {name}"
-            );
+            assert!(shape.is_right(yes, CALLERS), "{engine} says {yes} times yes to {name}");
             let warm = sample(&*run, 20_000);
             let times = (SAMPLE.as_nanos() as f64 / warm.max(1.0)) as usize;
-            subjects.push(Subject {
-                shape: name,
-                engine,
-                run,
-                times: times.max(1),
-            });
+            subjects.push(Subject { shape: name, engine, run, times: times.max(1) });
         }
     }
     subjects

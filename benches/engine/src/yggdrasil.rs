@@ -32,15 +32,8 @@ impl Loaded {
             query: None,
             meta: None,
         }));
-        assert!(
-            warnings.is_none(),
-            "{}",
-            warnings.map_or(0, |warnings| warnings.len())
-        );
-        Self {
-            state,
-            contexts: callers.iter().map(context).collect(),
-        }
+        assert!(warnings.is_none(), "{}", warnings.map_or(0, |warnings| warnings.len()));
+        Self { state, contexts: callers.iter().map(context).collect() }
     }
 }
 
@@ -72,18 +65,15 @@ fn strategies(shape: Shape) -> Vec<Strategy> {
         Shape::OneRule => {
             vec![strategy(vec![list("role", vec!["developer".to_owned()])])]
         }
-        Shape::TenRules => (0..10)
-            .map(|n| strategy(vec![list("role", vec![format!("guest-{n}")])]))
-            .collect(),
+        Shape::TenRules => {
+            (0..10).map(|n| strategy(vec![list("role", vec![format!("guest-{n}")])])).collect()
+        }
         Shape::LongList => {
             let users = (0..1000).map(|n| format!("other-{n}")).collect();
             vec![strategy(vec![list("userId", users)])]
         }
         Shape::Segment => {
-            vec![Strategy {
-                segments: Some(vec![1]),
-                ..strategy(Vec::new())
-            }]
+            vec![Strategy { segments: Some(vec![1]), ..strategy(Vec::new()) }]
         }
         Shape::Version => vec![strategy(vec![version()])],
         Shape::Rollout => vec![rollout()],
@@ -102,11 +92,7 @@ fn strategy(constraints: Vec<Constraint>) -> Strategy {
 }
 
 fn rollout() -> Strategy {
-    let parameters = [
-        ("rollout", "50"),
-        ("stickiness", "userId"),
-        ("groupId", KEY),
-    ];
+    let parameters = [("rollout", "50"), ("stickiness", "userId"), ("groupId", KEY)];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Strategy {
         name: "flexibleRollout".to_owned(),
@@ -120,12 +106,7 @@ fn list(attribute: &str, values: Vec<String>) -> Constraint {
 }
 
 fn version() -> Constraint {
-    constraint(
-        "version",
-        Operator::SemverGte,
-        None,
-        Some("2.0.0".to_owned()),
-    )
+    constraint("version", Operator::SemverGte, None, Some("2.0.0".to_owned()))
 }
 
 fn constraint(
