@@ -27,7 +27,7 @@ mod version;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::Environment;
 use crate::exit::{EXIT_CODES, Failure, Outcome};
@@ -97,9 +97,40 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+/// Commands that do not talk to a server, each with the options of those that do which it takes as well.
+const LOCAL: [(&str, &[&str]); 8] = [
+    ("start", &[]),
+    ("version", &[]),
+    ("config", &["output"]),
+    ("doctor", &["output"]),
+    ("admin", &[]),
+    ("backup", &[]),
+    ("restore", &["yes"]),
+    ("completions", &[]),
+];
+
+/// The command line, with the help of each command showing what matters to it.
+fn command() -> clap::Command {
+    let whole = Cli::command();
+    let shared: Vec<Arg> = whole
+        .get_arguments()
+        .filter(|option| option.get_help_heading() == Some(settings::SERVER_OPTIONS))
+        .cloned()
+        .collect();
+    LOCAL.iter().fold(whole, |whole, (name, takes)| {
+        let options = shared.iter().map(|option| {
+            let taken = takes.contains(&option.get_id().as_str());
+            option.clone().help_heading(None::<&str>).hide(!taken)
+        });
+        whole.mut_subcommand(name, |local| local.args(options))
+    })
+}
+
 /// Parses the command line, runs the command, and says what failed.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut matches = command().get_matches();
+    let cli =
+        Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command()).exit());
     match run(cli, &Environment::of_process()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -151,11 +182,11 @@ fn small_runtime() -> Outcome<tokio::runtime::Runtime> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Parser as _};
+    use clap::FromArgMatches as _;
 
     #[test]
     fn the_command_line_has_no_contradictions() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 
     #[test]
@@ -167,8 +198,8 @@ mod tests {
             "flagbase -o json doctor",
             "flagbase -y restore copy.db",
         ] {
-            let parsed = super::Cli::try_parse_from(line.split(' '));
-            let client = parsed.map(|cli| cli.global.client).unwrap();
+            let matches = super::command().try_get_matches_from(line.split(' ')).unwrap();
+            let client = super::Cli::from_arg_matches(&matches).unwrap().global.client;
             assert!(client.output == crate::output::Format::Json || client.yes, "{line}");
             if line.contains("staging") {
                 assert!(client.quiet && client.yes, "{line}");

@@ -8,6 +8,7 @@ use flagbase_store::{Sqlite, SqliteConfig, StoreError};
 
 use crate::config::Config;
 use crate::exit::{Failure, Outcome};
+use crate::output;
 
 /// How the database of this configuration is opened. Copies made before migrations go to the data directory.
 pub(crate) fn database(config: &Config) -> SqliteConfig {
@@ -52,6 +53,17 @@ pub(crate) fn failure(error: &StoreError) -> Failure {
         }
         StoreError::InUse { .. } => failure.hint("only one server may use a database at a time"),
         _ => failure,
+    }
+}
+
+/// Says which database was worked on. One that was not there before is probably not the one that was meant.
+pub(crate) fn tell(database: &Path, was_there: bool) {
+    output::say(&format!("database: {}", absolute(database).display()));
+    if !was_there {
+        output::warn(
+            "there was no database, so that a new one was made; to work on the one of a server, run this in the \
+             directory of its `flagbase start`, or name it with --database",
+        );
     }
 }
 

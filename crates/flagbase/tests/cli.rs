@@ -144,6 +144,17 @@ fn a_backup_needs_a_database_and_never_overwrites_by_accident() {
 }
 
 #[test]
+fn work_on_a_database_says_which_one_and_whether_it_is_new() {
+    let machine = Machine::new();
+    let new = stderr(&machine.run(&["admin", "setup-token"]).success());
+    let path = machine.path().join("flagbase.db");
+    assert!(new.contains(&format!("database: {}", path.display())), "{new}");
+    assert!(new.contains("a new one was made") && new.contains("`flagbase start`"), "{new}");
+    let again = stderr(&machine.run(&["admin", "setup-token"]).success());
+    assert!(again.contains("database: ") && !again.contains("a new one was made"), "{again}");
+}
+
+#[test]
 fn the_doctor_finds_a_fresh_machine_healthy_and_prints_data_on_request() {
     let machine = Machine::new();
     let healthy = machine.run(&["doctor", "--port", "0", "-o", "json"]).success();

@@ -239,6 +239,42 @@ async fn what_the_server_says_is_said_once_and_without_http() {
 }
 
 #[tokio::test]
+async fn what_was_probably_not_meant_is_said_and_harms_nothing() {
+    let person = Person::new().await;
+    let said = |line: &str| String::from_utf8(person.run(line).stderr).unwrap();
+    let made = said("flag create checkout --enabled");
+    assert!(made.contains("everybody gets `false`"), "{made}");
+    let again = said("flag enable checkout");
+    assert!(again.contains("is on already; nothing changed"), "{again}");
+    assert_eq!(person.json("flag history checkout").as_array().unwrap().len(), 1);
+    let negative = person.fails(1, "flag create bad --rollout -5");
+    assert!(!negative.contains("unexpected argument"), "{negative}");
+    assert!(said("override remove chekcout").contains("nothing was set for `chekcout`"));
+    person.ok("environment create live --kind production");
+    let elsewhere = said("route add /shop http://127.0.0.1:9 --environment live");
+    assert!(elsewhere.contains("`gateway.environment` is `live`"), "{elsewhere}");
+    assert!(said("-q flag enable checkout").is_empty());
+}
+
+#[tokio::test]
+async fn one_session_serves_the_command_line_and_others() {
+    let person = Person::new().await;
+    let token = person.ok("whoami --token");
+    assert_eq!(person.json("whoami")["server"], person.server.url("").trim_end_matches('/'));
+    person.ok("flag create checkout --enabled --rule 'email exists'");
+    assert!(person.ok("flag get checkout").contains("email exists true => true"));
+    person.ok("override set checkout true");
+    let answer = reqwest::Client::new()
+        .get(person.server.url("/api/v1/flags/checkout/evaluate"))
+        .bearer_auth(token.trim())
+        .send()
+        .await
+        .unwrap();
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(answer["reason"], "OVERRIDE");
+}
+
+#[tokio::test]
 async fn options_may_stand_before_the_command() {
     let person = Person::new().await;
     person.ok("flag create checkout");

@@ -77,6 +77,7 @@ pub(super) async fn assemble(
         Mode::Cluster => EnvironmentKind::Production,
     };
     services.environments.ensure_default(kind).await?;
+    warn_of_unknown(&config.gateway.environment, &base.feed);
     start(config, &base, &services, background);
     let gateway = Gateway::start(gateway::Parts {
         config: settings::gateway(config)?,
@@ -86,6 +87,17 @@ pub(super) async fn assemble(
         tasks: requests.clone(),
     });
     Ok(Parts { identity: Arc::clone(&services.identity), api: flagbase_api::router(services), gateway })
+}
+
+/// A gateway that serves an environment nobody has made answers everything with 404.
+fn warn_of_unknown(environment: &str, feed: &Feed) {
+    if feed.snapshots().load().environment(environment).is_none() {
+        tracing::warn!(
+            environment,
+            "`gateway.environment` names an environment that does not exist: the gateway answers 404 until \
+             `flagbase environment create` makes it"
+        );
+    }
 }
 
 impl Base {

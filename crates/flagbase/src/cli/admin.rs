@@ -50,9 +50,11 @@ struct AccountArgs {
 pub(crate) async fn run(args: AdminArgs, global: &Global, environment: &Environment) -> Outcome {
     let config = settings::load(&args.database.into(), global, environment)?.config;
     place::prepare(&config.server.data_dir)?;
+    let was_there = config.database.path.exists();
     let (store, identity) = open(&config).await?;
     let done = work(args.command, &identity, &config).await;
     store.close().await;
+    place::tell(&config.database.path, was_there);
     done
 }
 

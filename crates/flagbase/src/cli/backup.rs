@@ -63,7 +63,8 @@ pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &En
         return Err(Failure::new(Exit::NotFound, message));
     }
     let database = place::database(&config);
-    if database.path.exists() {
+    let (path, was_there) = (database.path.clone(), database.path.exists());
+    if was_there {
         let question = format!("Replace the database `{}`? A copy is kept.", database.path.display());
         ask::confirm(&question, global.client.yes)?;
     }
@@ -77,6 +78,7 @@ pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &En
     let done = work.await.map_err(|error| Failure::plain(format!("cannot restore: {error}")))?;
     bar.finish();
     let restored = done.map_err(|error| place::failure(&error))?;
+    place::tell(&path, was_there);
     output::say("restored; start the server again with `flagbase start`");
     if let Some(kept) = restored.replaced {
         output::say(&format!("the database that was there is kept in {}", place::absolute(&kept).display()));

@@ -39,14 +39,21 @@ pub(crate) fn pairs(pairs: &[String]) -> Outcome<Value> {
     Ok(Value::Object(document))
 }
 
-/// `ATTRIBUTE OPERATOR [VALUE]`, such as `email ends_with @example.com`; without a value, as in `plan exists`, it is true.
+/// `ATTRIBUTE OPERATOR [VALUE]`, such as `email ends_with @example.com`; only `exists` can do without the value.
 pub(crate) fn condition(text: &str) -> Outcome<Value> {
     let mut words = text.trim().splitn(3, char::is_whitespace);
     let (Some(attribute), Some(operator)) = (words.next(), words.next()) else {
         return Err(Failure::usage(format!("`{text}` is not a condition"))
             .hint("write ATTRIBUTE OPERATOR VALUE, such as `role equals developer`"));
     };
-    let value = words.next().map_or(Value::Bool(true), |text| Value::from(text.trim()));
+    let value = match (words.next(), operator) {
+        (Some(text), _) => Value::from(text.trim()),
+        (None, "exists") => Value::Bool(true),
+        (None, _) => {
+            return Err(Failure::usage(format!("`{text}` does not say what to compare with"))
+                .hint("write ATTRIBUTE OPERATOR VALUE, such as `role equals developer`"));
+        }
+    };
     Ok(json!({"attribute": attribute, "operator": operator, "value": value}))
 }
 
@@ -98,6 +105,7 @@ mod tests {
             condition("plan exists").unwrap(),
             json!({"attribute": "plan", "operator": "exists", "value": true})
         );
+        assert!(condition("role equals").is_err());
     }
 
     #[test]

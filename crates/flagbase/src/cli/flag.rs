@@ -4,6 +4,7 @@ mod advice;
 mod definition;
 mod evaluate;
 mod history;
+mod rules;
 mod watch;
 
 use clap::{Args, Subcommand};
@@ -13,7 +14,7 @@ use super::ask;
 use super::client::{Call, Client, ClientArgs};
 use crate::config::Environment;
 use crate::exit::Outcome;
-use crate::output::View;
+use crate::output::{Format, View};
 use definition::DefinitionArgs;
 
 /// Where flags live.
@@ -135,7 +136,7 @@ pub(crate) async fn run(args: FlagArgs, client: &ClientArgs, environment: &Envir
             let call = Call::get(&FLAGS).scoped().query_some("search", search);
             client.print(&client.list(call, limit).await?, &LIST)
         }
-        FlagCommand::Get { key } => client.print(&client.call(Call::get(&at(&key)).scoped()).await?, &ONE),
+        FlagCommand::Get { key } => show(&client, &key).await,
         FlagCommand::Create { key, definition } => create(&client, &key, &definition).await,
         FlagCommand::Update { key, definition } => update(&client, &key, &definition).await,
         FlagCommand::Enable { key } => switch(&client, &key, "enable").await,
@@ -159,6 +160,12 @@ fn at(key: &str) -> [&str; 4] {
 fn under<'a>(key: &'a str, name: &'a str) -> [&'a str; 5] {
     let [api, version, flags] = FLAGS;
     [api, version, flags, key, name]
+}
+
+async fn show(client: &Client, key: &str) -> Outcome {
+    let flag = client.call(Call::get(&at(key)).scoped()).await?;
+    let flag = if client.printer.format == Format::Table { rules::readable(flag) } else { flag };
+    client.print(&flag, &ONE)
 }
 
 async fn create(client: &Client, key: &str, definition: &DefinitionArgs) -> Outcome {
@@ -219,7 +226,7 @@ async fn metrics(client: &Client, key: &str) -> Outcome {
         ("events", "/events"),
     ]);
     match (client.printer.format, measured.get("variants")) {
-        (crate::output::Format::Table, Some(variants)) => client.print(&with_counts(variants), &view),
+        (Format::Table, Some(variants)) => client.print(&with_counts(variants), &view),
         _ => client.print(&measured, &View::ALL),
     }
 }

@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn removing_nothing_is_said() {
         let before = json!([{"flag": "checkout", "environment": "staging"}]);
-        assert_eq!(removed(Some("checkout"), Some("staging"), &before), "removed what was set for `checkout`");
+        assert_eq!(
+            removed(Some("checkout"), Some("staging"), &before),
+            "removed what was set for `checkout`"
+        );
         assert_eq!(removed(Some("checkout"), Some("default"), &before), "nothing was set for `checkout`");
         assert_eq!(removed(Some("chekcout"), None, &before), "nothing was set for `chekcout`");
         assert_eq!(removed(None, None, &json!([])), "nothing was set");

@@ -10,6 +10,9 @@ use crate::config::{Environment, FlagValue, Loaded, Sources};
 use crate::exit::Outcome;
 use crate::output;
 
+/// The heading of what only matters to commands that talk to a server.
+pub(crate) const SERVER_OPTIONS: &str = "Talking to a server";
+
 /// Arguments every command takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
@@ -22,17 +25,17 @@ pub(crate) struct Global {
     /// What to log: error, warn, info, debug, trace or a filter
     #[arg(short, long, global = true, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
-    #[command(flatten, next_help_heading = "Talking to a server")]
+    #[command(flatten, next_help_heading = SERVER_OPTIONS)]
     pub(crate) client: ClientArgs,
 }
 
 /// Arguments of commands that read the server's configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ServerArgs {
-    /// The address to listen on
+    /// The address to listen on [default: 0.0.0.0]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) host: Option<String>,
-    /// The port to listen on; 0 takes a free one
+    /// The port to listen on; 0 takes a free one [default: 8080]
     #[arg(short, long)]
     pub(crate) port: Option<u16>,
     #[command(flatten)]
@@ -42,7 +45,7 @@ pub(crate) struct ServerArgs {
 /// Arguments of commands that read the database only.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The SQLite file
+    /// The SQLite file [default: flagbase.db]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) database: Option<PathBuf>,
 }

@@ -8,9 +8,9 @@ use crate::cli::client::Client;
 /// Says so when a flag is on without a difference for anybody.
 pub(super) fn give(client: &Client, flag: &Value) {
     if serves_nobody(flag) {
-        client
-            .printer
-            .hint("on, but everybody gets `false`: add a --rule, a --rollout or --default true to `flag update`");
+        client.printer.hint(
+            "on, but everybody gets `false`: add a --rule, a --rollout or --default true to `flag update`",
+        );
     }
 }
 
@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn a_flag_that_is_on_for_nobody_is_noticed() {
-        let flag = json!({"enabled": true, "default_value": false, "rules": [], "rollout": null, "targets": []});
+        let flag =
+            json!({"enabled": true, "default_value": false, "rules": [], "rollout": null, "targets": []});
         assert!(serves_nobody(&flag));
         for (member, value) in [
             ("enabled", json!(false)),
