@@ -57,6 +57,15 @@ async fn a_start_says_where_everything_is_and_how_to_make_an_administrator() {
 }
 
 #[tokio::test]
+async fn a_gateway_for_an_environment_nobody_has_made_is_warned_of() {
+    let variables = [("FLAGBASE_GATEWAY__ENVIRONMENT", "nowhere")];
+    let server = TestServer::start_with(PROGRAM, &variables).await;
+    assert!(server.output().contains("names an environment that does not exist"), "{}", server.output());
+    let made = TestServer::start(PROGRAM).await;
+    assert!(!made.output().contains("names an environment that does not exist"), "{}", made.output());
+}
+
+#[tokio::test]
 async fn a_person_is_greeted_in_words() {
     let server = TestServer::start_with(PROGRAM, &[("FLAGBASE_LOG__FORMAT", "text")]).await;
     let output = server.output();

@@ -117,7 +117,11 @@ async fn an_override_is_for_one_session_only_and_ends_with_it() {
     let path = format!("/api/v1/flags/shop/override?session={}", mine["id"].as_str().unwrap());
     server.put(&path, &customer, &set).await.expect_status(403);
     server.put(&path, &developer, &set).await.expect_status(200);
-    assert_eq!(server.get("/gateway/shop/cart", &elsewhere).await.text, "new", "another session of one's own");
+    assert_eq!(
+        server.get("/gateway/shop/cart", &elsewhere).await.text,
+        "new",
+        "another session of one's own"
+    );
     server.delete(&path, &elsewhere).await.expect_status(204);
 
     server.delete("/api/v1/flags/shop/override", &developer).await.expect_status(204);

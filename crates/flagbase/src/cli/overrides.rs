@@ -27,13 +27,13 @@ enum OverrideCommand {
         /// The variant it shall have, instead of a value
         #[arg(long, conflicts_with = "value")]
         variant: Option<String>,
-        /// The session, when it is not your own
+        /// The session, when it is not this one
         #[arg(long, value_name = "ID")]
         session: Option<String>,
     },
     /// List what is set
     List {
-        /// The session, when it is not your own
+        /// The session, when it is not this one
         #[arg(long, value_name = "ID")]
         session: Option<String>,
     },
@@ -44,7 +44,7 @@ enum OverrideCommand {
         /// Remove every override of the session
         #[arg(long, conflicts_with = "flag")]
         all: bool,
-        /// The session, when it is not your own
+        /// The session, when it is not this one
         #[arg(long, value_name = "ID")]
         session: Option<String>,
     },
