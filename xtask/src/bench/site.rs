@@ -67,12 +67,12 @@ impl Site {
     /// Starts a server and sets up a developer and a flag that is on for developers only.
     pub(crate) fn open(binary: &Path, home: &Path) -> Result<Self> {
         let (server, _) = start(binary, home)?;
-        let account = json!({
-            "email": "alice@example.com", "password": "correct horse battery staple", "role": "developer",
-        });
+        let mut account = json!({"email": "alice@example.com", "password": "correct horse battery staple"});
+        let credentials = account.clone();
+        account["role"] = "developer".into();
         let mut client = Client::connect(server.port)?;
         client.post("/auth/register", &account)?;
-        let login = client.post("/auth/login", &account)?;
+        let login = client.post("/auth/login", &credentials)?;
         let token = login.get("token").and_then(|token| token.as_str());
         let token = token.context("find the token in the answer to the login")?.to_owned();
         let site = Self { server, token };
