@@ -67,9 +67,9 @@ impl Site {
     /// Starts a server and sets up a developer and a flag that is on for developers only.
     pub(crate) fn open(binary: &Path, home: &Path) -> Result<Self> {
         let (server, _) = start(binary, home)?;
-        let mut account = json!({"email": "alice@example.com", "password": "correct horse battery staple"});
-        let credentials = account.clone();
-        account["role"] = "developer".into();
+        let (email, password) = ("alice@example.com", "correct horse battery staple");
+        let credentials = json!({"email": email, "password": password});
+        let account = json!({"email": email, "password": password, "role": "developer"});
         let mut client = Client::connect(server.port)?;
         client.post("/auth/register", &account)?;
         let login = client.post("/auth/login", &credentials)?;
