@@ -28,6 +28,15 @@ impl Tasks {
         tokio::spawn(self.tracker.track_future(future).instrument(span));
     }
 
+    /// The same on the scheduler behind `handle`.
+    pub fn spawn_on<F>(&self, handle: &tokio::runtime::Handle, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let span = tracing::debug_span!("task", task = name);
+        handle.spawn(self.tracker.track_future(future).instrument(span));
+    }
+
     /// Resolves once shutdown has begun.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()

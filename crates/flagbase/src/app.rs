@@ -58,7 +58,7 @@ impl App {
         let (requests, background) = (Tasks::new(), Tasks::new());
         let parts = parts::assemble(&config, &store, &requests, &background).await?;
         let setup = setup::prepare(&parts.identity, &config, environment).await?;
-        let front = front::door(parts.gateway, parts.api, &config.server);
+        let front = front::door(parts.gateway, parts.api, &config.server)?;
         Ok(Self { config, form, listener, address, store, front, requests, background, setup })
     }
 

@@ -16,8 +16,10 @@ mod pool;
 mod problem;
 mod proxy;
 mod server;
+mod workers;
 
 pub use callers::Callers;
 pub use front::Fallback;
 pub use gateway::{Gateway, Parts};
 pub use server::{Limits, Server};
+pub use workers::Workers;

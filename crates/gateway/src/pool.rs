@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{body::RequestBody, server::Owned};
+use crate::{body::RequestBody, server::Owned, workers};
 
 pub(crate) use connect::{ConnectFault, Stream};
 pub(crate) use link::{Link, LinkFault, left};
@@ -54,9 +54,10 @@ pub(crate) struct Settings {
     pub(crate) most_idle: usize,
 }
 
-/// What connections are shared by.
+/// What connections are shared by: those of one worker are never used on another, which would wake it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Origin {
+    worker: usize,
     scheme: Scheme,
     authority: Arc<str>,
 }
@@ -141,7 +142,8 @@ impl Pool {
     }
 
     fn endpoint(&self, target: &Target) -> Arc<Endpoint> {
-        let origin = Origin { scheme: target.url.scheme, authority: Arc::clone(&target.origin) };
+        let worker = workers::current();
+        let origin = Origin { worker, scheme: target.url.scheme, authority: Arc::clone(&target.origin) };
         let endpoints = self.endpoints.pin();
         if let Some(endpoint) = endpoints.get(&origin) {
             return Arc::clone(endpoint);

@@ -22,6 +22,7 @@ use crate::{
     front::{self, Client, Fallback},
     gateway::Gateway,
     inspect::{Inspected, Patience},
+    workers::Workers,
 };
 
 use connection::{End, Lifetime};
@@ -62,6 +63,8 @@ pub struct Server<C, F> {
     pub fallback: F,
     /// What clients are held to.
     pub limits: Limits,
+    /// Who serves the connections.
+    pub workers: Workers,
 }
 
 impl<C: Callers, F> Server<C, F> {
@@ -95,13 +98,21 @@ impl<C: Callers, F> Server<C, F> {
             };
             prepare(&stream);
             let client = Arc::new(Client::new(peer));
-            let (server, lifetime) = (Arc::clone(&server), end.lifetime());
+            let lifetime = end.lifetime();
             let token = connections.token();
-            let tasks = server.gateway.tasks.clone();
-            tasks.spawn("connection", async move {
-                server.serve(stream, client, lifetime).await;
+            let serving = Arc::clone(&server);
+            let connection = async move {
+                // The stream moves to the scheduler that serves it.
+                match stream.into_std().and_then(TcpStream::from_std) {
+                    Ok(stream) => serving.serve(stream, client, lifetime).await,
+                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                }
                 drop((permit, token));
-            });
+            };
+            match server.workers.next() {
+                Some(worker) => server.gateway.tasks.spawn_on(worker, "connection", connection),
+                None => server.gateway.tasks.spawn("connection", connection),
+            }
         }
         drop(listener);
         connections.close();

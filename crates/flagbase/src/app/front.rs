@@ -14,19 +14,27 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use flagbase_core::identity::Identity;
-use flagbase_gateway::{Gateway, Limits, Server};
+use flagbase_gateway::{Gateway, Limits, Server, Workers};
 use http_body::{Frame, SizeHint};
 
 use crate::config;
+use crate::exit::{Failure, Outcome};
 
 /// What listens.
 pub(super) type Front = Server<Identity, Router>;
 
 /// The gateway before the API, with the limits that are configured.
-pub(super) fn door(gateway: Arc<Gateway<Identity>>, api: Router, server: &config::Server) -> Front {
+///
+/// # Errors
+/// The system gives no threads.
+pub(super) fn door(gateway: Arc<Gateway<Identity>>, api: Router, server: &config::Server) -> Outcome<Front> {
     let fallback = api.layer(middleware::from_fn_with_state(server.request_timeout, within));
     let limits = Limits { header_timeout: server.header_timeout, ..Limits::default() };
-    Server { gateway, fallback, limits }
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = Workers::start(processors).map_err(|error| {
+        Failure::plain(format!("cannot start the threads that serve connections: {error}"))
+    })?;
+    Ok(Server { gateway, fallback, limits, workers })
 }
 
 /// Gives up a request that takes too long to be answered, and says whose fault it was. Streams that have begun go on.

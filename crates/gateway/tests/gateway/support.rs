@@ -13,7 +13,7 @@ use flagbase_core::{
     refusal::Refusal,
     tasks::Tasks,
 };
-use flagbase_gateway::{Callers, Gateway, Limits, Parts, Server};
+use flagbase_gateway::{Callers, Gateway, Limits, Parts, Server, Workers};
 use flagbase_testkit::{FixedClock, Memory, SeededRandom};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
@@ -117,7 +117,9 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let server = Server { gateway, fallback: tower::service_fn(fallback), limits: setup.limits };
+        // One, so that a second client finds the connection to the backend that the first one left.
+        let workers = Workers::start(1).unwrap();
+        let server = Server { gateway, fallback: tower::service_fn(fallback), limits: setup.limits, workers };
         let until = stop.clone();
         tasks.spawn("server", async move {
             server.run(listener, until, Duration::from_secs(5)).await;
