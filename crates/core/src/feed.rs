@@ -18,9 +18,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    caller::Caller,
     catalog::{Actor, Catalog, CatalogError, Change, Commit, Draft, Kind, Revision},
     clock::Clock,
+    permissions::Permission,
     random::Random,
+    refusal::Refusal,
     snapshot::{Snapshot, Snapshots},
 };
 
@@ -71,6 +74,18 @@ impl Feed {
     /// The snapshot the request path reads.
     pub fn snapshots(&self) -> &Arc<Snapshots> {
         &self.snapshots
+    }
+
+    /// The present snapshot, when `caller` may do `permission` in `environment`.
+    pub fn permitted(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        permission: Permission,
+    ) -> Result<Arc<Snapshot>, Refusal> {
+        let snapshot = self.snapshots.get();
+        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)?;
+        Ok(snapshot)
     }
 
     /// What cached callers are checked against.

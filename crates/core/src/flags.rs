@@ -14,7 +14,7 @@ use crate::{
     feed::{Edit, Feed},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
-    snapshot::{EnvironmentSnapshot, Snapshot},
+    snapshot::EnvironmentSnapshot,
 };
 
 pub use evaluate::{Preview, Seen};
@@ -71,19 +71,19 @@ impl Flags {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.permitted(caller, environment, Permission::FlagRead)?;
+        self.feed.permitted(caller, environment, Permission::FlagRead)?;
         Ok(self.feed.catalog().list(Kind::Flag, environment, page).await?)
     }
 
     /// One flag.
     pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
-        self.permitted(caller, environment, Permission::FlagRead)?;
+        self.feed.permitted(caller, environment, Permission::FlagRead)?;
         self.find(environment, key).await
     }
 
     /// Makes a flag; refused when there is one under this key.
     pub async fn create(&self, asked: Asked<'_>, body: &Value) -> Result<Document, Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
         let flag = Flag::from_json(body).map_err(Refusal::invalid)?;
         let edit = self.feed.edit().await;
         let id = DocumentId::new(Kind::Flag, asked.environment, &flag.key);
@@ -109,7 +109,7 @@ impl Flags {
             Some(_) => Permission::FlagUpdate,
             None => Permission::FlagCreate,
         };
-        self.permitted(asked.caller, asked.environment, permission)?;
+        self.feed.permitted(asked.caller, asked.environment, permission)?;
         let expect = seen.expect(&format!("flag `{key}`"), current.map(|document| document.revision))?;
         let document = self.write(&edit, asked, (&flag, expect)).await?;
         Ok((document, expect == Expect::Absent))
@@ -123,7 +123,7 @@ impl Flags {
         patch: &Value,
         seen: Precondition,
     ) -> Result<Document, Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, key).await?;
         let expect = seen.expect(&format!("flag `{key}`"), Some(current.revision))?;
@@ -137,7 +137,7 @@ impl Flags {
 
     /// Removes the flag. Refused while another flag has it as a prerequisite.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagDelete)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagDelete)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, key).await?;
         let expect = seen.expect(&format!("flag `{key}`"), Some(current.revision))?;
@@ -154,8 +154,8 @@ impl Flags {
 
     /// Makes or replaces many flags, all or none. Returns how many were made and how many replaced.
     pub async fn put_many(&self, asked: Asked<'_>, bodies: &[Value]) -> Result<(usize, usize), Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
-        self.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
         if bodies.len() > MOST_AT_ONCE {
             return Err(Refusal::fault(
                 "",
@@ -195,7 +195,7 @@ impl Flags {
 
     /// Turns a flag on or off, on behalf of a person.
     pub async fn set_enabled(&self, asked: Asked<'_>, key: &str, enabled: bool) -> Result<Document, Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
         let (environment, reason) = (asked.environment, asked.reason);
         let actor = asked.caller.actor();
         let switch = Switch { environment, key, enabled, actor, reason, detail: Value::Null, seen: None };
@@ -249,17 +249,6 @@ impl Flags {
         }
         let snapshot = self.feed.snapshots().get();
         Err(not_found(snapshot.require_environment(environment)?, key))
-    }
-
-    fn permitted(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        permission: Permission,
-    ) -> Result<Arc<Snapshot>, Refusal> {
-        let snapshot = self.feed.snapshots().get();
-        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)?;
-        Ok(snapshot)
     }
 }
 

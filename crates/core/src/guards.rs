@@ -74,13 +74,13 @@ impl Guards {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.permitted(caller, environment, Permission::FlagRead)?;
+        self.feed.permitted(caller, environment, Permission::FlagRead)?;
         Ok(self.feed.catalog().list(Kind::Guard, environment, page).await?)
     }
 
     /// One guard.
     pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
-        self.permitted(caller, environment, Permission::FlagRead)?;
+        self.feed.permitted(caller, environment, Permission::FlagRead)?;
         self.find(environment, key).await
     }
 
@@ -92,7 +92,7 @@ impl Guards {
         body: &Value,
         seen: Precondition,
     ) -> Result<(Document, bool), Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
         let guard = {
             let snapshot = self.feed.snapshots().get();
             check::read(body, key, snapshot.require_environment(asked.environment)?)?
@@ -111,7 +111,7 @@ impl Guards {
 
     /// Removes the guard.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, key).await?;
         let expect = seen.expect(&format!("guard `{key}`"), Some(current.revision))?;
@@ -129,10 +129,5 @@ impl Guards {
                 format!("guard `{key}` not found in environment `{environment}`"),
             )
         })
-    }
-
-    fn permitted(&self, caller: &Caller, environment: &str, permission: Permission) -> Result<(), Refusal> {
-        let snapshot = self.feed.snapshots().get();
-        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)
     }
 }

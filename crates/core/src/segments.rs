@@ -32,13 +32,13 @@ impl Segments {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.permitted(caller, environment, Permission::FlagRead)?;
+        self.feed.permitted(caller, environment, Permission::FlagRead)?;
         Ok(self.feed.catalog().list(Kind::Segment, environment, page).await?)
     }
 
     /// One segment.
     pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
-        self.permitted(caller, environment, Permission::FlagRead)?;
+        self.feed.permitted(caller, environment, Permission::FlagRead)?;
         self.find(environment, key).await
     }
 
@@ -72,7 +72,7 @@ impl Segments {
         let id = DocumentId::new(Kind::Segment, asked.environment, key);
         let current = self.feed.catalog().get(&id).await?.map(|document| document.revision);
         let permission = if current.is_some() { Permission::FlagUpdate } else { Permission::FlagCreate };
-        self.permitted(asked.caller, asked.environment, permission)?;
+        self.feed.permitted(asked.caller, asked.environment, permission)?;
         let expect = seen.expect(&format!("segment `{key}`"), current)?;
         let snapshot = self.feed.snapshots().get();
         let rules = &snapshot.require_environment(asked.environment)?.rules;
@@ -86,7 +86,7 @@ impl Segments {
 
     /// Removes the segment. Refused while a flag uses it.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagDelete)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagDelete)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, key).await?;
         let expect = seen.expect(&format!("segment `{key}`"), Some(current.revision))?;
@@ -107,10 +107,5 @@ impl Segments {
                 format!("segment `{key}` not found in environment `{environment}`"),
             )
         })
-    }
-
-    fn permitted(&self, caller: &Caller, environment: &str, permission: Permission) -> Result<(), Refusal> {
-        let snapshot = self.feed.snapshots().get();
-        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)
     }
 }

@@ -102,7 +102,7 @@ fn wrong(name: &str) -> Refusal {
 impl Flags {
     /// Fails unless `caller` may evaluate in `environment`.
     pub fn may_evaluate(&self, caller: &Caller, environment: &str) -> Result<(), Refusal> {
-        self.permitted(caller, environment, Permission::FlagEvaluate).map(drop)
+        self.feed.permitted(caller, environment, Permission::FlagEvaluate).map(drop)
     }
 
     /// Explains what `caller` sees of `key`, and why.

@@ -37,7 +37,7 @@ impl Flags {
         key: &str,
         page: HistoryPage,
     ) -> Result<Vec<Change>, Refusal> {
-        let snapshot = self.permitted(caller, environment, Permission::FlagRead)?;
+        let snapshot = self.feed.permitted(caller, environment, Permission::FlagRead)?;
         let id = DocumentId::new(Kind::Flag, environment, key);
         let changes = self.feed.catalog().history(&id, page.before, page.limit).await?;
         if changes.is_empty() && page.before.is_none() {
@@ -48,7 +48,7 @@ impl Flags {
 
     /// Makes the flag what it was after `revert.revision`; a deleted flag comes back.
     pub async fn revert(&self, asked: Asked<'_>, key: &str, revert: Revert) -> Result<Document, Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
         let edit = self.feed.edit().await;
         let id = DocumentId::new(Kind::Flag, asked.environment, key);
         let before = Some(revert.revision.saturating_add(1));
@@ -73,7 +73,7 @@ impl Flags {
         let current = self.current(asked.environment, key).await?.map(|document| document.revision);
         let expect = revert.seen.expect(&format!("flag `{key}`"), current)?;
         if expect == Expect::Absent {
-            self.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
+            self.feed.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
         }
         self.write(&edit, asked, (&flag, expect)).await
     }

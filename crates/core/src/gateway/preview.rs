@@ -96,7 +96,7 @@ pub struct Preview {
 impl Routes {
     /// What would become of a request.
     pub fn test(&self, asked: Asked<'_>, question: &Question) -> Result<Preview, Refusal> {
-        let snapshot = self.permitted(asked.caller, asked.environment, Permission::RouteRead)?;
+        let snapshot = self.feed.permitted(asked.caller, asked.environment, Permission::RouteRead)?;
         let environment = snapshot.require_environment(asked.environment)?;
         let somebody = question.caller.as_ref().map(Somebody::to_caller);
         if somebody.is_some() {

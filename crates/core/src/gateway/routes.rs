@@ -13,7 +13,7 @@ use crate::{
     gateway::{AddressPolicy, CompiledRoute, Route},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
-    snapshot::{EnvironmentSnapshot, Snapshot},
+    snapshot::EnvironmentSnapshot,
 };
 
 /// Reads and changes gateway routes.
@@ -44,20 +44,20 @@ impl Routes {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.permitted(caller, environment, Permission::RouteRead)?;
+        self.feed.permitted(caller, environment, Permission::RouteRead)?;
         Ok(self.feed.catalog().list(Kind::Route, environment, page).await?)
     }
 
     /// One route.
     pub async fn get(&self, caller: &Caller, environment: &str, id: &str) -> Result<Document, Refusal> {
-        self.permitted(caller, environment, Permission::RouteRead)?;
+        self.feed.permitted(caller, environment, Permission::RouteRead)?;
         self.find(environment, id).await
     }
 
     /// Makes a route. A body that says `pattern` (the first API's form) replaces the route of that pattern; otherwise
     /// a route that takes the same requests, or has the same id, is a conflict.
     pub async fn register(&self, asked: Asked<'_>, body: &Value) -> Result<Registered, Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
         let mut route = Route::from_json(body, self.addresses).map_err(Refusal::invalid)?;
         let edit = self.feed.edit().await;
         let snapshot = self.feed.snapshots().get();
@@ -86,7 +86,7 @@ impl Routes {
         mut body: Value,
         seen: Precondition,
     ) -> Result<Registered, Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
         identify(&mut body, id)?;
         let route = Route::from_json(&body, self.addresses).map_err(Refusal::invalid)?;
         let edit = self.feed.edit().await;
@@ -103,7 +103,7 @@ impl Routes {
 
     /// Removes a route.
     pub async fn delete(&self, asked: Asked<'_>, id: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, id).await?;
         let expect = seen.expect(&format!("route `{id}`"), Some(current.revision))?;
@@ -143,17 +143,6 @@ impl Routes {
         self.feed.snapshots().get().require_environment(environment)?;
         let message = format!("route not found: `{id}` in environment `{environment}`");
         Err(Refusal::not_found("route_not_found", message))
-    }
-
-    pub(super) fn permitted(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        permission: Permission,
-    ) -> Result<Arc<Snapshot>, Refusal> {
-        let snapshot = self.feed.snapshots().get();
-        caller.require(&snapshot, snapshot.require_environment(environment)?, permission)?;
-        Ok(snapshot)
     }
 }
 
