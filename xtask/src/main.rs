@@ -4,6 +4,7 @@
 
 mod bench;
 mod process;
+mod servers;
 mod suite;
 mod tidy;
 mod tool;
@@ -29,6 +30,8 @@ enum Task {
     Tidy,
     /// Measure Flagbase beside its peers; without a name, list the benches
     Bench(bench::Options),
+    /// Install the servers that tests and benches run against, and print where they are
+    Servers(servers::Options),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Test(options) => suite::run(&options),
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Servers(options) => servers::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
