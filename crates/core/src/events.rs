@@ -4,6 +4,7 @@ mod cloud;
 mod following;
 mod pattern;
 mod seats;
+pub mod subject;
 
 use std::sync::Arc;
 
@@ -25,16 +26,52 @@ pub use following::{Follow, Following, Verify};
 pub use pattern::{Pattern, PatternError};
 use seats::Seats;
 
-/// The bus did not take the event.
+/// Why a bus did not take an event.
 #[derive(Debug, thiserror::Error)]
-#[error("the event bus is unavailable")]
-pub struct BusError(#[source] pub BoxError);
+pub enum BusError {
+    /// It does not answer, or takes nothing now: the same event is offered again, later.
+    #[error("the event bus is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// It will never take this event, such as one that is too large for it: it is passed over, and recorded.
+    #[error("the event bus refuses this event")]
+    Refused(#[source] BoxError),
+}
 
-/// Carries events to whoever listens. At most once: listeners catch up from the change log by `flagbaseseq`.
+/// The bus took only the first events of a batch.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Halted {
+    /// How many, from the first on, are acknowledged.
+    pub taken: usize,
+    /// Why the one after those was not taken.
+    #[source]
+    pub error: BusError,
+}
+
+impl Halted {
+    /// The bus has the first `taken` and is then unavailable.
+    pub fn unavailable(taken: usize, error: impl Into<BoxError>) -> Self {
+        Self { taken, error: BusError::Unavailable(error.into()) }
+    }
+
+    /// The bus has the first `taken` and will never take the one after those.
+    pub fn refused(taken: usize, error: impl Into<BoxError>) -> Self {
+        Self { taken, error: BusError::Refused(error.into()) }
+    }
+}
+
+/// Carries events to whoever listens.
+///
+/// A bus is offered what it did not acknowledge again, so events can come twice, and are told apart by their ids.
+/// Listeners of a bus that keeps nothing catch up from the change log by `flagbaseseq`.
 #[async_trait]
 pub trait EventBus: Send + Sync {
-    /// Hands the event over. Returns once the bus has it.
-    async fn publish(&self, event: &CloudEvent) -> Result<(), BusError>;
+    /// Hands events over, in the order of the change log, each on its [`CloudEvent::subjects`].
+    ///
+    /// Returns once the bus has all of them (on disk, when it keeps them). Several may be under way at once, as long as
+    /// the bus puts them in order; an acknowledgement counts only when it came for all before it, too. A batch is at
+    /// most 64 events. An implementation must not wait for ever: what takes too long is [`BusError::Unavailable`].
+    async fn publish(&self, events: &[CloudEvent]) -> Result<(), Halted>;
 }
 
 /// Changes looked at for one answer, at most: whoever may see little of a long log gets it in several answers.

@@ -25,6 +25,7 @@ use crate::{
     random::Random,
     refusal::Refusal,
     snapshot::{Snapshot, Snapshots},
+    trace::{self, TraceParent},
 };
 
 /// Changes read at once when catching up.
@@ -113,8 +114,11 @@ impl Feed {
         self.head.subscribe()
     }
 
-    /// A commit with this moment and fresh event ids.
-    pub fn draft(&self, actor: Actor, reason: &str, drafts: Vec<Draft>) -> Commit {
+    /// A commit with this moment, fresh event ids, and the trace of the request that asks for it.
+    pub fn draft(&self, actor: Actor, reason: &str, mut drafts: Vec<Draft>) -> Commit {
+        for draft in &mut drafts {
+            draft.detail = trace::within(std::mem::take(&mut draft.detail));
+        }
         let events: Vec<Uuid> = drafts.iter().map(|_| self.random.uuid7(self.clock.as_ref())).collect();
         Commit { drafts, actor, reason: reason.to_owned(), at: self.clock.now(), events }
     }
@@ -183,7 +187,7 @@ impl Feed {
             clippy::disallowed_methods,
             reason = "awaited at once; it outlives only its cancelled caller"
         )]
-        tokio::spawn(write).await.ok()
+        tokio::spawn(TraceParent::scope(TraceParent::current(), write)).await.ok()
     }
 }
 

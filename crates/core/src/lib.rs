@@ -28,5 +28,6 @@ pub mod segments;
 pub mod shape;
 pub mod snapshot;
 pub mod tasks;
+pub mod trace;
 
 pub use flagbase_engine as engine;

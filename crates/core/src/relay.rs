@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Changes held at once.
-const BATCH: u32 = 100;
+const BATCH: u32 = 64;
 
 /// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -120,15 +120,16 @@ impl Relay {
     }
 
     async fn hand_over(&self, changes: &[Change], handed: &mut Revision) -> Result<(), RelayError> {
-        for change in changes {
-            let published = self.bus.publish(&CloudEvent::of(change)).await;
-            self.meters.published(&self.name, if published.is_ok() { "ok" } else { "error" });
-            published?;
+        let events: Vec<_> = changes.iter().map(CloudEvent::of).collect();
+        let outcome = self.bus.publish(&events).await;
+        let taken = outcome.as_ref().err().map_or(events.len(), |halted| halted.taken.min(events.len()));
+        for change in changes.iter().take(taken) {
+            self.meters.published(&self.name, "ok");
             *handed = change.revision;
             let age: SignedDuration = self.feed.clock().now().duration_since(change.at);
             self.meters.propagated(Duration::try_from(age).unwrap_or_default());
         }
-        Ok(())
+        outcome.map_err(|halted| RelayError::Bus(halted.error))
     }
 
     async fn cursor(&self) -> Result<Revision, LedgerError> {

@@ -11,7 +11,7 @@ use flagbase_core::{
     caller::{Caller, Principal},
     catalog::{Actor, Commit, DocumentId, Draft, Expect, Kind, Write},
     environments::{Environment, EnvironmentKind, Environments},
-    events::{BusError, CloudEvent, EventBus, Events, Follow, Following, Pattern, Verify},
+    events::{CloudEvent, EventBus, Events, Follow, Following, Halted, Pattern, Verify},
     feed::Feed,
     flags::{Asked, Flags},
     metrics::Meters,
@@ -271,10 +271,12 @@ struct Flaky {
 
 #[async_trait]
 impl EventBus for Flaky {
-    async fn publish(&self, event: &CloudEvent) -> Result<(), BusError> {
-        let room = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        room.map_err(|_| BusError("down".into()))?;
-        self.taken.lock().push(event.flagbaseseq);
+    async fn publish(&self, events: &[CloudEvent]) -> Result<(), Halted> {
+        for (taken, event) in events.iter().enumerate() {
+            let room = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            room.map_err(|_| Halted::unavailable(taken, "down"))?;
+            self.taken.lock().push(event.flagbaseseq);
+        }
         Ok(())
     }
 }

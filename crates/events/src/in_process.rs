@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flagbase_core::events::{BusError, CloudEvent, EventBus, Pattern};
+use flagbase_core::events::{CloudEvent, EventBus, Halted, Pattern};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Carries events to subscribers in this process. Bounded: a subscriber that is slower than the bus loses the oldest
@@ -59,10 +59,12 @@ impl Subscription {
 
 #[async_trait]
 impl EventBus for InProcessBus {
-    async fn publish(&self, event: &CloudEvent) -> Result<(), BusError> {
+    async fn publish(&self, events: &[CloudEvent]) -> Result<(), Halted> {
         // Nobody listening is no error: listeners catch up from the change log.
         if self.sender.receiver_count() > 0 {
-            let _ = self.sender.send(Arc::new(event.clone()));
+            for event in events {
+                let _ = self.sender.send(Arc::new(event.clone()));
+            }
         }
         Ok(())
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::catalog::{Change, Kind, Revision};
+use crate::{
+    catalog::{Change, Kind, Revision},
+    trace,
+};
 
 /// A `CloudEvents` 1.0 event in structured JSON form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,9 @@ pub struct CloudEvent {
     pub time: String,
     /// Always `application/json`.
     pub datacontenttype: Arc<str>,
+    /// The trace (W3C) of the request that caused it; `None` when it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// Position in the change log; resume after it.
     pub flagbaseseq: Revision,
     /// `{key, environment, actor, reason, revision, before, after, detail}`.
@@ -48,6 +54,7 @@ impl CloudEvent {
             subject: change.id.key.to_string(),
             time: change.at.to_string(),
             datacontenttype: "application/json".into(),
+            traceparent: trace::of(&change.detail).map(str::to_owned),
             flagbaseseq: change.revision,
             data: json!({
                 "key": change.id.key,
@@ -82,7 +89,7 @@ pub struct Bodies {
 impl Bodies {
     /// What of `change` may be shown.
     pub fn of(change: &Change) -> Self {
-        let detail = without_secrets(&change.detail);
+        let detail = without_secrets(&trace::without(&change.detail));
         match change.id.kind {
             Kind::User | Kind::Session | Kind::ApiKey => Self { detail, ..Self::default() },
             Kind::Environment | Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Role => {

@@ -31,7 +31,7 @@ pub type Verify = Arc<dyn Fn() -> BoxFuture<'static, Result<Arc<Caller>, Refusal
 pub struct Follow {
     /// Only changes of this environment; `None`: of all that the caller may see.
     pub environment: Option<String>,
-    /// Only events of these types.
+    /// Only events on these subjects; an event's type is one of them.
     pub pattern: Pattern,
     /// Only changes after this one; `None`: from now on when followed, from the first when listed.
     pub after: Option<Revision>,
@@ -41,7 +41,7 @@ impl Follow {
     /// Whether `change` is asked for, wherever it is in the log.
     pub(super) fn means(&self, change: &Change) -> bool {
         let here = self.environment.as_ref().is_none_or(|key| *change.id.environment == **key);
-        here && self.pattern.matches(&CloudEvent::type_of(change))
+        here && self.pattern.matches_any(CloudEvent::subjects_of(change))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Patterns of event types, with the wildcards of NATS.
+//! Patterns of subjects, with the wildcards of NATS.
 
 use std::str::FromStr;
 
-/// Which event types are meant: `flagbase.flag.*`, `flagbase.>`. `*` stands for one token, `>` at the end for one or
+/// Which subjects are meant: `flagbase.flag.*`, `flagbase.>`. `*` stands for one token, `>` at the end for one or
 /// more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -37,6 +37,11 @@ impl Pattern {
     /// Matches everything.
     pub fn all() -> Self {
         Self { tokens: Vec::new(), rest: true }
+    }
+
+    /// Whether one of `subjects` is meant.
+    pub fn matches_any(&self, mut subjects: impl Iterator<Item = String>) -> bool {
+        subjects.any(|subject| self.matches(&subject))
     }
 
     /// Whether `subject` is meant.

@@ -9,6 +9,7 @@ fn event(event_type: &str, seq: u64) -> CloudEvent {
         subject: "k".into(),
         time: "2026-01-01T00:00:00Z".into(),
         datacontenttype: "application/json".into(),
+        traceparent: None,
         flagbaseseq: seq,
         data: serde_json::Value::Null,
     }
@@ -26,8 +27,8 @@ async fn every_subscriber_gets_what_it_asked_for_in_order() {
     let bus = InProcessBus::new(16);
     let mut all = bus.subscribe(Pattern::all());
     let mut disabled = bus.subscribe("flagbase.*.disabled".parse().unwrap());
-    bus.publish(&event("flagbase.flag.created", 1)).await.unwrap();
-    bus.publish(&event("flagbase.flag.disabled", 2)).await.unwrap();
+    bus.publish(&[event("flagbase.flag.created", 1)]).await.unwrap();
+    bus.publish(&[event("flagbase.flag.disabled", 2)]).await.unwrap();
     assert_eq!((seq(&mut all).await, seq(&mut all).await), (1, 2));
     assert_eq!(seq(&mut disabled).await, 2);
 }
@@ -37,7 +38,7 @@ async fn a_slow_subscriber_is_told_how_much_it_missed_and_goes_on() {
     let bus = InProcessBus::new(4);
     let mut slow = bus.subscribe(Pattern::all());
     for n in 0..10 {
-        bus.publish(&event("flagbase.flag.updated", n)).await.unwrap();
+        bus.publish(&[event("flagbase.flag.updated", n)]).await.unwrap();
     }
     assert_eq!(slow.next().await, Some(Message::Missed(6)));
     assert_eq!(seq(&mut slow).await, 6);
@@ -46,7 +47,7 @@ async fn a_slow_subscriber_is_told_how_much_it_missed_and_goes_on() {
 #[tokio::test]
 async fn publishing_to_nobody_is_fine_and_the_end_of_the_bus_ends_its_subscribers() {
     let bus = InProcessBus::new(0);
-    bus.publish(&event("flagbase.flag.updated", 1)).await.unwrap();
+    bus.publish(&[event("flagbase.flag.updated", 1)]).await.unwrap();
     let mut subscription = bus.subscribe(Pattern::all());
     drop(bus);
     assert_eq!(subscription.next().await, None);
