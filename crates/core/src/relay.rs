@@ -1,12 +1,16 @@
-//! The relay: hands the change log to a bus, in order, at least once.
+//! The relay: hands the change log to a bus, in order, at least once. One relay, and one place in the log, per sink.
 //!
-//! Where it got to is kept in the ledger, so that a restart goes on from there. A crash between handing over and
-//! noting it repeats events, never loses one; receivers tell them apart by their ids.
+//! The place is kept in the ledger and moves only once the bus has acknowledged, so that a restart goes on from there. A
+//! crash between handing over and noting it repeats events, never loses one; receivers tell them apart by their ids.
+//! Nothing is kept in memory for a bus that is down: the log keeps it.
+
+mod place;
+mod sinks;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
-use serde_json::{Value, json};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,16 +21,20 @@ use crate::{
     metrics::Meters,
     tasks::Tasks,
 };
+use place::Place;
+
+pub use place::PassedOver;
+pub use sinks::{Sink, Sinks};
 
 /// Changes held at once.
 const BATCH: u32 = 64;
 
 /// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often the log is read even when nobody said that it grew.
-const POLL: Duration = Duration::from_secs(30);
+/// How often the relay looks even when nobody said that the log grew.
+const POLL: Duration = Duration::from_secs(1);
 
 /// Hands every change to one bus.
 pub struct Relay {
@@ -35,6 +43,19 @@ pub struct Relay {
     bus: Arc<dyn EventBus>,
     meters: Arc<Meters>,
     name: String,
+    from_now: bool,
+    state: Mutex<State>,
+}
+
+/// What a relay knows about itself.
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// `None` until it was read from the ledger.
+    place: Option<Place>,
+    /// When the oldest change that was not handed over yet was made, as far as it was read.
+    waiting_since: Option<Timestamp>,
+    /// Why the bus does not take it.
+    trouble: Option<String>,
 }
 
 /// Why the relay did not get to the end of the log. What was handed over before is not lost.
@@ -52,14 +73,22 @@ pub enum RelayError {
 }
 
 impl Relay {
-    /// A relay from the log of `feed` to `bus`, which is called `name` and keeps its place in `ledger`.
+    /// A relay from the log of `feed` to `bus`, which is called `name` and keeps its place in `ledger`. A sink that was
+    /// never there before gets the whole log.
     pub fn new(
         feed: Arc<Feed>,
         ledger: Arc<dyn Ledger>,
         (name, bus): (&str, Arc<dyn EventBus>),
         meters: Arc<Meters>,
     ) -> Self {
-        Self { feed, ledger, bus, meters, name: name.to_owned() }
+        let name = name.to_owned();
+        Self { feed, ledger, bus, meters, name, from_now: false, state: Mutex::default() }
+    }
+
+    /// The same, but a sink that was never there before gets only what happens from now on.
+    #[must_use]
+    pub fn from_now(self) -> Self {
+        Self { from_now: true, ..self }
     }
 
     /// Starts the task that relays until shutdown.
@@ -74,20 +103,11 @@ impl Relay {
         loop {
             head.mark_unchanged();
             // Not given up half way at shutdown: a place that is noted saves repeating.
-            let wait = match self.drain().await {
-                Ok(_) => {
-                    pause = FIRST_PAUSE;
-                    POLL
-                }
-                Err(error) => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(bus = self.name, source, "events are held back, trying again: {error}");
-                    let now = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    now
-                }
-            };
-            let failed = wait < POLL;
+            let drained = self.drain().await;
+            let failed = drained.is_err();
+            self.tell(drained.err());
+            let wait = if failed { pause } else { POLL };
+            pause = if failed { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
             let woken = async {
                 tokio::select! {
                     changed = head.changed(), if !failed => changed.is_ok(),
@@ -100,43 +120,99 @@ impl Relay {
         }
     }
 
-    /// Hands over everything up to the end of the log. Returns the last change that was handed over.
+    /// Says once that something is wrong, and once that it is over.
+    fn tell(&self, error: Option<RelayError>) {
+        let trouble = error.map(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        });
+        let before = std::mem::replace(&mut self.state.lock().trouble, trouble.clone());
+        match (before, trouble) {
+            (None, Some(error)) => {
+                tracing::warn!(sink = self.name, "events are held back, trying again: {error}");
+            }
+            (Some(_), None) => tracing::info!(sink = self.name, "events go out again"),
+            _ => {}
+        }
+    }
+
+    /// Hands over everything that this node has applied. Returns the last change that was handed over, or passed over.
     pub async fn drain(&self) -> Result<Revision, RelayError> {
-        let mut cursor = self.cursor().await?;
+        let mut place = self.place().await?;
         loop {
-            let changes = self.feed.catalog().changes(cursor, BATCH).await?;
-            let Some(last) = changes.last().map(|change| change.revision) else {
-                return Ok(cursor);
-            };
-            let mut handed = cursor;
-            let outcome = self.hand_over(&changes, &mut handed).await;
-            if handed > cursor {
-                cursor = handed;
-                self.ledger.note(&self.note(), Some(json!({ "revision": cursor }))).await?;
+            let head = self.feed.snapshots().load().revision;
+            if place.revision >= head {
+                self.state.lock().waiting_since = None;
+                return Ok(place.revision);
+            }
+            let mut changes = self.feed.catalog().changes(place.revision, BATCH).await?;
+            changes.retain(|change| change.revision <= head);
+            if changes.is_empty() {
+                return Ok(place.revision);
+            }
+            self.state.lock().waiting_since = changes.first().map(|change| change.at);
+            let before = place.revision;
+            let outcome = self.hand_over(&changes, &mut place).await;
+            if place.revision > before {
+                self.ledger.note(&self.note(), Some(place.to_note())).await?;
+                let mut state = self.state.lock();
+                let waiting = changes.iter().find(|change| change.revision > place.revision);
+                state.waiting_since = waiting.map(|change| change.at);
+                state.place = Some(place.clone());
             }
             outcome?;
-            debug_assert_eq!(cursor, last, "everything was handed over");
         }
     }
 
-    async fn hand_over(&self, changes: &[Change], handed: &mut Revision) -> Result<(), RelayError> {
+    /// Offers `changes` to the bus and moves `place` behind what it has taken, or will never take.
+    async fn hand_over(&self, changes: &[Change], place: &mut Place) -> Result<(), RelayError> {
         let events: Vec<_> = changes.iter().map(CloudEvent::of).collect();
-        let outcome = self.bus.publish(&events).await;
-        let taken = outcome.as_ref().err().map_or(events.len(), |halted| halted.taken.min(events.len()));
-        for change in changes.iter().take(taken) {
+        let Err(halted) = self.bus.publish(&events).await else {
+            self.taken(changes, place);
+            return Ok(());
+        };
+        let (taken, rest) = changes.split_at(halted.taken.min(changes.len()));
+        self.taken(taken, place);
+        match (halted.error, rest.first()) {
+            (BusError::Refused(reason), Some(refused)) => {
+                self.pass_over(refused, &reason.to_string(), place);
+                Ok(())
+            }
+            (error, _) => {
+                self.meters.published(&self.name, "error");
+                Err(error.into())
+            }
+        }
+    }
+
+    fn taken(&self, changes: &[Change], place: &mut Place) {
+        for change in changes {
             self.meters.published(&self.name, "ok");
-            *handed = change.revision;
             let age: SignedDuration = self.feed.clock().now().duration_since(change.at);
             self.meters.propagated(Duration::try_from(age).unwrap_or_default());
+            place.revision = change.revision;
         }
-        outcome.map_err(|halted| RelayError::Bus(halted.error))
     }
 
-    async fn cursor(&self) -> Result<Revision, LedgerError> {
-        let note = self.ledger.note(&self.note(), None).await?;
-        let revision = note.as_ref().and_then(|note| note.get("revision")).and_then(Value::as_u64);
-        // Beyond the end: the log was restored from an older backup.
-        Ok(revision.unwrap_or_default().min(self.feed.snapshots().load().revision))
+    /// One event that a bus will never take must not hold back all that follow.
+    fn pass_over(&self, change: &Change, reason: &str, place: &mut Place) {
+        let (revision, event) = (change.revision, change.event);
+        tracing::error!(sink = self.name, revision, %event, "an event is passed over, the sink refuses it: {reason}");
+        self.meters.published(&self.name, "refused");
+        place.pass_over(change, reason, self.feed.clock().now());
+    }
+
+    async fn place(&self) -> Result<Place, LedgerError> {
+        if let Some(place) = self.state.lock().place.clone() {
+            return Ok(place);
+        }
+        let head = self.feed.snapshots().load().revision;
+        let place = match self.ledger.note(&self.note(), None).await? {
+            Some(note) => Place::of_note(&note, head),
+            None => Place { revision: if self.from_now { head } else { 0 }, ..Place::default() },
+        };
+        self.state.lock().place = Some(place.clone());
+        Ok(place)
     }
 
     fn note(&self) -> String {

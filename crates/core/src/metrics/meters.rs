@@ -56,6 +56,8 @@ pub struct Meters {
     guard_checked: Gauge<f64, AtomicU64>,
     auth_failures: Capped<1, Counter>,
     published: Capped<2, Counter>,
+    behind: Capped<1, Gauge>,
+    behind_seconds: Capped<1, Gauge<f64, AtomicU64>>,
 }
 
 impl Default for Meters {
@@ -84,6 +86,8 @@ impl Meters {
             guard_checked: Gauge::default(),
             auth_failures: Capped::default(),
             published: Capped::default(),
+            behind: Capped::default(),
+            behind_seconds: Capped::default(),
         }
     }
 
@@ -187,9 +191,21 @@ impl Meters {
         self.auth_failures.with([("reason", reason.into())], |counter| counter.inc_by(1));
     }
 
-    /// The relay handed an event to a bus, or could not: `ok` or `error`.
+    /// The relay handed an event to a bus, could not now, or never will: `ok`, `error` or `refused`.
     pub fn published(&self, bus: &str, result: &'static str) {
         self.published.with([("bus", bus.into()), ("result", result.into())], |counter| counter.inc_by(1));
+    }
+
+    /// A sink lacks so many changes, the oldest of them made so many seconds ago.
+    pub fn behind(&self, sink: &str, changes: u64, seconds: f64) {
+        self.behind.with([("sink", sink.into())], |gauge| {
+            gauge.set(i64::try_from(changes).unwrap_or(i64::MAX));
+            0
+        });
+        self.behind_seconds.with([("sink", sink.into())], |gauge| {
+            gauge.set(seconds);
+            0
+        });
     }
 
     /// Adds everything to `registry`, whose prefix is `flagbase`.
@@ -230,6 +246,12 @@ impl Meters {
         );
         r.register("auth_failures", "Callers not let in", self.auth_failures.family.clone());
         r.register("events_published", "Events handed to a bus", self.published.family.clone());
+        r.register("events_behind", "Changes that a sink does not have yet", self.behind.family.clone());
+        r.register(
+            "events_behind_seconds",
+            "Age of the oldest change that a sink does not have yet",
+            self.behind_seconds.family.clone(),
+        );
     }
 }
 
