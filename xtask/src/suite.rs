@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check, in one order, on any machine.
 
+mod nats;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::workspace::{Workspace, cargo};
-use crate::{process, tidy, tool};
+use crate::{process, servers, tidy, tool};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -22,6 +24,9 @@ pub(crate) struct Options {
     /// Print the steps and stop
     #[arg(long)]
     list: bool,
+    /// Which server the step `nats` judges
+    #[arg(long, value_name = "SERVER", value_enum, default_value_t)]
+    server: nats::Judged,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,7 +38,11 @@ enum Step {
     Doc,
     Test,
     Go,
+    Nats,
 }
+
+/// Workspaces of their own.
+const APART: [&str; 2] = ["benches/engine/Cargo.toml", "suites/nats-server/Cargo.toml"];
 
 struct Outcome {
     step: Step,
@@ -51,7 +60,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let workspace = Workspace::load()?;
-    let outcomes: Vec<Outcome> = steps.into_iter().map(|step| perform(step, &workspace)).collect();
+    let outcomes: Vec<Outcome> =
+        steps.into_iter().map(|step| perform(step, &workspace, options.server)).collect();
     conclude(&outcomes)
 }
 
@@ -64,10 +74,10 @@ fn chosen(options: &Options) -> Vec<Step> {
         .collect()
 }
 
-fn perform(step: Step, workspace: &Workspace) -> Outcome {
+fn perform(step: Step, workspace: &Workspace, judged: nats::Judged) -> Outcome {
     println!("\n==> {}: {}", step.name(), step.about());
     let started = Instant::now();
-    let error = step.run(workspace).err();
+    let error = step.run(workspace, judged).err();
     let took = started.elapsed();
     match &error {
         None => println!("<== {} passed in {:.1} s", step.name(), took.as_secs_f64()),
@@ -105,6 +115,7 @@ impl Step {
             Self::Doc => "doc",
             Self::Test => "test",
             Self::Go => "go",
+            Self::Nats => "nats",
         }
     }
 
@@ -117,10 +128,11 @@ impl Step {
             Self::Doc => "the API documentation builds without a warning",
             Self::Test => "all Rust tests pass",
             Self::Go => "the Go SDK works against the real binary",
+            Self::Nats => "published NATS tests and clients accept our server",
         }
     }
 
-    fn run(self, workspace: &Workspace) -> Result<()> {
+    fn run(self, workspace: &Workspace, judged: nats::Judged) -> Result<()> {
         match self {
             Self::Fmt => fmt(workspace),
             Self::Clippy => process::run(at(workspace).args([
@@ -138,8 +150,13 @@ impl Step {
                     .args(["doc", "--no-deps", "--workspace", "--quiet"])
                     .env("RUSTDOCFLAGS", "-D warnings"),
             ),
-            Self::Test => process::run(at(workspace).args(["test", "--workspace", "--no-fail-fast"])),
+            Self::Test => process::run(
+                at(workspace)
+                    .args(["test", "--workspace", "--no-fail-fast"])
+                    .env("NATS_SERVER", servers::nats(workspace)?),
+            ),
             Self::Go => go(workspace),
+            Self::Nats => nats::run(workspace, judged),
         }
     }
 }
@@ -150,11 +167,13 @@ fn at(workspace: &Workspace) -> Command {
     command
 }
 
-/// The workspace, and the bench that is one of its own.
+/// The workspace, and those that are one of their own.
 fn fmt(workspace: &Workspace) -> Result<()> {
     process::run(at(workspace).args(["fmt", "--all", "--check"]))?;
-    let bench = ["--manifest-path", "benches/engine/Cargo.toml"];
-    process::run(at(workspace).arg("fmt").args(bench).arg("--check"))
+    for apart in APART {
+        process::run(at(workspace).args(["fmt", "--check", "--manifest-path", apart]))?;
+    }
+    Ok(())
 }
 
 fn deny(workspace: &Workspace) -> Result<()> {
@@ -209,7 +228,7 @@ mod tests {
     use super::*;
 
     fn options(only: &[Step], skip: &[Step]) -> Options {
-        Options { only: only.to_vec(), skip: skip.to_vec(), list: false }
+        Options { only: only.to_vec(), skip: skip.to_vec(), list: false, server: nats::Judged::Ours }
     }
 
     fn outcome(step: Step, error: Option<&str>) -> Outcome {
