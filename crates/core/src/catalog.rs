@@ -32,6 +32,8 @@ pub enum Kind {
     Guard,
     /// A gateway route.
     Route,
+    /// An endpoint that is told of events; its scope is empty when it is told of all.
+    Webhook,
     /// A named set of permissions; not scoped.
     Role,
     /// A service account's key; not scoped.
@@ -51,6 +53,7 @@ impl Kind {
             Self::Segment => "segment",
             Self::Guard => "guard",
             Self::Route => "route",
+            Self::Webhook => "webhook",
             Self::Role => "role",
             Self::ApiKey => "api_key",
             Self::User => "user",
@@ -75,6 +78,7 @@ impl FromStr for Kind {
             Self::Segment,
             Self::Guard,
             Self::Route,
+            Self::Webhook,
             Self::Role,
             Self::ApiKey,
             Self::User,

@@ -29,5 +29,6 @@ pub mod shape;
 pub mod snapshot;
 pub mod tasks;
 pub mod trace;
+pub mod webhooks;
 
 pub use flagbase_engine as engine;

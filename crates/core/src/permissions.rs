@@ -45,6 +45,9 @@ pub enum Permission {
     /// Follow the events and read the change log.
     #[serde(rename = "event.read")]
     EventRead,
+    /// Publish and follow messages of programs on the embedded bus.
+    #[serde(rename = "bus.use")]
+    BusUse,
     /// Change environments.
     #[serde(rename = "environment.write")]
     EnvironmentWrite,
@@ -54,11 +57,14 @@ pub enum Permission {
     /// Make and revoke API keys.
     #[serde(rename = "key.manage")]
     KeyManage,
+    /// See and change webhooks, and what was sent to them.
+    #[serde(rename = "webhook.manage")]
+    WebhookManage,
 }
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::FlagRead,
         Self::FlagEvaluate,
         Self::FlagPreview,
@@ -72,9 +78,11 @@ impl Permission {
         Self::MetricRead,
         Self::GuardWrite,
         Self::EventRead,
+        Self::BusUse,
         Self::EnvironmentWrite,
         Self::UserManage,
         Self::KeyManage,
+        Self::WebhookManage,
     ];
 
     /// The word used in roles, keys and errors.
@@ -93,9 +101,11 @@ impl Permission {
             Self::MetricRead => "metric.read",
             Self::GuardWrite => "guard.write",
             Self::EventRead => "event.read",
+            Self::BusUse => "bus.use",
             Self::EnvironmentWrite => "environment.write",
             Self::UserManage => "user.manage",
             Self::KeyManage => "key.manage",
+            Self::WebhookManage => "webhook.manage",
         }
     }
 }

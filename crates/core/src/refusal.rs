@@ -90,7 +90,7 @@ impl Refusal {
         self
     }
 
-    fn unavailable(source: BoxError) -> Self {
+    pub(crate) fn unavailable(source: BoxError) -> Self {
         Self::new(
             Class::Unavailable,
             "store_unavailable",
@@ -99,7 +99,7 @@ impl Refusal {
         .because(source)
     }
 
-    fn corrupt(source: BoxError) -> Self {
+    pub(crate) fn corrupt(source: BoxError) -> Self {
         Self::new(Class::Internal, "store_corrupt", "what is stored makes no sense; see the server's log")
             .because(source)
     }

@@ -16,6 +16,7 @@ use crate::{
     keys::ApiKey,
     refusal::Refusal,
     roles::Role,
+    webhooks::{Endpoint, Webhook},
 };
 
 /// The environment of the seed's flat API.
@@ -29,6 +30,7 @@ pub struct Snapshot {
     environments: HashMap<Arc<str>, Arc<EnvironmentSnapshot>>,
     roles: HashMap<Arc<str>, Arc<Role>>,
     keys: HashMap<Arc<str>, Arc<ApiKey>>,
+    webhooks: Arc<HashMap<DocumentId, Arc<Endpoint>>>,
 }
 
 /// One environment, compiled.
@@ -57,6 +59,7 @@ impl Snapshot {
             environments: HashMap::new(),
             roles: roles.into_iter().collect(),
             keys: HashMap::new(),
+            webhooks: Arc::default(),
         }
     }
 
@@ -102,6 +105,11 @@ impl Snapshot {
         self.keys.values()
     }
 
+    /// All webhook endpoints, in no order.
+    pub fn webhooks(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.webhooks.values()
+    }
+
     /// Reads the whole catalog. Documents that no longer make sense are logged and left out: one bad flag must not
     /// keep a node from starting.
     pub async fn load(catalog: &dyn Catalog) -> Result<Self, CatalogError> {
@@ -122,6 +130,7 @@ impl Snapshot {
                 Role::built_in().into_iter().find(|built_in| built_in.key == role)
             }),
             Kind::ApiKey => apply_to(&mut self.keys, change, |_| None),
+            Kind::Webhook => self.apply_webhook(change),
             Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route => {
                 if let Some(environment) = self.environments.get_mut(&change.id.environment) {
                     // In place when this clone is the only holder, a shallow copy otherwise.
@@ -136,6 +145,17 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    fn apply_webhook(&mut self, change: &Change) {
+        let webhooks = Arc::make_mut(&mut self.webhooks);
+        match change.after.as_ref().and_then(|body| read::<Webhook>(&change.id, body)) {
+            Some(webhook) => {
+                let endpoint = Endpoint::new(Arc::clone(&change.id.environment), webhook);
+                drop(webhooks.insert(change.id.clone(), Arc::new(endpoint)));
+            }
+            None => drop(webhooks.remove(&change.id)),
+        }
+    }
+
     /// This snapshot as it will be with `role` in place of what is called `key`; without one the built-in role, if any.
     #[must_use]
     pub(crate) fn with_role(mut self, key: &str, role: Option<Role>) -> Self {

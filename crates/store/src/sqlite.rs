@@ -18,6 +18,8 @@ mod catalog;
 mod changelog;
 mod columns;
 mod connect;
+mod deliveries;
+mod doubt;
 pub(crate) mod error;
 mod fault;
 mod ledger;
@@ -73,7 +75,7 @@ impl SqliteConfig {
     }
 }
 
-/// `Catalog`, `Accounts` and `Ledger` in one SQLite file. Clones share it; the last one to go writes what is
+/// `Catalog`, `Accounts`, `Ledger` and `Deliveries` in one SQLite file. Clones share it; the last one to go writes what is
 /// queued and closes the file.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
@@ -106,6 +108,7 @@ impl Sqlite {
             Access::Beside => None,
         };
         connect::create(path).map_err(StoreError::failed("create", path))?;
+        doubt::settle(path)?;
         migrations::migrate(config, MIGRATIONS, clock)?;
         let connection = connect::writer(path).map_err(StoreError::failed("open", path))?;
         let writer = Writer::start(connection).map_err(StoreError::failed("open", path))?;

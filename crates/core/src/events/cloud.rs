@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalog::{Change, Kind, Revision},
-    trace,
+    trace, webhooks,
 };
 
 /// A `CloudEvents` 1.0 event in structured JSON form.
@@ -94,6 +94,11 @@ impl Bodies {
             Kind::User | Kind::Session | Kind::ApiKey => Self { detail, ..Self::default() },
             Kind::Environment | Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Role => {
                 Self { before: change.before.clone(), after: change.after.clone(), detail }
+            }
+            Kind::Webhook => {
+                let [before, after] =
+                    [&change.before, &change.after].map(|body| body.as_ref().map(webhooks::told));
+                Self { before, after, detail }
             }
         }
     }

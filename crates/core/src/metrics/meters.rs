@@ -58,6 +58,10 @@ pub struct Meters {
     published: Capped<2, Counter>,
     behind: Capped<1, Gauge>,
     behind_seconds: Capped<1, Gauge<f64, AtomicU64>>,
+    webhook_attempts: Capped<1, Counter>,
+    webhook_duration: Histogram,
+    webhooks_flying: Gauge,
+    webhooks_disabled: Counter,
 }
 
 impl Default for Meters {
@@ -88,6 +92,10 @@ impl Meters {
             published: Capped::default(),
             behind: Capped::default(),
             behind_seconds: Capped::default(),
+            webhook_attempts: Capped::default(),
+            webhook_duration: Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0]),
+            webhooks_flying: Gauge::default(),
+            webhooks_disabled: Counter::default(),
         }
     }
 
@@ -106,6 +114,9 @@ impl Meters {
                 .with([("guard", built_in.key.as_str().into()), ("result", result.into())], none);
         }
         self.guard_actions.with([("action", "disable".into())], none);
+        for result in ["delivered", "retry", "failed"] {
+            self.webhook_attempts.with([("result", result.into())], none);
+        }
         for reason in AUTH_FAILURES {
             self.auth_failures.with([("reason", (*reason).into())], none);
         }
@@ -208,6 +219,22 @@ impl Meters {
         });
     }
 
+    /// An attempt to deliver to a webhook took so long; `result` is `delivered`, `retry` or `failed`.
+    pub fn webhook_attempted(&self, result: &'static str, took: Duration) {
+        self.webhook_attempts.with([("result", result.into())], |counter| counter.inc_by(1));
+        self.webhook_duration.observe(took.as_secs_f64());
+    }
+
+    /// So many more (or fewer) messages to webhooks are under way.
+    pub fn webhooks_flying(&self, change: i64) {
+        self.webhooks_flying.inc_by(change);
+    }
+
+    /// Flagbase disabled a webhook.
+    pub fn webhook_disabled(&self) {
+        self.webhooks_disabled.inc();
+    }
+
     /// Adds everything to `registry`, whose prefix is `flagbase`.
     pub(super) fn register(&self, registry: &mut Registry) {
         let r = registry;
@@ -229,6 +256,26 @@ impl Meters {
         r.register("rollups_unwritten", "Rollups waiting to be written", self.unwritten.clone());
         r.register("rollup_flush_seconds", "Time a write of rollups took", self.flush.clone());
         self.register_guards(r);
+        self.register_webhooks(r);
+    }
+
+    fn register_webhooks(&self, r: &mut Registry) {
+        r.register(
+            "webhook_attempts",
+            "Attempts to deliver to webhooks",
+            self.webhook_attempts.family.clone(),
+        );
+        r.register(
+            "webhook_duration_seconds",
+            "Time an attempt to deliver to a webhook took",
+            self.webhook_duration.clone(),
+        );
+        r.register(
+            "webhook_messages_under_way",
+            "Messages to webhooks without an answer yet",
+            self.webhooks_flying.clone(),
+        );
+        r.register("webhooks_disabled", "Webhooks that Flagbase disabled", self.webhooks_disabled.clone());
     }
 
     fn register_guards(&self, r: &mut Registry) {

@@ -1,6 +1,8 @@
 //! What can go wrong with one read or write, in words an operator can act on.
 
-use flagbase_core::{accounts::AccountsError, catalog::CatalogError, ledger::LedgerError};
+use flagbase_core::{
+    accounts::AccountsError, catalog::CatalogError, ledger::LedgerError, webhooks::DeliveriesError,
+};
 use rusqlite::{Error, ErrorCode, ffi};
 
 /// A failure of the driver. It can be told to many waiters, hence `Clone`.
@@ -84,7 +86,7 @@ macro_rules! into_port_error {
     )*};
 }
 
-into_port_error!(CatalogError, AccountsError, LedgerError);
+into_port_error!(CatalogError, AccountsError, LedgerError, DeliveriesError);
 
 #[cfg(test)]
 mod tests {

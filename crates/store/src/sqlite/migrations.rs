@@ -15,7 +15,8 @@ const APPLICATION_ID: u32 = 0x464C_6147;
 type Migration = &'static str;
 
 /// All steps, in order. A released step is never edited.
-pub(crate) const MIGRATIONS: &[Migration] = &[include_str!("../../migrations/0001_begin.sql")];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[include_str!("../../migrations/0001_begin.sql"), include_str!("../../migrations/0002_webhooks.sql")];
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Found {
 /// Looks at a database without changing it; refuses one that is not ours.
 pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Found, StoreError> {
     let look = || -> rusqlite::Result<Option<Found>> {
+        // One moment for all of it: somebody else may be making the database right now.
+        let connection = connection.unchecked_transaction()?;
         let id: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let count = "SELECT count(*) FROM sqlite_schema";
         let tables: u32 = connection.query_row(count, [], |row| row.get(0))?;
