@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{FromRequestParts, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{
         IntoResponse,
         sse::{Event, KeepAlive, Sse},
@@ -16,26 +16,32 @@ use flagbase_core::{
     events::{Bodies, CloudEvent, Events, Follow, Following, Pattern, Verify},
     identity::Identity,
     refusal::{Class, Refusal},
+    relay::{PassedOver, Sink},
+    trace,
 };
 use futures_util::{FutureExt as _, Stream, stream};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    body::Body,
     problem::{Problem, ProblemBody, Reply},
     request::{Known, Paging, bad_query, query, token},
     router::Handles,
 };
 
 pub(crate) fn router() -> OpenApiRouter<Handles> {
-    OpenApiRouter::new().routes(routes!(follow)).routes(routes!(changes))
+    OpenApiRouter::new().routes(routes!(follow, send)).routes(routes!(sinks)).routes(routes!(changes))
 }
 
 /// Tells a client that resumes from a place the log does not have that it must read everything anew.
 const RESET: &str = "flagbase.stream.reset";
+
+/// Tells a client that asked for a part of the log that it has all of it.
+const END: &str = "flagbase.stream.end";
 
 /// How often a comment shows that the stream is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -74,6 +80,9 @@ pub(crate) struct ChangeView {
     /// More about it, such as a guard's evidence.
     #[schema(value_type = Object)]
     detail: Value,
+    /// The trace of the request that caused it; absent when it had none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
 }
 
 impl From<&Change> for ChangeView {
@@ -92,12 +101,13 @@ impl From<&Change> for ChangeView {
             before,
             after,
             detail,
+            traceparent: trace::of(&change.detail).map(str::to_owned),
         }
     }
 }
 
 /// Which changes: `?environment=` narrows (unlike elsewhere it has no default), `?type=` too, and
-/// `?after=` or `Last-Event-ID` say where to go on.
+/// `?after=` or `Last-Event-ID` say where to go on, `?until=` where to end.
 struct Which(Follow);
 
 impl<S: Sync> FromRequestParts<S> for Which {
@@ -117,10 +127,15 @@ impl<S: Sync> FromRequestParts<S> for Which {
                 Refusal::new(Class::Malformed, "bad_query", format!("`type={text}`: the pattern {error}"))
             })
         });
+        let until = query(parts, "until").map(|text| match text.as_str() {
+            "head" => Ok(Revision::MAX),
+            number => number.parse().map_err(|_| bad_query("until", number, "a revision, or `head`")),
+        });
         Ok(Self(Follow {
             environment: query(parts, "environment"),
             pattern: pattern.transpose()?.unwrap_or_else(Pattern::all),
             after: after.transpose()?,
+            until: until.transpose()?,
         }))
     }
 }
@@ -131,11 +146,13 @@ impl<S: Sync> FromRequestParts<S> for Which {
 /// `Last-Event-ID` or `?after=` goes on just after it, with no gap and nothing twice; one that is not begins now.
 /// One that is resumed from beyond the end of the log (a backup was restored) begins with `flagbase.stream.reset`,
 /// `{"head", "after"}`, and goes on from the head: read again what you keep.
-/// `?type=` takes the wildcards of NATS: `flagbase.flag.*`, `flagbase.>`. The stream ends when the token does.
+/// `?type=` takes subjects, with the wildcards of NATS: `flagbase.flag.*`, `flagbase.env.default.>`. The stream ends
+/// when the token does. With `?until=<revision>` or `?until=head` it ends after that revision, or at the end of the log
+/// as it is now when that comes earlier, with `flagbase.stream.end` as its last event.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events",
     params(("environment" = Option<String>, Query), ("type" = Option<String>, Query), ("after" = Option<u64>, Query),
-        ("Last-Event-ID" = Option<u64>, Header)),
+        ("until" = Option<String>, Query), ("Last-Event-ID" = Option<u64>, Header)),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemBody),
         (status = 403, body = ProblemBody), (status = 429, body = ProblemBody))
 )]
@@ -158,15 +175,31 @@ async fn follow(
     Ok((unbuffered, Sse::new(frames(following)).keep_alive(heartbeat)))
 }
 
+/// Where a stream is.
+enum Stage {
+    Beginning,
+    Going,
+    Ended,
+}
+
 fn frames(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold((following, true), |(mut following, first)| async move {
-        if first {
+    stream::unfold((following, Stage::Beginning), |(mut following, stage)| async move {
+        match stage {
             // The place where this begins, so that a client that is cut off before the first event loses none.
-            return Some((Ok(beginning(&following)), (following, false)));
+            Stage::Beginning => Some((Ok(beginning(&following)), (following, Stage::Going))),
+            Stage::Going => match following.next().await {
+                Some(event) => Some((Ok(frame(&event)), (following, Stage::Going))),
+                None if following.is_over() => Some((Ok(end(&following)), (following, Stage::Ended))),
+                None => None,
+            },
+            Stage::Ended => None,
         }
-        let event = following.next().await?;
-        Some((Ok(frame(&event)), (following, false)))
     })
+}
+
+fn end(following: &Following) -> Event {
+    let at = following.position();
+    Event::default().id(at.to_string()).event(END).data(json!({"until": at}).to_string())
 }
 
 fn beginning(following: &Following) -> Event {
@@ -181,6 +214,77 @@ fn beginning(following: &Following) -> Event {
 fn frame(event: &CloudEvent) -> Event {
     let data = serde_json::to_string(event).unwrap_or_default();
     Event::default().id(event.flagbaseseq.to_string()).event(&event.event_type).data(data)
+}
+
+/// A message of a program.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MessageBody {
+    /// Where to, such as `orders.created`; not below `flagbase`.
+    subject: String,
+    /// A text is sent as it is, anything else as JSON; left out: nothing.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    payload: Value,
+}
+
+/// Sends a message to whoever is subscribed on the embedded bus now. It is no event of Flagbase: nothing of it is kept.
+#[utoipa::path(
+    post, path = "/api/v1/events", tag = "events", request_body = MessageBody,
+    responses((status = 204), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 409, body = ProblemBody), (status = 413, body = ProblemBody), (status = 422, body = ProblemBody))
+)]
+async fn send(
+    State(events): State<Arc<Events>>,
+    Known(caller): Known,
+    Body(message): Body<MessageBody>,
+) -> Reply<StatusCode> {
+    let payload = match message.payload {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.into_bytes(),
+        other => other.to_string().into_bytes(),
+    };
+    events.send(&caller, &message.subject, payload)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How far a sink is: what the change log is handed over to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct SinkView {
+    /// `embedded`, `nats`, `kafka`, `webhooks`.
+    name: String,
+    /// The last change that it has.
+    revision: Revision,
+    /// The last change there is.
+    head: Revision,
+    /// How many changes it does not have yet.
+    behind: u64,
+    /// How long ago the oldest of those was made, seconds; 0 when it has all.
+    behind_seconds: f64,
+    /// Why it does not take what is there; null when it does.
+    error: Option<String>,
+    /// How many events it refused for good, ever; they were passed over.
+    passed_over: u64,
+    /// The last of those: `{revision, event, reason, at}`.
+    #[schema(value_type = Object)]
+    last_passed_over: Option<PassedOver>,
+}
+
+impl From<Sink> for SinkView {
+    fn from(sink: Sink) -> Self {
+        let Sink { name, revision, head, behind, behind_seconds, error, passed_over, last_passed_over } =
+            sink;
+        Self { name, revision, head, behind, behind_seconds, error, passed_over, last_passed_over }
+    }
+}
+
+/// How far each sink is behind the change log.
+#[utoipa::path(
+    get, path = "/api/v1/events/sinks", tag = "events",
+    responses((status = 200, body = Vec<SinkView>), (status = 403, body = ProblemBody))
+)]
+async fn sinks(State(events): State<Arc<Events>>, Known(caller): Known) -> Reply<Json<Vec<SinkView>>> {
+    Ok(Json(events.sinks(&caller)?.into_iter().map(SinkView::from).collect()))
 }
 
 /// The change log, oldest first, as far as the caller may see it.

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
+    events::Events,
     ledger::RecordedEvent,
     metrics::{CONTENT_TYPE, Metrics, RangeAsked, Recorder},
     refusal::{Class, Refusal},
@@ -173,6 +174,10 @@ pub(crate) fn not_let_in(recorder: &Recorder, refusal: &Refusal) {
     get, path = "/metrics", tag = "health", security(()),
     responses((status = 200, body = String, content_type = "application/openmetrics-text"))
 )]
-async fn prometheus(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+async fn prometheus(
+    State(metrics): State<Arc<Metrics>>,
+    State(events): State<Arc<Events>>,
+) -> impl IntoResponse {
+    events.measure();
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.prometheus())
 }

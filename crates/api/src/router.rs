@@ -22,6 +22,7 @@ use flagbase_core::{
     refusal::{Class, Refusal},
     segments::Segments,
     tasks::Tasks,
+    trace::TraceParent,
 };
 use percent_encoding::percent_decode_str;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -188,7 +189,8 @@ async fn answer(request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    Feed::finish(next.run(request)).await.unwrap_or_else(|| {
+    let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
+    TraceParent::scope(trace, Feed::finish(next.run(request))).await.unwrap_or_else(|| {
         let message = "the request failed inside the server; see its log";
         Problem(Refusal::new(Class::Internal, "internal", message)).into_response()
     })

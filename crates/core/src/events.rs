@@ -2,7 +2,9 @@
 
 mod cloud;
 mod following;
+mod messages;
 mod pattern;
+mod rights;
 mod seats;
 pub mod subject;
 
@@ -17,13 +19,16 @@ use crate::{
     metrics::Meters,
     permissions::Permission,
     refusal::{Class, Refusal},
+    relay::{Sink, Sinks},
     snapshot::Snapshot,
     tasks::Tasks,
 };
 
 pub use cloud::{Bodies, CloudEvent};
 pub use following::{Follow, Following, Verify};
+pub use messages::{MessageError, Messages};
 pub use pattern::{Pattern, PatternError};
+pub use rights::{Rights, Subjects};
 use seats::Seats;
 
 /// Why a bus did not take an event.
@@ -86,6 +91,8 @@ pub struct Events {
     meters: Arc<Meters>,
     tasks: Tasks,
     seats: Arc<Seats>,
+    sinks: Arc<Sinks>,
+    messages: Option<Arc<dyn Messages>>,
 }
 
 /// A part of the change log.
@@ -100,7 +107,24 @@ pub struct ChangesPage {
 impl Events {
     /// Events of the changes in `feed`; streams end when `tasks` are told to stop.
     pub fn new(feed: Arc<Feed>, meters: Arc<Meters>, tasks: Tasks) -> Self {
-        Self { feed, meters, tasks, seats: Arc::default() }
+        Self { feed, meters, tasks, seats: Arc::default(), sinks: Arc::default(), messages: None }
+    }
+
+    /// The same, with the sinks that are told about and the bus that messages of programs go to, when there is one.
+    #[must_use]
+    pub fn with_buses(self, sinks: Arc<Sinks>, messages: Option<Arc<dyn Messages>>) -> Self {
+        Self { sinks, messages, ..self }
+    }
+
+    /// How far each sink is.
+    pub fn sinks(&self, caller: &Caller) -> Result<Vec<Sink>, Refusal> {
+        self.admit(caller, None)?;
+        Ok(self.sinks.all())
+    }
+
+    /// Brings what is measured about sinks up to date.
+    pub fn measure(&self) {
+        self.sinks.measure();
     }
 
     /// The changes in `which` that the caller may see, at most `limit`; from the first one when it does not say where.

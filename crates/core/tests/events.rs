@@ -11,13 +11,16 @@ use flagbase_core::{
     caller::{Caller, Principal},
     catalog::{Actor, Commit, DocumentId, Draft, Expect, Kind, Write},
     environments::{Environment, EnvironmentKind, Environments},
-    events::{CloudEvent, EventBus, Events, Follow, Following, Halted, Pattern, Verify},
+    events::{
+        CloudEvent, EventBus, Events, Follow, Following, Halted, MessageError, Messages, Pattern, Verify,
+    },
     feed::Feed,
     flags::{Asked, Flags},
     metrics::Meters,
     refusal::{Class, Precondition, Refusal},
     relay::Relay,
     tasks::Tasks,
+    trace::TraceParent,
 };
 use flagbase_testkit::{FixedClock, Memory, SeededRandom};
 use futures_util::FutureExt as _;
@@ -69,7 +72,7 @@ fn caller(role: &str) -> Caller {
 }
 
 fn everything(after: Option<u64>) -> Follow {
-    Follow { environment: None, pattern: Pattern::all(), after }
+    Follow { environment: None, pattern: Pattern::all(), after, until: None }
 }
 
 fn only(pattern: &str) -> Follow {
@@ -329,4 +332,81 @@ async fn no_secret_leaves_with_an_event() {
     let text = serde_json::to_string(&last).unwrap();
     assert!(text.contains("flagbase.api_key.revoked") && !text.contains("s3cr3t"), "{text}");
     assert_eq!(last.data["before"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_replay_ends_where_it_was_asked_to_or_at_the_end_there_was() {
+    let product = product().await;
+    for key in ["a", "b", "c"] {
+        product.create(key).await;
+    }
+    for (until, expected) in [(3, &["a"][..]), (4, &["a", "b"]), (u64::MAX, &["a", "b", "c"])] {
+        let which = Follow { until: Some(until), ..only("flagbase.env.default.flag.*.created") };
+        let mut replay = product.follow(&caller("developer"), which).unwrap();
+        let mut keys = Vec::new();
+        while let Some(event) = replay.next().await {
+            keys.push(event.subject);
+        }
+        assert_eq!(keys, expected, "until {until}");
+        assert!(replay.is_over());
+    }
+}
+
+/// Keeps what was sent.
+#[derive(Default)]
+struct Sent(Mutex<Vec<(String, Vec<u8>)>>);
+
+impl Messages for Sent {
+    fn send(&self, subject: &str, payload: Vec<u8>) -> Result<(), MessageError> {
+        if payload.len() > 4 {
+            return Err(MessageError::TooLarge(4));
+        }
+        self.0.lock().push((subject.to_owned(), payload));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn programs_speak_on_the_bus_but_never_for_flagbase() {
+    let product = product().await;
+    let meters = Arc::new(Meters::default());
+    let without = Events::new(Arc::clone(&product.feed), meters, product.tasks.clone());
+    let developer = caller("developer");
+    let code = |refused: Result<(), Refusal>| refused.unwrap_err().code;
+    assert_eq!(code(without.send(&developer, "orders", b"1".to_vec())), "no_embedded_bus");
+
+    let sent = Arc::new(Sent::default());
+    let bus: Arc<dyn Messages> = sent.clone();
+    let events = without.with_buses(Arc::default(), Some(bus));
+    events.send(&developer, "orders.created", b"1".to_vec()).unwrap();
+    assert_eq!(*sent.0.lock(), [("orders.created".to_owned(), b"1".to_vec())]);
+    for (subject, expected) in [
+        ("flagbase.flag.disabled", "reserved_subject"),
+        ("flagbase", "reserved_subject"),
+        ("$SYS.REQ", "reserved_subject"),
+        ("$JS.API.STREAM.DELETE.x", "reserved_subject"),
+        ("orders.*", "invalid"),
+        ("", "invalid"),
+    ] {
+        assert_eq!(code(events.send(&developer, subject, Vec::new())), expected, "{subject}");
+    }
+    assert_eq!(code(events.send(&developer, "orders", b"12345".to_vec())), "body_too_large");
+    assert_eq!(code(events.send(&caller("user"), "orders", Vec::new())), "forbidden");
+    assert_eq!(code(events.send(&Caller::nobody(), "orders", Vec::new())), "unauthenticated");
+    assert_eq!(sent.0.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn the_trace_of_a_request_is_in_the_event_of_what_it_changed() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let product = product().await;
+    TraceParent::scope(TRACE.parse().ok(), product.create("a")).await;
+    product.create("b").await;
+    let page = product.events.changes(&caller("admin"), &only("flagbase.flag.created"), 10).await.unwrap();
+    let events: Vec<_> = page.changes.iter().map(CloudEvent::of).collect();
+    assert_eq!(events[0].traceparent.as_deref(), Some(TRACE));
+    assert_eq!((&events[0].data["detail"], &events[1].traceparent), (&Value::Null, &None));
+    let ids: Vec<uuid::Uuid> = events.iter().map(|event| event.id.parse().unwrap()).collect();
+    assert!(ids.iter().all(|id| id.get_version_num() == 7), "{ids:?}");
+    assert!(events[1].traceparent.is_none() && !serde_json::to_string(&events[1]).unwrap().contains("trace"));
 }

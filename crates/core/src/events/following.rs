@@ -35,6 +35,8 @@ pub struct Follow {
     pub pattern: Pattern,
     /// Only changes after this one; `None`: from now on when followed, from the first when listed.
     pub after: Option<Revision>,
+    /// Up to this change, or to the end there is now when that comes earlier; `None`: for as long as it goes on.
+    pub until: Option<Revision>,
 }
 
 impl Follow {
@@ -53,6 +55,7 @@ pub struct Following {
     verify: Verify,
     follow: Follow,
     cursor: Revision,
+    until: Option<Revision>,
     batch: VecDeque<Change>,
     head: watch::Receiver<Revision>,
     stop: CancellationToken,
@@ -77,6 +80,7 @@ impl Following {
         let now = *head.borrow();
         // A place beyond the end comes from a log that is gone (an older backup was restored): go on from here.
         let cursor = follow.after.unwrap_or(now).min(now);
+        let until = follow.until.map(|until| until.min(now));
         let reset = follow.after.filter(|after| *after > now);
         Self {
             reset,
@@ -85,6 +89,7 @@ impl Following {
             verify,
             follow,
             cursor,
+            until,
             batch: VecDeque::new(),
             head,
             stop,
@@ -102,6 +107,11 @@ impl Following {
     /// The last change that was passed: what to resume after.
     pub fn position(&self) -> Revision {
         self.cursor
+    }
+
+    /// Whether everything that was asked for was told.
+    pub fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| self.cursor >= until)
     }
 
     /// The next event; `None` when the caller may not follow any more or the server stops.
@@ -123,6 +133,9 @@ impl Following {
             return None;
         }
         loop {
+            if self.is_over() {
+                return None;
+            }
             while let Some(change) = self.batch.pop_front() {
                 self.cursor = change.revision;
                 if self.concerns_caller(&change) && !self.verify_again().await {
@@ -130,6 +143,9 @@ impl Following {
                 }
                 if self.wanted(&change) {
                     return Some(CloudEvent::of(&change));
+                }
+                if self.is_over() {
+                    return None;
                 }
             }
             self.read().await?;
