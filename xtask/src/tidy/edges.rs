@@ -14,13 +14,14 @@ struct Rule {
 const CORE: &[&str] = &["flagbase-core"];
 const TESTKIT: &[&str] = &["flagbase-testkit"];
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule { name: "flagbase-engine", product: &[], tests: &[] },
     Rule { name: "flagbase-core", product: &["flagbase-engine"], tests: TESTKIT },
     Rule { name: "flagbase-store", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-events", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-gateway", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-api", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-nats", product: &[], tests: &[] },
     Rule { name: "flagbase-testkit", product: CORE, tests: &[] },
     Rule {
         name: "flagbase",
@@ -31,6 +32,7 @@ const RULES: [Rule; 9] = [
             "flagbase-events",
             "flagbase-gateway",
             "flagbase-api",
+            "flagbase-nats",
         ],
         tests: TESTKIT,
     },
