@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use flagbase_core::{accounts::Accounts, catalog::Catalog, ledger::Ledger};
+use flagbase_core::{accounts::Accounts, catalog::Catalog, ledger::Ledger, webhooks::Deliveries};
 
 /// A fresh, empty store to test, behind its ports.
 pub struct Stores {
@@ -12,20 +12,23 @@ pub struct Stores {
     pub accounts: Arc<dyn Accounts>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
+    /// What is sent to webhooks.
+    pub deliveries: Arc<dyn Deliveries>,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Stores {
-    /// The three ports of `store`; `keep` (a temporary directory, say) lives as long as they are tested.
+    /// The ports of `store`; `keep` (a temporary directory, say) lives as long as they are tested.
     pub fn of<S>(store: S, keep: impl Any + Send + Sync) -> Self
     where
-        S: Catalog + Accounts + Ledger + 'static,
+        S: Catalog + Accounts + Ledger + Deliveries + 'static,
     {
         let store = Arc::new(store);
         Self {
             catalog: Arc::clone(&store) as _,
             accounts: Arc::clone(&store) as _,
-            ledger: store,
+            ledger: Arc::clone(&store) as _,
+            deliveries: store,
             _keep: Box::new(keep),
         }
     }
@@ -47,6 +50,7 @@ macro_rules! store_contract {
         $crate::catalog_cases!($fresh);
         $crate::accounts_cases!($fresh);
         $crate::ledger_cases!($fresh);
+        $crate::deliveries_cases!($fresh);
 
         $crate::model_cases!($fresh);
     };

@@ -11,9 +11,13 @@
 
 pub mod accounts;
 pub mod backend;
+pub mod bus;
 pub mod catalog;
 pub mod clock;
 pub mod contract;
+pub mod deliveries;
+pub mod disk;
+pub mod external;
 pub mod ledger;
 pub mod memory;
 pub mod model;
@@ -22,8 +26,10 @@ pub mod server;
 
 pub use self::{
     backend::{Backend, Received},
+    bus::BusUnderTest,
     clock::FixedClock,
     contract::Stores,
+    external::ExternalServer,
     memory::{Memory, MemoryAccounts, MemoryCatalog, MemoryLedger},
     random::SeededRandom,
     server::{Reply, TestServer},

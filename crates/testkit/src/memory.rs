@@ -1,4 +1,4 @@
-//! The three stores in memory: simple, strict, gone with the process.
+//! All stores in memory: simple, strict, gone with the process.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,9 +15,10 @@ use serde_json::Value;
 
 mod accounts;
 mod catalog;
+mod deliveries;
 mod ledger;
 
-/// `Catalog`, `Accounts` and `Ledger` in memory. Clones share what is stored.
+/// `Catalog`, `Accounts`, `Ledger` and `Deliveries` in memory. Clones share what is stored.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
@@ -42,6 +43,7 @@ struct State {
     log: Log,
     people: People,
     measured: Measured,
+    sent: deliveries::Sent,
 }
 
 #[derive(Debug, Default)]
