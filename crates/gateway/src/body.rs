@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -11,7 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::{headers, inspect::Busy, pool::Link};
+use crate::{
+    headers,
+    inspect::Busy,
+    pool::{Broken, Link, Piece},
+};
 
 /// Why a client's body could not be forwarded.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +28,8 @@ pub(crate) enum BodyFault {
     TooSlow,
 }
 
-/// A client's body on its way to an upstream.
-#[derive(Debug)]
+/// A client's body on its way to an upstream; by default, none.
+#[derive(Debug, Default)]
 pub(crate) struct RequestBody(Option<Box<Receiving>>);
 
 #[derive(Debug)]
@@ -36,11 +40,6 @@ struct Receiving {
 }
 
 impl RequestBody {
-    /// No body.
-    pub(crate) fn empty() -> Self {
-        Self(None)
-    }
-
     /// `incoming`, whose parts may come `patience` apart.
     pub(crate) fn new(incoming: Incoming, patience: Duration) -> Self {
         if incoming.is_end_stream() {
@@ -111,51 +110,84 @@ fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
 pub(crate) enum UpstreamFault {
     /// The connection broke, or its framing makes no sense.
     #[error("the upstream's answer broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Broken),
     /// Nothing came for too long.
     #[error("the upstream's answer stalled")]
     Stalled,
 }
 
-/// An upstream's body on its way to the client. Drives the upstream connection itself: both live in one task, which
-/// saves waking another one for every part.
+/// An upstream's body on its way to the client.
 #[derive(Debug)]
 pub(crate) struct UpstreamBody {
-    incoming: Incoming,
-    /// Gone once the body has ended and the connection is back in its pool, or when somebody else drives it.
-    link: Option<Box<Link>>,
+    source: Upstream,
     patience: Duration,
     /// When the next part must be here; set when it is waited for.
     deadline: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl UpstreamBody {
-    /// A body that comes over `link`.
-    pub(crate) fn over(incoming: Incoming, link: Box<Link>, patience: Duration) -> Self {
-        let mut body = Self { incoming, link: Some(link), patience, deadline: None, alarm: None };
-        body.release_at_end();
-        body
+/// Where an upstream's body comes from.
+#[derive(Debug)]
+pub(crate) enum Upstream {
+    /// A connection of its own, driven by whoever reads the body.
+    Link(Box<Link>),
+    /// A connection driven elsewhere.
+    Driven(Incoming),
+    /// All of it was here together with the head.
+    Whole(Bytes),
+}
+
+impl Upstream {
+    /// The body that comes over `link`, which goes back at once when everything has come.
+    pub(crate) fn over(mut link: Box<Link>) -> Self {
+        match link.rest() {
+            Some(rest) => {
+                link.release();
+                Self::Whole(rest)
+            }
+            None => Self::Link(link),
+        }
     }
 
-    /// A body whose connection is driven elsewhere.
-    pub(crate) fn driven(incoming: Incoming, patience: Duration) -> Self {
-        Self { incoming, link: None, patience, deadline: None, alarm: None }
-    }
-
-    /// Gives the connection back once there is nothing more to read.
-    fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(link) = self.link.take()
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let link = match self {
+            Self::Whole(bytes) => {
+                let bytes = Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty());
+                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+            }
+            Self::Driven(incoming) => {
+                let frame = Pin::new(incoming).poll_frame(cx);
+                return frame.map(|frame| frame.map(|frame| frame.map_err(Broken::Hyper)));
+            }
+            Self::Link(link) => link,
+        };
+        let polled = link.poll_piece(cx);
+        if (link.ended() || matches!(polled, Poll::Ready(Some(Err(_)) | None)))
+            && let Self::Link(link) = std::mem::replace(self, Self::Whole(Bytes::new()))
         {
             link.release();
         }
+        polled.map(|piece| {
+            piece.map(|piece| {
+                piece.map(|piece| match piece {
+                    Piece::Data(data) => Frame::data(data),
+                    Piece::Trailers(trailers) => Frame::trailers(trailers),
+                })
+            })
+        })
+    }
+}
+
+impl UpstreamBody {
+    /// A body whose parts may come `patience` apart.
+    pub(crate) fn new(source: Upstream, patience: Duration) -> Self {
+        Self { source, patience, deadline: None, alarm: None }
     }
 
     /// Ready when nothing came for too long.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.patience);
-        if let Some(link) = &mut self.link {
+        if let Upstream::Link(link) = &mut self.source {
             return link.poll_alarm(cx, deadline);
         }
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -163,26 +195,6 @@ impl UpstreamBody {
             alarm.as_mut().reset(deadline);
         }
         alarm.as_mut().poll(cx)
-    }
-
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(link) = &mut self.link else {
-            return Pin::new(&mut self.incoming).poll_frame(cx);
-        };
-        // Only driving the connection can bring more of the body, so the body itself need not wake anybody.
-        let quiet = &mut Context::from_waker(Waker::noop());
-        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(quiet) {
-            return Poll::Ready(frame);
-        }
-        let ended = link.drive(cx);
-        match Pin::new(&mut self.incoming).poll_frame(quiet) {
-            Poll::Pending if ended => {
-                // The connection is gone and said nothing more about this body: there is nobody to wake us.
-                self.link = None;
-                Poll::Ready(None)
-            }
-            polled => polled,
-        }
     }
 }
 
@@ -195,32 +207,29 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamFault>>> {
         let this = self.get_mut();
-        match this.poll_incoming(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+        match this.source.poll(cx) {
+            Poll::Ready(frame) => {
                 this.deadline = None;
-                this.release_at_end();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(None) => {
-                if let Some(link) = this.link.take() {
-                    link.release();
-                }
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.link = None;
-                Poll::Ready(Some(Err(UpstreamFault::Broken(error))))
+                Poll::Ready(frame.map(|frame| frame.map_err(UpstreamFault::Broken)))
             }
             Poll::Pending => this.poll_alarm(cx).map(|()| Some(Err(UpstreamFault::Stalled))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.source {
+            Upstream::Link(link) => link.ended(),
+            Upstream::Driven(incoming) => incoming.is_end_stream(),
+            Upstream::Whole(bytes) => bytes.is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Upstream::Link(link) => link.size_hint(),
+            Upstream::Driven(incoming) => incoming.size_hint(),
+            Upstream::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
     }
 }
 

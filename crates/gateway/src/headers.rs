@@ -16,9 +16,6 @@ pub(crate) mod names {
     pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
     pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
     pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    pub(crate) const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
     pub(crate) const ENVIRONMENT: HeaderName = HeaderName::from_static("x-flagbase-environment");
     pub(crate) const FLAG: HeaderName = HeaderName::from_static("x-flagbase-flag");
     pub(crate) const VARIANT: HeaderName = HeaderName::from_static("x-flagbase-variant");
@@ -30,18 +27,21 @@ pub(crate) mod names {
     pub(crate) const SESSION: HeaderName = HeaderName::from_static("x-flagbase-session");
 }
 
-/// Headers that concern one connection only (RFC 9110 §7.6.1, and what is used like them).
-static HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::TE,
-    header::PROXY_AUTHORIZATION,
-    header::PROXY_AUTHENTICATE,
-    names::KEEP_ALIVE,
-    names::PROXY_CONNECTION,
-    names::HTTP2_SETTINGS,
-];
+/// Whether a header concerns one connection only (RFC 9110 §7.6.1, and what is used like them).
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "te"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
+}
 
 /// Names collected for removal; more than a handful are rare.
 type Names = SmallVec<[HeaderName; 6]>;
@@ -73,43 +73,89 @@ pub(crate) fn loops(headers: &HeaderMap) -> bool {
     passes.map(|via| via.matches("flagbase").count()).sum::<usize>() >= MOST_PASSES
 }
 
-/// Removes from a request all that a client may not send on, and says what we know of the way it came.
-pub(crate) fn forward(headers: &mut HeaderMap, with: Forwarding<'_>) {
-    let wants_trailers = wants_trailers(headers);
-    let mut unwanted = named_by_connection(headers);
-    for name in headers.keys() {
-        let token = *name == header::AUTHORIZATION || *name == names::API_KEY;
-        let claims = !with.trusted && is_forwarding_claim(name);
-        if HOP_BY_HOP.contains(name)
-            || is_ours(name)
-            || claims
-            || (token && !with.forward_token)
-            || *name == header::EXPECT
-        {
-            unwanted.push(name.clone());
+/// The headers a request is forwarded with, `Host` and the framing of its body left out: these belong to the connection
+/// it goes over.
+#[derive(Debug)]
+pub(crate) struct Outbound<'a> {
+    /// What the client sent.
+    pub(crate) sent: &'a HeaderMap,
+    /// The way it came.
+    pub(crate) with: Forwarding<'a>,
+    /// The gateway's environment.
+    pub(crate) environment: &'a HeaderValue,
+    /// Who asks.
+    pub(crate) caller: &'a Identified,
+    /// What was decided.
+    pub(crate) choice: &'a Choice,
+}
+
+impl Outbound<'_> {
+    /// Gives every header to `put`: of the client's only those that a client may send on, then what we know of the way
+    /// the request came, of the caller and of the decision. Nothing of the latter can come from a client.
+    pub(crate) fn each(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
+        let named = named_by_connection(self.sent);
+        for (name, value) in self.sent {
+            if self.passes(name) && !named.contains(name) {
+                put(name, value);
+            }
+        }
+        if wants_trailers(self.sent) {
+            put(&header::TE, &HeaderValue::from_static("trailers"));
+        }
+        let with = &self.with;
+        match self.claimed(&names::FORWARDED_FOR) {
+            Some(_) => put(&names::FORWARDED_FOR, &joined(self.sent, &names::FORWARDED_FOR, with.peer)),
+            None => put(&names::FORWARDED_FOR, with.peer),
+        }
+        if self.claimed(&names::FORWARDED_PROTO).is_none() {
+            put(&names::FORWARDED_PROTO, &HeaderValue::from_static("http"));
+        }
+        if let Some(host) = with.host.as_ref().filter(|_| self.claimed(&names::FORWARDED_HOST).is_none()) {
+            put(&names::FORWARDED_HOST, host);
+        }
+        put(&header::VIA, &VIA);
+        put(&names::REQUEST_ID, &with.request_id);
+        self.vouch(put);
+    }
+
+    /// Says who is asking and what was decided.
+    fn vouch(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
+        put(&names::ENVIRONMENT, self.environment);
+        for (name, value) in &self.caller.values {
+            put(name, value);
+        }
+        if let Some(flag) = &self.choice.route.flag_header {
+            put(&names::FLAG, flag);
+        }
+        if let Some(variant) = &self.choice.variant {
+            put(&names::VARIANT, &variant_value(variant));
+        }
+        if let Some(reason) = self.choice.reason {
+            put(&names::REASON, &HeaderValue::from_static(reason.as_str()));
         }
     }
-    for name in &unwanted {
-        headers.remove(name);
+
+    /// The host the client asked for, as far as that is believed.
+    pub(crate) fn host(&self) -> Option<&HeaderValue> {
+        self.claimed(&names::FORWARDED_HOST).or(self.with.host.as_ref())
     }
-    headers.reserve(16);
-    if wants_trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+
+    /// What a trusted proxy says about the way.
+    fn claimed(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        if self.with.trusted { self.sent.get(name) } else { None }
     }
-    let way = if headers.contains_key(names::FORWARDED_FOR) {
-        joined(headers, &names::FORWARDED_FOR, with.peer)
-    } else {
-        with.peer.clone()
-    };
-    headers.insert(names::FORWARDED_FOR, way);
-    if !headers.contains_key(names::FORWARDED_PROTO) {
-        headers.insert(names::FORWARDED_PROTO, HeaderValue::from_static("http"));
+
+    fn passes(&self, name: &HeaderName) -> bool {
+        match name.as_str() {
+            // Set anew for the next connection, or by us.
+            "host" | "content-length" | "expect" | "x-forwarded-for" | "x-request-id" => false,
+            "authorization" | "x-api-key" => self.with.forward_token,
+            _ => {
+                let claim = !self.with.trusted && is_forwarding_claim(name);
+                !is_hop_by_hop(name) && !is_ours(name) && !claim
+            }
+        }
     }
-    if let Some(host) = with.host.filter(|_| !headers.contains_key(names::FORWARDED_HOST)) {
-        headers.insert(names::FORWARDED_HOST, host);
-    }
-    headers.append(header::VIA, VIA);
-    headers.insert(names::REQUEST_ID, with.request_id);
 }
 
 /// What is said of a caller, ready to be sent. Made once per caller and connection: a client's connection mostly
@@ -141,28 +187,6 @@ impl Identified {
     }
 }
 
-/// Says who is asking and what was decided. Nothing of this can come from a client: [`forward`] ran before.
-pub(crate) fn vouch(
-    headers: &mut HeaderMap,
-    environment: &HeaderValue,
-    caller: &Identified,
-    choice: &Choice,
-) {
-    headers.insert(names::ENVIRONMENT, environment.clone());
-    for (name, value) in &caller.values {
-        headers.insert(name, value.clone());
-    }
-    if let Some(flag) = &choice.route.flag_header {
-        headers.insert(names::FLAG, flag.clone());
-    }
-    if let Some(variant) = &choice.variant {
-        headers.insert(names::VARIANT, variant_value(variant));
-    }
-    if let Some(reason) = choice.reason {
-        headers.insert(names::REASON, HeaderValue::from_static(reason.as_str()));
-    }
-}
-
 fn variant_value(variant: &str) -> HeaderValue {
     match variant {
         "true" => HeaderValue::from_static("true"),
@@ -174,7 +198,7 @@ fn variant_value(variant: &str) -> HeaderValue {
 /// Removes from an answer all that concerns the upstream's connection only.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     let mut unwanted = named_by_connection(headers);
-    unwanted.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
+    unwanted.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
     for name in &unwanted {
         headers.remove(name);
     }
@@ -186,7 +210,7 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     let unwanted: Names = trailers
         .keys()
         .filter(|name| {
-            HOP_BY_HOP.contains(name) || is_ours(name) || is_forwarding_claim(name) || framing.contains(name)
+            is_hop_by_hop(name) || is_ours(name) || is_forwarding_claim(name) || framing.contains(name)
         })
         .cloned()
         .collect();

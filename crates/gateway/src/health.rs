@@ -8,13 +8,13 @@ use flagbase_core::{
     gateway::{CompiledRoute, HealthCheck, Target},
     tasks::Tasks,
 };
-use http::{Request, header};
+use http::{Method, Request, header};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::RequestBody,
-    pool::{Pool, Way},
+    pool::{Pool, Way, write_field},
 };
 
 /// Keeps one probe per target of every route that has a health check.
@@ -123,11 +123,6 @@ impl Probe {
     }
 
     async fn ask(&self) -> bool {
-        let request = Request::get(&self.check.path)
-            .header(header::HOST, self.target.host_header.clone())
-            .header(header::USER_AGENT, "flagbase-health")
-            .body(RequestBody::empty());
-        let Ok(request) = request else { return false };
         let patience = self.check.timeout;
         // An HTTP/1 connection of its own: one that is open already says nothing about new ones.
         let shared = self.target.url.scheme.is_http2();
@@ -138,28 +133,34 @@ impl Probe {
         };
         match way {
             Ok(Way::Own(mut link, _)) => {
-                let answer = link.send(Box::new(request), Instant::now() + patience).await;
-                answer.is_ok_and(|answer| answer.status().as_u16() < 400)
+                let lines = link.head();
+                lines.extend_from_slice(format!("GET {} HTTP/1.1\r\n", self.check.path).as_bytes());
+                write_field(lines, "host", self.target.host_header.as_bytes());
+                write_field(lines, "user-agent", AGENT.as_bytes());
+                let deadline = Instant::now() + patience;
+                let answer = link.send(&Method::GET, RequestBody::default(), deadline).await;
+                answer.is_ok_and(|answer| answer.status.as_u16() < 400)
             }
             Ok(Way::Shared(mut shared)) => {
-                let answer = shared.send_request(absolute(request, &self.target)).await;
+                let Some(request) = self.request() else { return false };
+                let answer = shared.send_request(request).await;
                 answer.is_ok_and(|answer| answer.status().as_u16() < 400)
             }
             Err(_) => false,
         }
     }
+
+    /// The question over HTTP/2, which names the host in the target.
+    fn request(&self) -> Option<Request<RequestBody>> {
+        let url = &self.target.url;
+        let scheme = if url.scheme.is_secure() { "https" } else { "http" };
+        let uri = format!("{scheme}://{}{}", url.authority, self.check.path);
+        Request::get(uri).header(header::USER_AGENT, AGENT).body(RequestBody::default()).ok()
+    }
 }
 
-/// HTTP/2 names the host in the target.
-fn absolute(mut request: Request<RequestBody>, target: &Target) -> Request<RequestBody> {
-    let scheme = if target.url.scheme.is_secure() { "https" } else { "http" };
-    let uri = format!("{scheme}://{}{}", target.url.authority, request.uri());
-    if let Ok(uri) = uri.parse() {
-        *request.uri_mut() = uri;
-    }
-    request.headers_mut().remove(header::HOST);
-    request
-}
+/// How probes call themselves.
+const AGENT: &str = "flagbase-health";
 
 impl Count {
     /// Takes one more answer; says whether the target is up once enough of a kind came in a row.

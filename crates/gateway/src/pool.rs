@@ -21,13 +21,9 @@ use tokio::time::Instant;
 use crate::{body::RequestBody, server::Owned, workers};
 
 pub(crate) use connect::{ConnectFault, Stream};
-pub(crate) use link::{Link, LinkFault, left};
+pub(crate) use link::{Broken, Link, LinkFault, Piece, left, write_field};
 
 use connect::Connector;
-
-/// The largest head an upstream may answer with, and the most that is read at once. Small enough for what was read to
-/// be still in the cache when it is written: larger reads need fewer calls and yet more time.
-const READ_AHEAD: usize = 32 * 1024;
 
 /// Idle connections are looked over this often.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -116,7 +112,8 @@ impl Pool {
         patience: Duration,
     ) -> Result<http1::SendRequest<RequestBody>, ConnectFault> {
         let stream = self.connector.open(&target.url, patience).await?;
-        let (sender, connection) = handshake(stream).await?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(ConnectFault::Handshake)?;
         self.tasks.spawn("gateway-upgrade", async move {
             let _ = connection.with_upgrades().await;
         });
@@ -160,8 +157,7 @@ impl Pool {
         patience: Duration,
     ) -> Result<Box<Link>, ConnectFault> {
         let stream = self.connector.open(url, patience).await?;
-        let (sender, connection) = handshake(stream).await?;
-        Ok(Box::new(Link::new(sender, connection, Arc::downgrade(endpoint))))
+        Ok(Box::new(Link::new(stream, Arc::downgrade(endpoint))))
     }
 
     async fn shared(
@@ -185,16 +181,6 @@ impl Pool {
         *endpoint.shared.lock() = Some(sender.clone());
         Ok(sender)
     }
-}
-
-type Connection = http1::Connection<TokioIo<Stream>, RequestBody>;
-
-async fn handshake(stream: Stream) -> Result<(http1::SendRequest<RequestBody>, Connection), ConnectFault> {
-    http1::Builder::new()
-        .max_buf_size(READ_AHEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(ConnectFault::Handshake)
 }
 
 impl Endpoint {

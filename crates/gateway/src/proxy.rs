@@ -22,7 +22,7 @@ use crate::{
     callers::Callers,
     front::Client,
     gateway::{BODY_PATIENCE, Gateway},
-    headers::{self, Forwarding, names},
+    headers::{self, Forwarding, Outbound, names},
     problem::Problem,
 };
 
@@ -212,44 +212,38 @@ async fn send<C: Callers, B>(
 ) -> Result<Response<Answer<B>>, Problem> {
     let Inbound { path, uri, mut request, .. } = inbound;
     let busy = client.traffic.busy();
-    let upgrade = websocket::requested(&request);
-    let request_id = request_id(gateway, request.headers());
+    let route = &choice.route;
+    let upgrade = websocket::requested(&request).then(|| request.extensions_mut().remove());
+    let mut body = std::mem::take(request.body_mut());
+    let sent = request.headers();
+    let request_id = request_id(gateway, sent);
     let forwarding = Forwarding {
         trusted: gateway.config.trusts(client.peer.ip()),
         peer: &client.address_header,
-        host: from_target(&uri).or_else(|| request.headers().get(header::HOST).cloned()),
-        forward_token: choice.route.route.forward_token,
+        host: from_target(&uri).or_else(|| sent.get(header::HOST).cloned()),
+        forward_token: route.route.forward_token,
         request_id: request_id.clone(),
     };
-    headers::forward(request.headers_mut(), forwarding);
     let identified = client.identified(caller);
-    headers::vouch(request.headers_mut(), &gateway.environment_header, &identified, choice);
-    let route = &choice.route;
+    let environment = &gateway.environment_header;
+    let headers = Outbound { sent, with: forwarding, environment, caller: &identified, choice };
+    let method = request.method();
+    let outgoing = Outgoing { route, method, path: path.of(&uri), query: uri.query(), headers };
     let deadline = started + route.request_timeout(gateway.config.request_timeout);
     let upstream = route.upstreams().get(upstream);
-    let outgoing = Outgoing { route, path: path.of(&uri), query: uri.query() };
     let mut errand = Errand { gateway, outgoing, upstream, deadline, tried: SmallVec::default() };
-    let body_patience = route.route.timeouts.idle.unwrap_or(BODY_PATIENCE);
-    let (answered, tunnel) = if upgrade {
-        Box::pin(websocket::open(&mut errand, client, request)).await?
+    let patience = route.route.timeouts.idle.unwrap_or(BODY_PATIENCE);
+    let Answered { mut head, body } = if let Some(on_client) = upgrade {
+        Box::pin(websocket::open(&mut errand, client, on_client)).await?
     } else {
         if let Some(patience) = route.route.timeouts.idle {
-            request.body_mut().be_patient(patience);
+            body.be_patient(patience);
         }
-        (errand.run(request).await?, false)
+        errand.run(body).await?
     };
-    let Answered { response, link } = answered;
-    let (mut head, incoming) = response.into_parts();
-    if !tunnel {
-        headers::clean_answer(&mut head.headers);
-    }
     head.headers.entry(names::REQUEST_ID).or_insert(request_id);
     head.version = Version::HTTP_11;
-    let body = match link {
-        Some(link) => UpstreamBody::over(incoming, link, body_patience),
-        None => UpstreamBody::driven(incoming, body_patience),
-    };
-    Ok(Response::from_parts(head, Answer::upstream(body, busy)))
+    Ok(Response::from_parts(head, Answer::upstream(UpstreamBody::new(body, patience), busy)))
 }
 
 /// A host in the target (HTTP/2, absolute form) stands above the header.

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use flagbase_core::gateway::{Target, Upstream};
-use http::{Request, Response, StatusCode};
+use flagbase_core::gateway::{self, Target};
+use http::{Response, StatusCode, response};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
-use super::outgoing::{Outgoing, copy};
+use super::outgoing::Outgoing;
 use crate::{
-    body::{BodyFault, RequestBody},
+    body::{BodyFault, RequestBody, Upstream},
     callers::Callers,
     gateway::Gateway,
-    pool::{ConnectFault, Link, LinkFault, Shared, Way, left},
+    headers,
+    pool::{Broken, ConnectFault, Link, LinkFault, Shared, Way, left},
     problem::Problem,
 };
 
@@ -21,63 +22,61 @@ use crate::{
 pub(super) struct Errand<'a, C> {
     pub(super) gateway: &'a Gateway<C>,
     pub(super) outgoing: Outgoing<'a>,
-    pub(super) upstream: Option<&'a Upstream>,
+    pub(super) upstream: Option<&'a gateway::Upstream>,
     /// When the head of the answer must be here.
     pub(super) deadline: Instant,
     /// Targets that did not accept a connection.
     pub(super) tried: SmallVec<[Arc<Target>; 2]>,
 }
 
-/// An upstream's answer, and the connection its body comes over.
+/// An upstream's answer.
 pub(super) struct Answered {
-    pub(super) response: Response<Incoming>,
-    pub(super) link: Option<Box<Link>>,
+    pub(super) head: response::Parts,
+    pub(super) body: Upstream,
 }
 
 /// What to do after an attempt failed.
 enum Next {
     /// Nothing reached the upstream: send the same again.
-    Again(Box<Request<RequestBody>>),
+    Again(RequestBody),
     /// The connection broke before any answer.
-    Broken(hyper::Error),
+    Broken(Broken),
     /// There is no point in trying again.
     GiveUp(Problem),
 }
 
 impl<C: Callers> Errand<'_, C> {
-    /// Sends the request. It is sent again when nothing of it can have reached an upstream; or, when a connection
-    /// that was idle broke before any answer, if sending it twice does no harm and there is no body to send.
-    pub(super) async fn run(&mut self, mut request: Box<Request<RequestBody>>) -> Result<Answered, Problem> {
+    /// Sends the request with `body`. It is sent again when nothing of it can have reached an upstream; or, when a
+    /// connection that was idle broke before any answer, if sending it twice does no harm and there is no body to send.
+    pub(super) async fn run(&mut self, mut body: RequestBody) -> Result<Answered, Problem> {
         let retries = self.outgoing.route.route.retries.unwrap_or(self.gateway.config.retries);
-        let repeatable = retries > 0 && request.body().is_empty() && request.method().is_idempotent();
+        let repeatable = retries > 0 && body.is_empty() && self.outgoing.method.is_idempotent();
         let mut left = retries + 1;
         let mut fresh = false;
         loop {
             left -= 1;
             let (way, target) = self.way(fresh, &mut left).await?;
-            self.outgoing.aim(&mut request, &target)?;
             let used = matches!(way, Way::Own(_, true) | Way::Shared(_));
-            let spare = (repeatable && used && left > 0).then(|| copy(&request));
             let next = match way {
-                Way::Own(link, _) => self.over_link(link, request).await,
-                Way::Shared(shared) => Box::pin(self.over_shared(shared, request)).await,
+                Way::Own(link, _) => self.over_link(link, &target, body).await,
+                Way::Shared(shared) => Box::pin(self.over_shared(shared, &target, body)).await,
             };
-            request = match (next, spare) {
-                (Ok(answered), _) => return Ok(answered),
-                (Err(Next::Again(request)), _) if left > 0 => request,
-                (Err(Next::Broken(error)), Some(spare)) => {
+            body = match next {
+                Ok(answered) => return Ok(answered),
+                Err(Next::Again(body)) if left > 0 => body,
+                Err(Next::Broken(error)) if repeatable && used && left > 0 => {
                     tracing::debug!(%error, upstream = %target.text, "connection broke, trying again");
-                    spare
+                    RequestBody::default()
                 }
-                (Err(Next::Again(_)), _) => {
+                Err(Next::Again(_)) => {
                     self.gateway.complain(&target, "it closed the connection");
                     return Err(broken());
                 }
-                (Err(Next::Broken(error)), None) => {
+                Err(Next::Broken(error)) => {
                     self.gateway.complain(&target, &format!("it broke off before its answer: {error}"));
                     return Err(broken());
                 }
-                (Err(Next::GiveUp(problem)), _) => return Err(problem),
+                Err(Next::GiveUp(problem)) => return Err(problem),
             };
             // Other idle connections may be just as dead.
             fresh = true;
@@ -130,10 +129,12 @@ impl<C: Callers> Errand<'_, C> {
     async fn over_link(
         &self,
         mut link: Box<Link>,
-        request: Box<Request<RequestBody>>,
+        target: &Target,
+        body: RequestBody,
     ) -> Result<Answered, Next> {
-        match link.send(request, self.deadline).await {
-            Ok(response) => Ok(Answered { response, link: Some(link) }),
+        self.outgoing.write(target, link.head());
+        match link.send(self.outgoing.method, body, self.deadline).await {
+            Ok(head) => Ok(Answered { head, body: Upstream::over(link) }),
             Err(fault) => Err(self.judge(fault)),
         }
     }
@@ -141,19 +142,21 @@ impl<C: Callers> Errand<'_, C> {
     async fn over_shared(
         &self,
         mut shared: Shared,
-        request: Box<Request<RequestBody>>,
+        target: &Target,
+        body: RequestBody,
     ) -> Result<Answered, Next> {
+        let request = self.outgoing.request(target, body).map_err(Next::GiveUp)?;
         let answer = timeout_at(self.deadline, async {
             if shared.ready().await.is_err() {
-                return Err(LinkFault::Unsent(request));
+                return Err(LinkFault::Unsent(request.into_body()));
             }
-            shared.try_send_request(*request).await.map_err(|mut fault| match fault.take_message() {
-                Some(request) => LinkFault::Unsent(Box::new(request)),
+            shared.try_send_request(request).await.map_err(|mut fault| match fault.take_message() {
+                Some(request) => LinkFault::Unsent(request.into_body()),
                 None => LinkFault::of(fault.into_error()),
             })
         });
         match answer.await.unwrap_or(Err(LinkFault::Slow)) {
-            Ok(response) => Ok(Answered { response, link: None }),
+            Ok(response) => Ok(Answered::cleaned(response)),
             Err(fault) => Err(self.judge(fault)),
         }
     }
@@ -167,7 +170,7 @@ impl<C: Callers> Errand<'_, C> {
 
     fn judge(&self, fault: LinkFault) -> Next {
         match fault {
-            LinkFault::Unsent(request) => Next::Again(request),
+            LinkFault::Unsent(body) => Next::Again(body),
             LinkFault::Broken(error) => Next::Broken(error),
             LinkFault::Slow => {
                 let limit = self.outgoing.route.request_timeout(self.gateway.config.request_timeout);
@@ -176,6 +179,15 @@ impl<C: Callers> Errand<'_, C> {
             }
             LinkFault::Body(fault) => Next::GiveUp(bad_body(&fault)),
         }
+    }
+}
+
+impl Answered {
+    /// An answer whose connection is driven elsewhere.
+    pub(super) fn cleaned(response: Response<Incoming>) -> Self {
+        let (mut head, body) = response.into_parts();
+        headers::clean_answer(&mut head.headers);
+        Self { head, body: Upstream::Driven(body) }
     }
 }
 

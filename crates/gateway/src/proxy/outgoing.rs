@@ -1,74 +1,85 @@
-//! The request line of a forwarded request.
+//! A request as it goes to an upstream.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use flagbase_core::gateway::{CompiledRoute, Target};
 use http::{
-    HeaderMap, HeaderValue, Request, Uri, Version, header,
+    HeaderMap, HeaderValue, Method, Request, Uri, Version, header,
     uri::{PathAndQuery, Scheme},
 };
 
-use crate::{body::RequestBody, headers::names::FORWARDED_HOST, problem::Problem};
+use crate::{body::RequestBody, headers::Outbound, pool::write_field, problem::Problem};
 
-/// What a route makes of a path.
-#[derive(Debug, Clone, Copy)]
+/// A request as its upstream gets it, whichever target and connection that will be.
+#[derive(Debug)]
 pub(super) struct Outgoing<'a> {
     pub(super) route: &'a CompiledRoute,
+    pub(super) method: &'a Method,
     /// Clean, below the gateway's mount.
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
+    pub(super) headers: Outbound<'a>,
 }
 
 impl Outgoing<'_> {
-    /// Points `request` to `target`. May be called again for another target.
-    pub(super) fn aim<B>(self, request: &mut Request<B>, target: &Target) -> Result<(), Problem> {
+    /// Writes the head for an HTTP/1.1 connection to `target`, without its end.
+    pub(super) fn write(&self, target: &Target, lines: &mut Vec<u8>) {
+        lines.extend_from_slice(self.method.as_str().as_bytes());
+        lines.push(b' ');
+        self.write_path(&target.url.base_path, lines);
+        lines.extend_from_slice(b" HTTP/1.1\r\n");
+        write_field(lines, "host", self.host(target).as_bytes());
+        self.headers.each(|name, value| write_field(lines, name.as_str(), value.as_bytes()));
+    }
+
+    /// The request with `body`, for an HTTP/2 connection to `target` or for one that is upgraded.
+    pub(super) fn request(
+        &self,
+        target: &Target,
+        body: RequestBody,
+    ) -> Result<Request<RequestBody>, Problem> {
+        let mut path = Vec::new();
+        self.write_path(&target.url.base_path, &mut path);
         let mut uri = http::uri::Parts::default();
-        uri.path_and_query = Some(self.path(&target.url.base_path)?);
-        let http2 = target.url.scheme.is_http2();
-        if http2 {
+        let path = PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|error| too_odd(&error))?;
+        uri.path_and_query = Some(path);
+        let mut request = Request::new(body);
+        if target.url.scheme.is_http2() {
             let secure = target.url.scheme.is_secure();
             uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
             uri.authority = target.url.authority.parse().ok();
-        }
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|error| too_odd(&error))?;
-        *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-        let headers = request.headers_mut();
-        let kept = headers.get(FORWARDED_HOST).filter(|_| self.route.route.preserve_host).cloned();
-        if http2 {
-            headers.remove(header::HOST);
+            *request.version_mut() = Version::HTTP_2;
         } else {
-            headers.insert(header::HOST, kept.unwrap_or_else(|| target.host_header.clone()));
+            request.headers_mut().insert(header::HOST, self.host(target).clone());
         }
-        Ok(())
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|error| too_odd(&error))?;
+        let headers = request.headers_mut();
+        headers.reserve(self.headers.sent.len() + 16);
+        self.headers.each(|name, value| {
+            headers.append(name, value.clone());
+        });
+        Ok(request)
     }
 
-    fn path(self, base: &str) -> Result<PathAndQuery, Problem> {
+    fn host<'h>(&'h self, target: &'h Target) -> &'h HeaderValue {
+        let kept = self.headers.host().filter(|_| self.route.route.preserve_host);
+        kept.unwrap_or(&target.host_header)
+    }
+
+    fn write_path(&self, base: &str, lines: &mut Vec<u8>) {
         let rest = self.route.stripped(self.path);
         let rest = if rest.is_empty() && base.is_empty() { "/" } else { rest };
-        let query = self.query;
-        let length = base.len() + rest.len() + query.map_or(0, |query| query.len() + 1);
-        let mut path = BytesMut::with_capacity(length);
-        path.put_slice(base.as_bytes());
-        path.put_slice(rest.as_bytes());
-        if let Some(query) = query {
-            path.put_u8(b'?');
-            path.put_slice(query.as_bytes());
+        lines.extend_from_slice(base.as_bytes());
+        lines.extend_from_slice(rest.as_bytes());
+        if let Some(query) = self.query {
+            lines.push(b'?');
+            lines.extend_from_slice(query.as_bytes());
         }
-        PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|error| too_odd(&error))
     }
 }
 
 fn too_odd(error: &dyn std::error::Error) -> Problem {
     Problem::bad_request("bad_target", format!("the request's target cannot be forwarded: {error}"))
-}
-
-/// A request with the same head and no body, to send again.
-pub(super) fn copy(request: &Request<RequestBody>) -> Box<Request<RequestBody>> {
-    let mut copy = Request::new(RequestBody::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    Box::new(copy)
 }
 
 /// The `Connection` and `Upgrade` of a WebSocket handshake.
@@ -79,23 +90,57 @@ pub(super) fn ask_for_websocket(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use flagbase_core::gateway::{AddressPolicy, Route};
+    use std::sync::Arc;
+
+    use flagbase_core::{
+        caller::Caller,
+        gateway::{AddressPolicy, Choice, Route},
+    };
     use serde_json::{Value, json};
+
+    use crate::headers::{Forwarding, Identified};
 
     use super::*;
 
+    /// The request line and the `Host` that the first target of `route` gets.
     fn aimed(route: &Value, path: &str, query: Option<&str>) -> (String, String) {
+        with_outgoing(route, path, query, |outgoing, target| {
+            let mut lines = Vec::new();
+            outgoing.write(target, &mut lines);
+            let text = String::from_utf8(lines).unwrap();
+            let (line, rest) = text.split_once("\r\n").unwrap();
+            let host = rest.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+            let line = line.strip_prefix("GET ").unwrap().strip_suffix(" HTTP/1.1").unwrap();
+            (line.to_owned(), host.to_owned())
+        })
+    }
+
+    fn with_outgoing<T>(
+        route: &Value,
+        path: &str,
+        query: Option<&str>,
+        see: impl FnOnce(&Outgoing<'_>, &Target) -> T,
+    ) -> T {
         let open = AddressPolicy { loopback: true, private: true };
         let mut body = json!({"id": "r"});
         body.as_object_mut().unwrap().extend(route.as_object().unwrap().clone());
-        let route = CompiledRoute::new(Route::from_json(&body, open).unwrap(), 1).unwrap();
-        let request = http::Request::builder().header("host", "shop.example.com");
-        let request = request.header("x-forwarded-host", "shop.example.com").body(()).unwrap();
-        let mut request = request;
-        let target = &route.upstreams()[0].targets[0];
-        Outgoing { route: &route, path, query }.aim(&mut request, target).unwrap();
-        let host = request.headers().get("host").map_or("", |host| host.to_str().unwrap());
-        (request.uri().to_string(), host.to_owned())
+        let route = Arc::new(CompiledRoute::new(Route::from_json(&body, open).unwrap(), 1).unwrap());
+        let with = Forwarding {
+            trusted: false,
+            peer: &HeaderValue::from_static("192.0.2.1"),
+            host: Some(HeaderValue::from_static("shop.example.com")),
+            forward_token: false,
+            request_id: HeaderValue::from_static("id-1"),
+        };
+        let headers = Outbound {
+            sent: &HeaderMap::new(),
+            with,
+            environment: &HeaderValue::from_static("default"),
+            caller: &Identified::new(&Caller::nobody()),
+            choice: &Choice { route: Arc::clone(&route), variant: None, reason: None },
+        };
+        let outgoing = Outgoing { route: &route, method: &Method::GET, path, query, headers };
+        see(&outgoing, &route.upstreams()[0].targets[0])
     }
 
     #[test]
@@ -130,7 +175,11 @@ mod tests {
 
     #[test]
     fn http2_upstreams_are_addressed_in_the_target() {
-        let (uri, host) = aimed(&json!({"pattern": "/x", "backend_url": "h2c://a:81"}), "/x", None);
-        assert_eq!((uri.as_str(), host.as_str()), ("http://a:81/x", ""));
+        let route = json!({"pattern": "/x", "backend_url": "h2c://a:81"});
+        with_outgoing(&route, "/x", None, |outgoing, target| {
+            let request = outgoing.request(target, RequestBody::default()).unwrap();
+            assert_eq!(request.uri(), "http://a:81/x");
+            assert_eq!((request.version(), request.headers().get("host")), (Version::HTTP_2, None));
+        });
     }
 }

@@ -11,7 +11,7 @@ use super::{
     attempt::{Answered, Errand, unreachable_problem},
     outgoing::ask_for_websocket,
 };
-use crate::{body::RequestBody, callers::Callers, front::Client, headers, pool::LinkFault, problem::Problem};
+use crate::{body::RequestBody, callers::Callers, front::Client, pool::LinkFault, problem::Problem};
 
 /// Whether a request asks for a `WebSocket`. Anything less than a whole handshake is forwarded as an ordinary request.
 pub(super) fn requested(request: &Request<RequestBody>) -> bool {
@@ -33,15 +33,14 @@ fn names(headers: &HeaderMap, header: &HeaderName, word: &[u8]) -> bool {
 }
 
 /// Asks the upstream for a WebSocket. When it agrees, bytes flow both ways after the client has been told; returns its
-/// answer and whether it agreed.
+/// answer.
 pub(super) async fn open<C: Callers>(
     errand: &mut Errand<'_, C>,
     client: &Arc<Client>,
-    mut request: Box<Request<RequestBody>>,
-) -> Result<(Answered, bool), Problem> {
+    on_client: Option<OnUpgrade>,
+) -> Result<Answered, Problem> {
     let target = errand.pick()?;
-    let on_client = request.extensions_mut().remove::<OnUpgrade>();
-    errand.outgoing.aim(&mut request, &target)?;
+    let mut request = errand.outgoing.request(&target, RequestBody::default())?;
     ask_for_websocket(request.headers_mut());
     let mut sender = errand
         .gateway
@@ -49,14 +48,14 @@ pub(super) async fn open<C: Callers>(
         .upgradable(&target, errand.connect_patience())
         .await
         .map_err(|fault| unreachable_problem(&fault))?;
-    let answer = timeout_at(errand.deadline, sender.send_request(*request)).await;
+    let answer = timeout_at(errand.deadline, sender.send_request(request)).await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return Err(errand.judge_upgrade(LinkFault::of(error))),
         Err(_) => return Err(errand.judge_upgrade(LinkFault::Slow)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok((Answered { response, link: None }, false));
+        return Ok(Answered::cleaned(response));
     }
     let agreed = response
         .headers()
@@ -67,12 +66,10 @@ pub(super) async fn open<C: Callers>(
         return Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", detail));
     };
     let on_upstream = hyper::upgrade::on(&mut response);
-    let kept = response.headers_mut();
-    headers::clean_answer(kept);
-    kept.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-    kept.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    let mut answered = Answered::cleaned(response);
+    ask_for_websocket(&mut answered.head.headers);
     tunnel(errand, client, on_client, on_upstream);
-    Ok((Answered { response, link: None }, true))
+    Ok(answered)
 }
 
 fn tunnel<C: Callers>(
