@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => self.client.out.close(Reason::ReadError),
                 Poll::Ready(Ok(())) if read.filled().is_empty() => {
-                    self.client.out.close(Reason::ClientClosed)
+                    self.client.out.close(Reason::ClientClosed);
                 }
                 Poll::Ready(Ok(())) => {
                     self.client.stats.touch();

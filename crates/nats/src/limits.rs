@@ -33,7 +33,7 @@ impl Default for Limits {
             max_pending: 64 * 1024 * 1024,
             max_connections: 65536,
             max_subscriptions: 0,
-            ping_interval: Duration::from_secs(120),
+            ping_interval: Duration::from_mins(2),
             ping_max: 2,
             auth_timeout: Duration::from_secs(2),
             write_deadline: Duration::from_secs(10),

@@ -125,7 +125,10 @@ impl Drop for Subscription {
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = String::from_utf8_lossy(&self.sub.subject);
-        f.debug_struct("Subscription").field("subject", &subject).field("missed", &self.missed()).finish()
+        f.debug_struct("Subscription")
+            .field("subject", &subject)
+            .field("missed", &self.missed())
+            .finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Responses {
 
 impl Default for Responses {
     fn default() -> Self {
-        Self { max: 1, expires_after: Duration::from_secs(120) }
+        Self { max: 1, expires_after: Duration::from_mins(2) }
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) struct Bounds {
 pub(crate) fn parse(input: &[u8], bounds: Bounds) -> Result<Step<'_>, Violation> {
     let Some((verb, name)) = verb::read(input)? else { return Ok(Step::Incomplete(None)) };
     let rest = input.get(name..).unwrap_or_default();
-    if verb.wants_space() && rest.first().is_some_and(|byte| !is_space(byte)) {
+    if verb.wants_space() && rest.first().is_some_and(|byte| !is_space(*byte)) {
         return Err(Violation::Unknown);
     }
     let Some(end) = memchr::memchr(b'\n', rest) else {
@@ -108,12 +108,12 @@ pub(crate) fn parse(input: &[u8], bounds: Bounds) -> Result<Step<'_>, Violation>
     Ok(Step::Frame(frame, taken))
 }
 
-fn is_space(byte: &u8) -> bool {
+fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
 fn arguments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(is_space).filter(|argument| !argument.is_empty())
+    line.split(|byte| is_space(*byte)).filter(|argument| !argument.is_empty())
 }
 
 fn subscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {

@@ -226,7 +226,9 @@ mod tests {
         ) {
             let mut trie = Trie::default();
             let mut subs: Vec<_> = patterns.iter().map(|(pattern, queue)| sub(pattern, *queue)).collect();
-            subs.iter().for_each(|sub| trie.insert(sub));
+            for sub in &subs {
+                trie.insert(sub);
+            }
             for index in removed {
                 if !subs.is_empty() {
                     let gone = subs.swap_remove(index.index(subs.len()));
@@ -242,7 +244,9 @@ mod tests {
             naive.sort();
             prop_assert_eq!(names(&trie.matches(subject.as_bytes())), naive);
             prop_assert_eq!(trie.len(), subs.len());
-            subs.iter().for_each(|sub| { trie.remove(sub); });
+            for sub in &subs {
+                trie.remove(sub);
+            }
             prop_assert!(trie.root.is_empty());
         }
     }

@@ -81,7 +81,7 @@ mod tests {
             let tell = tell.clone();
             workers.spawn(async move {
                 tell.send(thread::current().name().map(str::to_owned)).unwrap();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             });
         }
         drop(tell);

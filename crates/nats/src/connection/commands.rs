@@ -98,7 +98,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let own = subs.values().find(|sub| subject::covers(&sub.subject, reply));
         let told = own.map(|sub| no_responders(reply, &sub.sid, publish.subject));
         drop(subs);
-        told.into_iter().for_each(|told| self.router.answer(&told));
+        if let Some(told) = told {
+            self.router.answer(&told);
+        }
     }
 
     fn subscribe(&mut self, pattern: &[u8], queue: Option<&[u8]>, sid: &[u8]) -> Flow {

@@ -34,9 +34,9 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(super) fn new(limits: &Limits, authenticates: bool) -> Self {
+    pub(super) fn new(limits: &Limits, asks: bool) -> Self {
         let now = Instant::now();
-        let authenticated = authenticates.then(|| now + limits.auth_timeout);
+        let authenticated = asks.then(|| now + limits.auth_timeout);
         let ping = now + limits.ping_interval;
         Self {
             timer: Box::pin(sleep_until(authenticated.unwrap_or(ping).min(ping))),
