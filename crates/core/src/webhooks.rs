@@ -283,7 +283,7 @@ impl Webhooks {
             disabled_because: None,
             secret_made_at: now,
             active_since: now,
-            after: self.feed.snapshots().load().revision,
+            after: self.next_change(),
         };
         let secret = SigningSecret::generate(self.feed.random());
         // Before the document: an endpoint never goes without a secret, and a secret without an endpoint harms nobody.
@@ -314,7 +314,7 @@ impl Webhooks {
             webhook.active_since = self.feed.clock().now();
         }
         if turned == Some(true) {
-            webhook.after = self.feed.snapshots().load().revision;
+            webhook.after = self.next_change();
         }
         let verb = match turned {
             None => "updated",
@@ -322,6 +322,11 @@ impl Webhooks {
             Some(false) => "disabled",
         };
         self.commit(edit, asked, (place, &webhook, verb, expect)).await
+    }
+
+    /// The position of the change that is about to be made: nobody is told that he is told from now on.
+    fn next_change(&self) -> Revision {
+        self.feed.snapshots().load().revision + 1
     }
 
     async fn commit(

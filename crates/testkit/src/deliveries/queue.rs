@@ -1,6 +1,7 @@
 //! Deliveries and their attempts.
 
 #![expect(missing_docs, reason = "the name of a case says what it is about")]
+#![expect(clippy::indexing_slicing, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::Arc;
 
