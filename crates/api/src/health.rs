@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use crate::router::Handles;
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+};
 use flagbase_core::{feed::Feed, tasks::Tasks};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,7 +54,7 @@ async fn live() -> Json<Health> {
     get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
-async fn ready(State(feed): State<Arc<Feed>>, State(tasks): State<Tasks>) -> impl IntoResponse {
+async fn ready(State(feed): State<Arc<Feed>>, State(tasks): State<Tasks>) -> Response {
     let revision = feed.snapshots().load().revision;
     let head = feed.catalog().head().await;
     let status = match &head {
@@ -57,6 +62,9 @@ async fn ready(State(feed): State<Arc<Feed>>, State(tasks): State<Tasks>) -> imp
         Err(_) => "store_unavailable",
         Ok(_) => "ok",
     };
-    let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Readiness { status, revision, store_revision: head.ok() }))
+    let body = Json(Readiness { status, revision, store_revision: head.ok() });
+    if status == "ok" {
+        return body.into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
 }

@@ -359,6 +359,19 @@ async fn the_change_log_comes_in_pages_with_a_link_to_the_next() {
 }
 
 #[tokio::test]
+async fn whoever_fetches_all_flags_at_once_has_not_been_shown_any_of_them() {
+    let product = product().await;
+    let token = product.login("alice", "developer").await;
+    product.flag(&token, "checkout").await;
+    let all = product.get(&token, "/api/v1/evaluate").await;
+    assert_eq!(all.json["flags"]["checkout"]["variant"], json!("true"), "{}", all.text);
+    let counted = product.get("", "/metrics").await.text;
+    assert!(!counted.contains("flagbase_flag_evaluations_total{"), "{counted}");
+    product.get(&token, "/api/v1/flags/checkout/evaluate").await;
+    assert!(product.get("", "/metrics").await.text.contains("flagbase_flag_evaluations_total{"));
+}
+
+#[tokio::test]
 async fn prometheus_needs_no_token_and_sees_what_was_evaluated() {
     let product = product().await;
     let token = product.login("alice", "developer").await;

@@ -217,8 +217,8 @@ pub trait Accounts: Send + Sync {
     /// Sessions of a user that are neither revoked nor past `now`, newest first.
     async fn sessions(&self, user_id: &str, now: Timestamp) -> Result<Vec<Session>, AccountsError>;
 
-    /// Stores an invitation; or looks one up by hash.
-    async fn invitation(&self, ask: InvitationAsk) -> Result<Option<Invitation>, AccountsError>;
+    /// Stores, looks up, lists or removes invitations. Returns those that were meant.
+    async fn invitations(&self, ask: InvitationAsk) -> Result<Vec<Invitation>, AccountsError>;
 }
 
 /// What to do with invitations.
@@ -228,6 +228,10 @@ pub enum InvitationAsk {
     Put(Invitation),
     /// Find it by the hash of its token.
     Find(String),
+    /// List those that end after this time, the first to end first; the setup token is not among them.
+    Open(Timestamp),
+    /// Take it back, by the hash of its token. Returns it; nothing when there is none any more.
+    Remove(String),
 }
 
 #[cfg(test)]

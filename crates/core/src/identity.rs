@@ -47,7 +47,7 @@ use crate::{
 
 pub use config::{IdentityConfig, KnownSecret, Registration, Secret};
 pub use duration::lifetime;
-pub use invitations::{InvitationRequest, Invited};
+pub use invitations::{InvitationRequest, Invited, OpenInvitation};
 pub use keys::{KeyRequest, NewKey};
 pub use login::{Credentials, Login, Origin, Register};
 pub use profile::{Profile, SessionInfo};

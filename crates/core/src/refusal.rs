@@ -10,6 +10,9 @@ use crate::{
     ledger::LedgerError,
 };
 
+/// When to try again what is unavailable now: long enough for a restart, short enough to be worth waiting for.
+const RECOVERY: Duration = Duration::from_secs(5);
+
 /// The class of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -54,7 +57,8 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of `class`, called `code`, told as `message`.
     pub fn new(class: Class, code: &'static str, message: impl Into<String>) -> Self {
-        Self { class, code, message: message.into(), faults: Vec::new(), retry_after: None, source: None }
+        let retry_after = (class == Class::Unavailable).then_some(RECOVERY);
+        Self { class, code, message: message.into(), faults: Vec::new(), retry_after, source: None }
     }
 
     /// The body makes no sense at these places.
@@ -212,6 +216,13 @@ mod tests {
     fn without_a_precondition_the_revision_read_now_is_the_one_expected() {
         assert_eq!(Precondition::None.expect("x", Some(7)).unwrap(), Expect::At(7));
         assert_eq!(Precondition::None.expect("x", None).unwrap(), Expect::Absent);
+    }
+
+    #[test]
+    fn what_is_unavailable_now_says_when_to_try_again() {
+        let refusal = Refusal::from(CatalogError::Unavailable("no space left".into()));
+        assert_eq!(refusal.retry_after, Some(RECOVERY));
+        assert_eq!(Refusal::new(Class::Internal, "internal", "no").retry_after, None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::{Condition, Fault};
 pub struct Flag {
     /// Unique in its environment: 1 to 200 letters, digits, `.`, `_`, `-` or `/`.
     pub key: String,
+    /// What an earlier server or another system calls it, at most 100 characters; empty when it has none. Means nothing here.
+    pub id: String,
     /// For people, at most 200 characters; the key when none was given.
     pub name: String,
     /// For people, at most 4000 characters.

@@ -149,6 +149,21 @@ async fn people_are_managed_by_their_email() {
 }
 
 #[tokio::test]
+async fn invitations_are_seen_until_they_are_used_or_taken_back() {
+    let person = Person::new().await;
+    let invited = person.json("user invite developer --email bob@example.com --expires-in 72h");
+    let listed = person.json("user invitations list");
+    assert_eq!((&listed[0]["id"], &listed[0]["email"]), (&invited["id"], &"bob@example.com".into()));
+    let table = person.ok("user invitations list");
+    assert!(!table.contains(invited["token"].as_str().unwrap()), "the token is told once: {table}");
+    let id = invited["id"].as_str().unwrap();
+    person.ok(&format!("user invitations revoke {id}"));
+    let said = person.fails(3, &format!("user invitations revoke {id}"));
+    assert!(said.contains("not open"), "{said}");
+    assert_eq!(person.json("user invitations list"), serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn segments_guards_roles_routes_and_overrides_are_kept_and_removed() {
     let person = Person::new().await;
     person.ok("flag create checkout --enabled");

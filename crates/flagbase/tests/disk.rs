@@ -76,6 +76,7 @@ async fn on_a_full_disk_reading_and_deciding_go_on_and_writing_resumes_when_ther
                 "{method} {path}: {}",
                 reply.text
             );
+            assert_eq!(reply.header("retry-after"), Some("5"), "{method} {path}");
             let text = reply.text.to_lowercase();
             assert!(
                 !text.contains("sqlite") && !text.contains(".db"),

@@ -44,6 +44,7 @@ macro_rules! accounts_cases {
                 a_refused_write_appends_no_notice,
                 exactly_one_of_many_registrations_of_an_email_wins,
                 an_invitation_reads_back,
+                open_invitations_are_listed_and_can_be_taken_back,
                 an_invitation_is_used_once,
                 an_invitation_that_has_ended_is_refused,
                 an_invitation_for_another_address_is_refused,
@@ -152,11 +153,11 @@ async fn by_id(stores: &Stores, id: &str) -> Option<User> {
 }
 
 async fn invite(stores: &Stores, invitation: Invitation) {
-    stores.accounts.invitation(InvitationAsk::Put(invitation)).await.unwrap();
+    stores.accounts.invitations(InvitationAsk::Put(invitation)).await.unwrap();
 }
 
 async fn find(stores: &Stores, hash: &str) -> Option<Invitation> {
-    stores.accounts.invitation(InvitationAsk::Find(hash.into())).await.unwrap()
+    stores.accounts.invitations(InvitationAsk::Find(hash.into())).await.unwrap().pop()
 }
 
 /// Does all writes at once; returns how many succeeded. The others must fail as `expected` says.

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
-use flagbase_core::identity::{Identity, InvitationRequest};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use flagbase_core::identity::{Identity, InvitationRequest, OpenInvitation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,7 +21,7 @@ use crate::{
 };
 
 pub(super) fn router() -> OpenApiRouter<Handles> {
-    OpenApiRouter::new().routes(routes!(invite))
+    OpenApiRouter::new().routes(routes!(list, invite)).routes(routes!(revoke))
 }
 
 /// A one-time right to make an account.
@@ -34,9 +38,36 @@ struct InvitationBody {
     expires_in: Option<String>,
 }
 
+/// An invitation that waits to be used.
+#[derive(Serialize, ToSchema)]
+struct OpenInvitationView {
+    /// 16 hex digits.
+    id: String,
+    /// The role it grants.
+    role: String,
+    /// The only address that may use it.
+    email: Option<String>,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+impl From<OpenInvitation> for OpenInvitationView {
+    fn from(open: OpenInvitation) -> Self {
+        Self {
+            id: open.id,
+            role: open.role.to_string(),
+            email: open.email.map(|email| email.to_string()),
+            expires_at: open.expires_at,
+        }
+    }
+}
+
 /// An invitation. The token is told only here.
 #[derive(Serialize, ToSchema)]
 struct InvitationView {
+    /// 16 hex digits, to take it back by.
+    id: String,
     /// To be sent as `invitation` when registering.
     token: String,
     /// The role it grants.
@@ -46,6 +77,33 @@ struct InvitationView {
     /// When it ends.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+}
+
+/// The invitations nobody has used yet, the first to end first.
+#[utoipa::path(
+    get, path = "/api/v1/invitations", tag = "users",
+    responses((status = 200, body = Vec<OpenInvitationView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody))
+)]
+async fn list(
+    State(identity): State<Arc<Identity>>,
+    Known(caller): Known,
+) -> Reply<Json<Vec<OpenInvitationView>>> {
+    let open = identity.open_invitations(&caller).await?;
+    Ok(Json(open.into_iter().map(OpenInvitationView::from).collect()))
+}
+
+/// Takes an invitation back; its token is worth nothing from now on.
+#[utoipa::path(
+    delete, path = "/api/v1/invitations/{id}", tag = "users", params(("id" = String, Path)),
+    responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
+)]
+async fn revoke(
+    State(identity): State<Arc<Identity>>,
+    Known(caller): Known,
+    Path(id): Path<String>,
+) -> Reply<StatusCode> {
+    identity.revoke_invitation(&caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Invites somebody. Nobody invites to a role that permits more than his own.
@@ -61,6 +119,7 @@ async fn invite(
     let ask = InvitationRequest { role: body.role, email: body.email, expires_in: body.expires_in };
     let invited = identity.invite(&caller, ask).await?;
     let view = InvitationView {
+        id: invited.id,
         token: invited.token,
         role: invited.role.to_string(),
         email: invited.email.map(|email| email.to_string()),

@@ -228,6 +228,13 @@ async fn roles_and_invitations_are_administered() {
 
     let invited = server.post("/api/v1/invitations", &admin, &json!({"role": "on-call"})).await;
     assert_eq!(invited.status, StatusCode::CREATED);
+    let other = server.post("/api/v1/invitations", &admin, &json!({"role": "user"})).await.json;
+    let open = server.get("/api/v1/invitations", &admin).await.json;
+    assert_eq!((&open[0]["id"], open[0].get("token")), (&invited.json["id"], None), "{open}");
+    let place = format!("/api/v1/invitations/{}", other["id"].as_str().unwrap());
+    assert_eq!(server.delete(&place, &admin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(server.delete(&place, &admin).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(server.get("/api/v1/invitations", &admin).await.json.as_array().unwrap().len(), 1);
     let body =
         json!({"email": "carol@example.com", "password": PASSWORD, "invitation": invited.json["token"]});
     assert_eq!(server.post("/auth/register", "", &body).await.json["role"], "on-call");

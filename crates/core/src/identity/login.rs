@@ -100,7 +100,7 @@ impl Identity {
             (Registration::Open | Registration::Invite, Some(_)) => {}
         }
         let hash = sha256(token.unwrap_or_default());
-        let found = self.accounts.invitation(InvitationAsk::Find(hash)).await?;
+        let found = self.accounts.invitations(InvitationAsk::Find(hash)).await?.pop();
         let email = policy::normal(&ask.credentials.email);
         found
             .filter(|invitation| !invitation.setup && invitation.expires_at > self.clock.now())

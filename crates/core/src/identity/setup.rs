@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Credentials, Identity, Invited, Login, Origin, Profile, login, policy, sha256, writer::Notice};
+use super::{
+    Credentials, Identity, Invited, Login, Origin, Profile, invitations, login, policy, sha256,
+    writer::Notice,
+};
 use crate::{
     accounts::{Invitation, InvitationAsk, UserRef, UserWrite},
     catalog::Actor,
@@ -27,15 +30,11 @@ impl Identity {
         let lifetime = SignedDuration::try_from(self.config.setup_token_ttl).unwrap_or(SignedDuration::MAX);
         let expires_at = self.clock.now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
         let token = self.random.hex(32);
-        let invitation = Invitation {
-            token_hash: sha256(&token),
-            role: ADMIN.into(),
-            email: None,
-            setup: true,
-            expires_at,
-        };
-        self.accounts.invitation(InvitationAsk::Put(invitation)).await?;
-        Ok(Invited { token, role: ADMIN.into(), email: None, expires_at })
+        let token_hash = sha256(&token);
+        let id = invitations::id(&token_hash);
+        let invitation = Invitation { token_hash, role: ADMIN.into(), email: None, setup: true, expires_at };
+        self.accounts.invitations(InvitationAsk::Put(invitation)).await?;
+        Ok(Invited { id, token, role: ADMIN.into(), email: None, expires_at })
     }
 
     /// Makes the first administrator and logs him in.
@@ -53,7 +52,7 @@ impl Identity {
             return Err(setup_done());
         }
         let hash = sha256(token);
-        let found = self.accounts.invitation(InvitationAsk::Find(hash.clone())).await?;
+        let found = self.accounts.invitations(InvitationAsk::Find(hash.clone())).await?.pop();
         if !found.is_some_and(|invitation| invitation.setup && invitation.expires_at > self.clock.now()) {
             return Err(bad_token());
         }

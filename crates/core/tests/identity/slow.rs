@@ -63,7 +63,7 @@ impl Accounts for Slow {
         self.inner.write_session(session, notice).await
     }
 
-    async fn invitation(&self, ask: InvitationAsk) -> Result<Option<Invitation>, AccountsError> {
-        self.inner.invitation(ask).await
+    async fn invitations(&self, ask: InvitationAsk) -> Result<Vec<Invitation>, AccountsError> {
+        self.inner.invitations(ask).await
     }
 }

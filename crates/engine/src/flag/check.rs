@@ -25,6 +25,9 @@ const LARGEST_VALUE: usize = 64 * 1024;
 pub(crate) fn check(flag: &Flag, faults: &mut Faults) {
     let at = At::ROOT;
     check_key(&flag.key, &at.member("key"), faults);
+    if !flag.id.is_empty() {
+        word(&flag.id, "the id of a flag", &at.member("id"), faults);
+    }
     length(&flag.name, "a name", 0..=LONGEST_NAME, &at.member("name"), faults);
     check_description(&flag.description, &at.member("description"), faults);
     length(&flag.salt, "a salt", 1..=LONGEST_KEY, &at.member("salt"), faults);

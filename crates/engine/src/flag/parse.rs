@@ -15,8 +15,9 @@ use crate::{Fault, Flag};
 /// The attribute that tells callers apart when none is named.
 const USER_ID: &str = "user_id";
 
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "key",
+    "id",
     "name",
     "description",
     "enabled",
@@ -59,6 +60,7 @@ fn read(object: Object<'_>, faults: &mut Faults) -> Option<Flag> {
         faults.add(&object.at.member("key"), message);
     }
     let key = key.unwrap_or_default();
+    let id = object.text("id", faults).unwrap_or_default();
     let name = object.text("name", faults).filter(|name| !name.is_empty());
     let description = object.text("description", faults).unwrap_or_default();
     let enabled = object.truth("enabled", faults).unwrap_or(false);
@@ -73,6 +75,7 @@ fn read(object: Object<'_>, faults: &mut Faults) -> Option<Flag> {
     let prerequisites = prerequisites(object, faults);
     let variants = variants?;
     Some(Flag {
+        id,
         name: name.unwrap_or_else(|| key.clone()),
         description,
         enabled,

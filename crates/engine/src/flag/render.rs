@@ -7,6 +7,9 @@ use super::{Flag, Rollout, Rule, Serve, Target, Variant, implied_variants};
 pub(super) fn flag(flag: &Flag) -> Value {
     let implied = flag.variants == implied_variants();
     let mut object = Map::new();
+    if !flag.id.is_empty() {
+        object.insert("id".into(), json!(flag.id));
+    }
     object.insert("key".into(), json!(flag.key));
     object.insert("name".into(), json!(flag.name));
     object.insert("description".into(), json!(flag.description));

@@ -48,12 +48,21 @@ fn the_flag_of_the_first_flagbase_is_read_and_written_as_it_was() {
     assert_eq!(flag.default_variant, "false");
     assert_eq!(flag.rules[0].serve, Serve::Variant("true".into()));
     let written = flag.to_json();
-    assert_eq!(written["default_value"], json!(false));
+    assert_eq!((&written["id"], &written["default_value"]), (&json!("0af3"), &json!(false)));
     assert_eq!(
         written["rules"][0],
         json!({ "id": "77", "attribute": "role", "operator": "equals", "value": "developer", "variant": true, "priority": 1 })
     );
     assert_eq!(written.get("variants"), None);
+}
+
+#[test]
+fn a_flag_has_an_id_when_it_was_given_one() {
+    assert_eq!(read(&json!({ "key": "f" })).to_json().get("id"), None);
+    for (id, fault) in [(json!("x".repeat(101)), "100"), (json!(7), "string")] {
+        let faults = Flag::from_json(&json!({ "key": "f", "id": id })).unwrap_err();
+        assert!(faults[0].pointer == "/id" && faults[0].message.contains(fault), "{faults:?}");
+    }
 }
 
 #[test]

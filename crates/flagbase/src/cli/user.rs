@@ -58,6 +58,11 @@ enum UserCommand {
         #[arg(long, value_name = "DURATION")]
         expires_in: Option<String>,
     },
+    /// See the invitations nobody has used yet, and take them back
+    Invitations {
+        #[command(subcommand)]
+        command: InvitationCommand,
+    },
     /// Change the role that holds in every environment
     SetRole {
         /// Email or id
@@ -107,6 +112,17 @@ enum UserCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum InvitationCommand {
+    /// List open invitations, the first to end first
+    List,
+    /// Take an invitation back; its token is worth nothing from then on
+    Revoke {
+        /// The invitation's id
+        id: String,
+    },
+}
+
 const VIEW: View = View(&[
     ("email", "/email"),
     ("role", "/role"),
@@ -117,7 +133,11 @@ const VIEW: View = View(&[
     ("created", "/created_at"),
 ]);
 
+const INVITATION_VIEW: View =
+    View(&[("id", "/id"), ("role", "/role"), ("email", "/email"), ("expires", "/expires_at")]);
+
 const USERS: [&str; 3] = ["api", "v1", "users"];
+const INVITATIONS: [&str; 3] = ["api", "v1", "invitations"];
 
 pub(crate) async fn run(args: UserArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
     let client = Client::new(client, environment)?;
@@ -137,9 +157,10 @@ pub(crate) async fn run(args: UserArgs, client: &ClientArgs, environment: &Envir
             let mut body = json!({"role": role});
             document::set_some(&mut body, "email", email);
             document::set_some(&mut body, "expires_in", expires_in);
-            let invited = client.call(Call::post(&["api", "v1", "invitations"], body)).await?;
+            let invited = client.call(Call::post(&INVITATIONS, body)).await?;
             client.print(&invited, &View::ALL)
         }
+        UserCommand::Invitations { command } => invitations(command, &client).await,
         UserCommand::SetRole { user, role } => change(&client, &user, |_| json!({"role": role})).await,
         UserCommand::Groups { user, groups } => change(&client, &user, |_| json!({"groups": groups})).await,
         UserCommand::Grant { user, in_environment, role, .. } => {
@@ -149,6 +170,20 @@ pub(crate) async fn run(args: UserArgs, client: &ClientArgs, environment: &Envir
         UserCommand::Enable { user } => change(&client, &user, |_| json!({"disabled": false})).await,
         UserCommand::Logout { user } => end_sessions(&client, &user).await,
         UserCommand::Delete { user } => delete(&client, &user).await,
+    }
+}
+
+async fn invitations(command: InvitationCommand, client: &Client) -> Outcome {
+    match command {
+        InvitationCommand::List => {
+            client.print(&client.list(Call::get(&INVITATIONS), None).await?, &INVITATION_VIEW)
+        }
+        InvitationCommand::Revoke { id } => {
+            let [api, version, invitations] = INVITATIONS;
+            client.call(Call::delete(&[api, version, invitations, &id])).await?;
+            client.printer.done(&format!("took invitation `{id}` back"));
+            Ok(())
+        }
     }
 }
 

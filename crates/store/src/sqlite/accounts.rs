@@ -81,20 +81,29 @@ impl Accounts for Sqlite {
         Ok(self.inner.readers.read(query).await?)
     }
 
-    async fn invitation(&self, ask: InvitationAsk) -> Result<Option<Invitation>, AccountsError> {
-        match ask {
+    async fn invitations(&self, ask: InvitationAsk) -> Result<Vec<Invitation>, AccountsError> {
+        let found = match ask {
+            InvitationAsk::Open(now) => {
+                let query = move |connection: &Connection| invitations::open(connection, now);
+                return Ok(self.inner.readers.read(query).await?);
+            }
             InvitationAsk::Find(hash) => {
                 let query = move |connection: &Connection| invitations::find(connection, &hash);
-                Ok(self.inner.readers.read(query).await?)
+                self.inner.readers.read(query).await?
+            }
+            InvitationAsk::Remove(hash) => {
+                let work = move |connection: &Connection| Ok(invitations::remove(connection, &hash)?);
+                self.inner.writer.write::<_, AccountsError, _>(work).await?
             }
             InvitationAsk::Put(invitation) => {
                 let work = move |connection: &Connection| {
                     invitations::put(connection, &invitation)?;
-                    Ok::<_, Stop<AccountsError>>(Some(invitation))
+                    Ok(Some(invitation))
                 };
-                self.inner.writer.write(work).await
+                self.inner.writer.write::<_, AccountsError, _>(work).await?
             }
-        }
+        };
+        Ok(found.into_iter().collect())
     }
 }
 

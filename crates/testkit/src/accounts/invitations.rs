@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the name of a case says what it is about")]
 
-use flagbase_core::accounts::{AccountsError, Invitation, UserWrite};
+use flagbase_core::accounts::{AccountsError, Invitation, InvitationAsk, UserWrite};
 
 use super::{add, admin, after, by_id, find, invitation, invite, invited, quiet, race, user};
 use crate::{Stores, catalog::NOW};
@@ -14,6 +14,24 @@ pub async fn an_invitation_reads_back(stores: &Stores) {
     assert_eq!(find(stores, "aa").await, Some(full));
     assert_eq!(find(stores, "bb").await, Some(invitation("bb")));
     assert_eq!(find(stores, "cc").await, None);
+}
+
+pub async fn open_invitations_are_listed_and_can_be_taken_back(stores: &Stores) {
+    let ask = |ask| async { stores.accounts.invitations(ask).await.unwrap() };
+    invite(stores, Invitation { expires_at: after(2000), ..invitation("aa") }).await;
+    invite(stores, invitation("bb")).await;
+    invite(stores, Invitation { expires_at: NOW, ..invitation("cc") }).await;
+    invite(stores, setup_token("s1")).await;
+    let open = ask(InvitationAsk::Open(NOW)).await;
+    assert_eq!(open.iter().map(|open| &*open.token_hash).collect::<Vec<_>>(), ["bb", "aa"]);
+    assert_eq!(open.first(), Some(&invitation("bb")));
+
+    assert_eq!(ask(InvitationAsk::Remove("bb".into())).await, [invitation("bb")]);
+    assert_eq!(ask(InvitationAsk::Remove("bb".into())).await, []);
+    assert_eq!(ask(InvitationAsk::Open(NOW)).await.len(), 1);
+    let late = invited(user("u1", "alice@example.com"), "bb");
+    let refused = stores.accounts.write_user(late, quiet()).await;
+    assert!(matches!(refused, Err(AccountsError::Conflict)), "{refused:?}");
 }
 
 pub async fn an_invitation_is_used_once(stores: &Stores) {

@@ -163,16 +163,23 @@ impl Accounts for Memory {
         Ok(sessions)
     }
 
-    async fn invitation(&self, ask: InvitationAsk) -> Result<Option<Invitation>, AccountsError> {
+    async fn invitations(&self, ask: InvitationAsk) -> Result<Vec<Invitation>, AccountsError> {
         let people = &mut self.state.lock().people;
         match ask {
-            InvitationAsk::Find(hash) => Ok(people.invitations.get(&hash).cloned()),
+            InvitationAsk::Find(hash) => Ok(people.invitations.get(&hash).cloned().into_iter().collect()),
+            InvitationAsk::Remove(hash) => Ok(people.invitations.remove(&hash).into_iter().collect()),
+            InvitationAsk::Open(now) => {
+                let mut open: Vec<_> = people.invitations.values().cloned().collect();
+                open.retain(|invitation| !invitation.setup && invitation.expires_at > now);
+                open.sort_by_key(|invitation| (invitation.expires_at, invitation.token_hash.clone()));
+                Ok(open)
+            }
             InvitationAsk::Put(invitation) => {
                 if invitation.setup {
                     people.invitations.retain(|_, other| !other.setup);
                 }
                 people.invitations.insert(invitation.token_hash.clone(), invitation.clone());
-                Ok(Some(invitation))
+                Ok(vec![invitation])
             }
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn flag() -> impl Strategy<Value = Flag> {
             ..rule
         });
         Flag {
+            id: if enabled { String::new() } else { format!("id {off}") },
             name,
             description,
             enabled,

@@ -35,6 +35,26 @@ pub(super) fn find(connection: &Connection, hash: &str) -> Result<Option<Invitat
     rows.next()?.map(invitation).transpose()
 }
 
+/// Those that end after `now`, but not the setup token.
+pub(super) fn open(connection: &Connection, now: Timestamp) -> Result<Vec<Invitation>, Fault> {
+    let sql = "SELECT token_hash, role, email, setup, expires_at FROM invitations \
+               WHERE setup = 0 AND expires_at > ?1 ORDER BY expires_at, token_hash";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([nanos(now)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(invitation(row)?);
+    }
+    Ok(found)
+}
+
+/// Removes an invitation and returns it.
+pub(super) fn remove(connection: &Connection, hash: &str) -> Result<Option<Invitation>, Fault> {
+    let found = find(connection, hash)?;
+    connection.prepare_cached("DELETE FROM invitations WHERE token_hash = ?1")?.execute([hash])?;
+    Ok(found)
+}
+
 /// Uses an invitation up for `user`; refuses one that is gone, has ended or is somebody else's.
 pub(super) fn consume(connection: &Connection, hash: &str, user: &User, now: Timestamp) -> Written<()> {
     let refused = || Stop::Refused(AccountsError::Conflict);
