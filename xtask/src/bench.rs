@@ -11,6 +11,7 @@ mod evaluate;
 mod footprint;
 mod gateway;
 mod load;
+mod nats;
 mod peer;
 mod report;
 mod rounds;
@@ -45,7 +46,7 @@ struct Bench {
     run: fn(&Workspace, &Options) -> Result<report::Report>,
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "engine",
         about: "CPU time and allocations per evaluation, beside Unleash's engine",
@@ -65,6 +66,11 @@ const BENCHES: [Bench; 4] = [
         name: "footprint",
         about: "time from start to ready, memory idle and with 100 000 flags",
         run: footprint::run,
+    },
+    Bench {
+        name: "nats",
+        about: "CPU time per message, latency and memory of the NATS-protocol server, beside nats-server",
+        run: nats::run,
     },
 ];
 
@@ -101,6 +107,6 @@ mod tests {
     fn a_bench_that_does_not_exist_is_answered_with_those_that_do() {
         let options = Options { name: Some("x".to_owned()), rounds: 1, seconds: 1, check: false };
         let text = run(&options).unwrap_err().to_string();
-        assert_eq!(text, "there is no bench `x`; there are engine, gateway, evaluate, footprint");
+        assert_eq!(text, "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats");
     }
 }

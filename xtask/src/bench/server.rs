@@ -44,12 +44,19 @@ impl Server {
 
     /// Waits until `path` is answered with 200 and returns how long that took since the start.
     pub(crate) fn await_ready(&mut self, path: &str) -> Result<Duration> {
+        self.await_answer(|port| {
+            let answer = Client::connect(port).and_then(|mut client| client.get(path));
+            answer.is_ok_and(|answer| answer.status == 200)
+        })
+    }
+
+    /// Waits until `answers` is content with what it finds at the port, and returns how long that took since the start.
+    pub(crate) fn await_answer(&mut self, answers: impl Fn(u16) -> bool) -> Result<Duration> {
         while self.started.elapsed() < READY_WITHIN {
             if let Some(status) = self.child.try_wait().context("look at the process")? {
                 bail!("it ended with {status}, see `{}`", self.log.display());
             }
-            let answer = Client::connect(self.port).and_then(|mut client| client.get(path));
-            if answer.is_ok_and(|answer| answer.status == 200) {
+            if answers(self.port) {
                 return Ok(self.started.elapsed());
             }
             thread::sleep(ASK_EVERY);
