@@ -64,6 +64,8 @@ pub(crate) struct About {
     pub(crate) name: Option<String>,
     pub(crate) lang: Option<String>,
     pub(crate) version: Option<String>,
+    /// Level of the protocol; from 1 on it wants to know what changes at the server.
+    pub(crate) protocol: u8,
     /// Set once it was admitted.
     pub(crate) identity: Option<Identity>,
 }

@@ -163,6 +163,18 @@ impl Router {
         }
     }
 
+    /// How much was gathered for the publisher itself.
+    pub(crate) fn answered(&self) -> usize {
+        self.dests.first().map_or(0, |dest| dest.bytes.len())
+    }
+
+    /// Takes back what the publisher was answered since it was [`answered`](Self::answered) that much.
+    pub(crate) fn take_back(&mut self, answered: usize) {
+        if let Some(dest) = self.dests.first_mut() {
+            dest.bytes.truncate(answered);
+        }
+    }
+
     /// Hands over what was gathered. Returns a client that is far behind, if there is one.
     pub(crate) fn flush(&mut self, shared: &Shared) -> Option<Arc<Client>> {
         let mut behind = None;

@@ -50,6 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             about.name.clone_from(&options.name);
             about.lang.clone_from(&options.lang);
             about.version.clone_from(&options.version);
+            about.protocol = options.protocol().unwrap_or(0);
         }
         self.options = options;
         self.ask();
@@ -73,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if publish.header.is_some() && !self.options.headers() {
             return Flow::End(Reason::ProtocolViolation);
         }
+        let before = self.router.answered();
         if self.options.pedantic() && !subject::is_literal(publish.subject) {
             self.router.answer(b"-ERR 'Invalid Publish Subject'\r\n");
         }
@@ -81,10 +83,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.router.publish(&self.shared, publisher, publish) {
             Outcome::Delivered => {}
             Outcome::Denied => {
-                let subject = String::from_utf8_lossy(publish.subject);
-                self.router.answer(
-                    format!("-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\n").as_bytes(),
-                );
+                // What was not permitted is not acknowledged either.
+                self.router.take_back(before);
+                let error =
+                    format!("-ERR 'Permissions Violation for Publish to {}'\r\n", quoted(publish.subject));
+                self.router.answer(error.as_bytes());
             }
             Outcome::Nobody => self.nobody(publish),
         }
@@ -109,9 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Flow::Next;
         }
         if self.permissions.as_ref().is_some_and(|permissions| !permissions.may_subscribe(pattern, queue)) {
-            let (subject, group) = (String::from_utf8_lossy(pattern), queue.map(String::from_utf8_lossy));
-            let group = group.map(|group| format!(" using queue \"{group}\"")).unwrap_or_default();
-            let error = format!("-ERR 'Permissions Violation for Subscription to \"{subject}\"{group}'\r\n");
+            let group = queue.map(|group| format!(" using queue {}", quoted(group))).unwrap_or_default();
+            let error =
+                format!("-ERR 'Permissions Violation for Subscription to {}{group}'\r\n", quoted(pattern));
             self.router.answer(error.as_bytes());
             return Flow::Next;
         }
@@ -153,5 +156,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.options.verbose() {
             self.router.answer(b"+OK\r\n");
         }
+    }
+}
+
+/// The bytes between double quotes, such that they cannot be taken for anything else.
+fn quoted(bytes: &[u8]) -> String {
+    let mut quoted = String::from('"');
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' | '\\' => quoted.extend(['\\', character]),
+                character if character.is_control() => quoted.extend(character.escape_default()),
+                character => quoted.push(character),
+            }
+        }
+        quoted.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_quoted_subject_stays_within_its_quotes() {
+        assert_eq!(quoted(b"a.b"), r#""a.b""#);
+        assert_eq!(quoted(b"\"q\\\xff"), r#""\"q\\\xff""#);
     }
 }
