@@ -2,10 +2,15 @@
 
 use serde::Serialize;
 
-use crate::{ambient, client::Origin, shared::Shared};
+use crate::{
+    Tls, ambient,
+    client::{Origin, Transport},
+    shared::Shared,
+};
 
 /// What INFO says.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "this is what clients read")]
 pub(crate) struct Info<'a> {
     server_id: &'a str,
     server_name: &'a str,
@@ -34,8 +39,8 @@ pub(crate) struct Info<'a> {
     #[serde(rename = "ldm", skip_serializing_if = "is_false")]
     lame_duck: bool,
     /// Set once the client is connected.
-    #[serde(skip_serializing_if = "is_false")]
-    connect_info: bool,
+    #[serde(rename = "connect_info", skip_serializing_if = "is_false")]
+    connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_account: Option<&'a str>,
 }
@@ -67,6 +72,7 @@ impl Shared {
     /// One INFO line. `connected` when it follows CONNECT.
     pub(crate) fn info(&self, id: u64, origin: &Origin, nonce: &str, connected: bool) -> Vec<u8> {
         let options = &self.options;
+        let tls = options.tls.as_ref().filter(|_| origin.transport != Transport::WebSocket);
         let info = Info {
             server_id: &self.id,
             server_name: options.server_name.as_deref().unwrap_or(&self.id),
@@ -78,16 +84,15 @@ impl Shared {
             headers: true,
             max_payload: options.limits.max_payload,
             auth_required: options.access.required(),
-            // The TLS options of the listener belong here.
-            tls_required: false,
-            tls_available: false,
-            tls_verify: false,
+            tls_required: tls.is_some(),
+            tls_available: tls.is_some(),
+            tls_verify: tls.is_some_and(Tls::verifies),
             jetstream: options.jetstream,
             client_id: id,
             client_ip: origin.peer.ip().to_string(),
             nonce: (!nonce.is_empty()).then_some(nonce),
             lame_duck: self.is_lame_duck(),
-            connect_info: connected,
+            connected,
             remote_account: connected.then_some("$G"),
         };
         let mut line = b"INFO ".to_vec();

@@ -21,8 +21,10 @@ use crate::{
     client::{Client, Origin, Transport},
     connection::Connection,
     info::Greeting,
+    monitor,
     reason::Reason,
     shared::Shared,
+    tls, websocket,
 };
 
 /// How long to wait when the system has no room for another connection.
@@ -34,8 +36,19 @@ pub(crate) struct Plain {
     write: Arc<OwnedWriteHalf>,
 }
 
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The protocol, plain or encrypted.
+    Clients,
+    /// The protocol in WebSocket.
+    WebSocket,
+    /// HTTP, for people who look after the server.
+    Monitor,
+}
+
 /// Takes connections until the server ends or drains.
-pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, door: Door) {
     loop {
         let accepted = tokio::select! {
             () = shared.stop.cancelled() => return,
@@ -47,7 +60,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 let (Ok(stream), shared_too) = (stream.into_std(), Arc::clone(&shared)) else { continue };
                 shared.workers.spawn(async move {
                     if let Ok(stream) = TcpStream::from_std(stream) {
-                        connected(shared_too, stream, peer).await;
+                        connected(shared_too, stream, peer, door).await;
                     }
                 });
             }
@@ -59,9 +72,25 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-/// One TCP connection. TLS goes between the greeting and [`serve`]: see there.
-async fn connected(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+/// One TCP connection.
+async fn connected(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, door: Door) {
     let _ = stream.set_nodelay(true);
+    let options = Arc::clone(&shared);
+    let options = &options.options;
+    match (door, &options.tls, &options.websocket) {
+        (Door::Clients, None, _) => plain(shared, stream, peer).await,
+        // Kept apart, because a task has room for the largest thing it may become.
+        (Door::Clients, Some(tls), _) => Box::pin(tls::connected(shared, tls, stream, peer)).await,
+        (Door::WebSocket, _, Some(websocket)) => {
+            Box::pin(websocket::connected(shared, websocket, stream, peer)).await;
+        }
+        (Door::WebSocket, _, None) => {}
+        (Door::Monitor, ..) => Box::pin(monitor::connected(shared, stream)).await,
+    }
+}
+
+/// One connection without encryption. TLS goes between the greeting and [`serve`]: see there.
+async fn plain(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let stream = Plain::new(stream);
     let direct = Some(Arc::clone(&stream.write));
     let origin = Origin { peer, transport: Transport::Tcp, direct, tls_subject: None, tls: None };

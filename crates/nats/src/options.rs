@@ -1,8 +1,8 @@
 //! What a server is started with.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use crate::{Access, Anonymous, Limits};
+use crate::{Access, Anonymous, Limits, Tls, WebSocket};
 
 /// What a server is started with.
 #[derive(Clone)]
@@ -21,6 +21,12 @@ pub struct Options {
     pub workers: usize,
     /// Who may connect, and what they may do.
     pub access: Arc<dyn Access>,
+    /// How connections of clients are encrypted, if they are.
+    pub tls: Option<Tls>,
+    /// Another listener, for clients that speak WebSocket.
+    pub websocket: Option<WebSocket>,
+    /// Where monitoring is shown over HTTP; port 0 takes any that is free.
+    pub monitor: Option<SocketAddr>,
     /// Whether INFO announces JetStream. Somebody has to answer `$JS.API.>` then.
     pub jetstream: bool,
 }
@@ -35,6 +41,9 @@ impl Default for Options {
             limits: Limits::default(),
             workers: 0,
             access: Arc::new(Anonymous),
+            tls: None,
+            websocket: None,
+            monitor: None,
             jetstream: false,
         }
     }
@@ -49,6 +58,9 @@ impl fmt::Debug for Options {
             .field("version", &self.version)
             .field("limits", &self.limits)
             .field("workers", &self.workers)
+            .field("tls", &self.tls)
+            .field("websocket", &self.websocket)
+            .field("monitor", &self.monitor)
             .field("jetstream", &self.jetstream)
             .finish_non_exhaustive()
     }

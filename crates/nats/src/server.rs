@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 
 use crate::{
-    Headers, Identity, Message, Options, StartError, Subscription, listener,
+    Headers, Identity, Message, Options, StartError, Subscription,
+    listener::{self, Door},
     local::{Queue, Receiver},
     protocol::{Publish, Sizes},
     reason::Reason,
@@ -54,21 +55,31 @@ pub enum SubscribeError {
 
 impl Server {
     /// Listens, and returns when clients can connect. Has to be called on a Tokio runtime, but serves on threads of its own.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
-        let address = format!("{}:{}", options.host, options.port);
-        let listen = |source| StartError::Listen { address: address.clone(), source };
-        let listener = TcpListener::bind((options.host.as_str(), options.port)).await.map_err(listen)?;
-        let bound = listener.local_addr().map_err(listen)?;
-        let listener = listener.into_std().map_err(listen)?;
+    pub async fn start(mut options: Options) -> Result<Self, StartError> {
+        let (clients, bound) = listen(&options.host, options.port).await?;
+        let mut doors = vec![(clients, Door::Clients)];
+        if let Some(websocket) = &mut options.websocket {
+            let (listener, address) =
+                listen(&websocket.address.ip().to_string(), websocket.address.port()).await?;
+            websocket.address = address;
+            doors.push((listener, Door::WebSocket));
+        }
+        if let Some(monitor) = &mut options.monitor {
+            let (listener, address) = listen(&monitor.ip().to_string(), monitor.port()).await?;
+            *monitor = address;
+            doors.push((listener, Door::Monitor));
+        }
         let workers = Workers::start(options.workers).map_err(StartError::Threads)?;
         let shared = Arc::new(Shared::new(options, bound, workers));
-        let accepting = Arc::clone(&shared);
-        shared.workers.spawn(async move {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => listener::accept(accepting, listener).await,
-                Err(error) => tracing::error!(%error, "the listener has no scheduler"),
-            }
-        });
+        for (listener, door) in doors {
+            let accepting = Arc::clone(&shared);
+            shared.workers.spawn(async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => listener::accept(accepting, listener, door).await,
+                    Err(error) => tracing::error!(%error, "the listener has no scheduler"),
+                }
+            });
+        }
         tracing::info!(address = %bound, "listening for client connections");
         let owner = Arc::new(Owner(Arc::clone(&shared)));
         Ok(Self { shared, _owner: owner })
@@ -77,6 +88,20 @@ impl Server {
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
+    }
+
+    /// Where clients connect that speak WebSocket.
+    pub fn websocket_address(&self) -> Option<SocketAddr> {
+        self.shared.options.websocket.as_ref().map(|websocket| websocket.address)
+    }
+
+    /// Where monitoring is shown.
+    pub fn monitor_address(&self) -> Option<SocketAddr> {
+        self.shared.options.monitor
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Publishes without a socket. Never waits: a subscriber that is too slow is dealt with as always.
@@ -168,8 +193,8 @@ impl Server {
         self.shared.stop.cancel();
         self.shared.set_lame_duck();
         let clients = self.shared.everyone();
-        for client in &clients {
-            let mut info = self.shared.info(client.id, &client.origin, "", true);
+        for client in clients.iter().filter(|client| client.about.lock().protocol >= 1) {
+            let mut info = self.shared.info(client.id, &client.origin, "", false);
             client.out.send(&mut info);
         }
         let pause = over.checked_div(u32::try_from(clients.len()).unwrap_or(u32::MAX)).unwrap_or(over);
@@ -205,6 +230,14 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address()).finish_non_exhaustive()
     }
+}
+
+/// Binds a listener that its thread takes into its scheduler later, and tells where it is.
+async fn listen(host: &str, port: u16) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address: format!("{host}:{port}"), source };
+    let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener.into_std().map_err(failed)?, address))
 }
 
 fn is_subject(subject: &str) -> bool {
