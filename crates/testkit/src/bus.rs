@@ -145,7 +145,7 @@ pub fn event(key: &str, sequence: u64) -> CloudEvent {
 }
 
 /// The same about a flag that became `after`.
-fn event_with(sequence: u64, after: Value) -> CloudEvent {
+fn event_with(sequence: u64, after: &Value) -> CloudEvent {
     CloudEvent { data: json!({"key": "dark-mode", "after": after}), ..event("dark-mode", sequence) }
 }
 

@@ -8,7 +8,7 @@ use super::{BusUnderTest, event, event_with, events, sequences};
 /// Nothing of an event is lost or changed.
 pub async fn an_event_arrives_as_it_was_published(under: &BusUnderTest) {
     let mut published =
-        event_with(1, json!({"name": "größe \"\u{1F6A9}\"", "deep": [1, 2.5, null, {"a": {}}]}));
+        event_with(1, &json!({"name": "größe \"\u{1F6A9}\"", "deep": [1, 2.5, null, {"a": {}}]}));
     published.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
     under.bus.publish(std::slice::from_ref(&published)).await.unwrap();
     assert_eq!(under.hear().await, published);
@@ -78,7 +78,7 @@ pub async fn what_is_offered_again_carries_the_same_id(under: &BusUnderTest) {
 
 /// Half of what buses take by default.
 pub async fn a_large_event_arrives_whole(under: &BusUnderTest) {
-    let large = event_with(1, json!("x".repeat(512 * 1024)));
+    let large = event_with(1, &json!("x".repeat(512 * 1024)));
     under.bus.publish(&[large.clone(), event("dark-mode", 2)]).await.unwrap();
     assert!(under.hear().await == large, "it is not what was published");
     assert_eq!(under.hear().await.flagbaseseq, 2);
@@ -86,7 +86,7 @@ pub async fn a_large_event_arrives_whole(under: &BusUnderTest) {
 
 /// What a bus will never take it refuses for good, with everything before it taken, so that the rest can go on.
 pub async fn nothing_behind_a_huge_event_is_held_up(under: &BusUnderTest) {
-    let huge = event_with(2, json!("x".repeat(4 * 1024 * 1024)));
+    let huge = event_with(2, &json!("x".repeat(4 * 1024 * 1024)));
     let Err(Halted { taken, error }) =
         under.bus.publish(&[event("dark-mode", 1), huge, event("dark-mode", 3)]).await
     else {
