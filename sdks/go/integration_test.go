@@ -101,6 +101,7 @@ func start(t *testing.T, binary string) *server {
 		"HOME="+home,
 		"FLAGBASE_SERVER__HOST=127.0.0.1",
 		fmt.Sprintf("FLAGBASE_SERVER__PORT=%d", port),
+		"FLAGBASE_EVENTS__NATS_PORT=0",
 		"FLAGBASE_DATABASE__PATH="+filepath.Join(home, "flagbase.db"),
 		"FLAGBASE_STORAGE__BASE_PATH="+filepath.Join(home, "storage"),
 	)

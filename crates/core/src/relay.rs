@@ -36,6 +36,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the relay looks even when nobody said that the log grew.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long the last look may take, at shutdown.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
+
 /// Hands every change to one bus.
 pub struct Relay {
     feed: Arc<Feed>,
@@ -115,9 +118,11 @@ impl Relay {
                 }
             };
             if stop.run_until_cancelled(woken).await != Some(true) {
-                return;
+                break;
             }
         }
+        // What was changed last is handed over now if that is quick, and after the next start if not.
+        let _ = tokio::time::timeout(LAST_WITHIN, self.drain()).await;
     }
 
     /// Says once that something is wrong, and once that it is over.

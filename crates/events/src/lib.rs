@@ -3,28 +3,31 @@
 //! Adapters are chosen at compile time by features (`nats`, `kafka`, `kafka-rdkafka`) and at run time by `events.url`.
 #![forbid(unsafe_code)]
 
+mod embedded;
 #[cfg(feature = "kafka-rdkafka")]
 mod idempotent;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
-mod in_process;
 mod open;
 mod target;
 #[cfg(any(feature = "nats", feature = "kafka"))]
 mod tls;
 mod url;
+mod webhooks;
 
 use std::sync::Arc;
 
 use flagbase_core::{events::EventBus, tasks::Tasks};
 
-pub use in_process::{InProcessBus, Message, Subscription};
+pub use embedded::{Authority, Embedded, EmbeddedOptions};
+pub use flagbase_nats::StartError;
 pub use open::OpenError;
 pub use target::{
     Hidden, KafkaTarget, Mechanism, NatsLogin, NatsTarget, Sasl, StreamTarget, Target, TlsTarget, UrlError,
 };
+pub use webhooks::{SetupError, WebhookSender};
 
 /// Opens the external bus that `url` (`events.url`) names; `None` when it names none.
 ///

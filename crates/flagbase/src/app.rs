@@ -1,6 +1,7 @@
 //! The server, put together: configuration in, a running server out, and its orderly end.
 
 mod banner;
+mod buses;
 mod front;
 mod listener;
 mod logging;
@@ -8,6 +9,7 @@ mod parts;
 pub(crate) mod settings;
 pub(crate) mod setup;
 mod signals;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use tokio::net::TcpListener;
 use crate::config::{Config, Environment};
 use crate::exit::{Failure, Outcome};
 use crate::place;
+use buses::Buses;
 use front::Front;
 use logging::Form;
 pub(crate) use signals::Signals;
@@ -39,6 +42,7 @@ pub(crate) struct App {
     requests: Tasks,
     /// Everything else that runs: it ends after them.
     background: Tasks,
+    buses: Buses,
     setup: Option<Invited>,
 }
 
@@ -59,17 +63,18 @@ impl App {
         let parts = parts::assemble(&config, &store, &requests, &background).await?;
         let setup = setup::prepare(&parts.identity, &config, environment).await?;
         let front = front::door(parts.gateway, parts.api, &config.server)?;
-        Ok(Self { config, form, listener, address, store, front, requests, background, setup })
+        let buses = parts.buses;
+        Ok(Self { config, form, listener, address, store, front, requests, background, buses, setup })
     }
 
     /// Answers requests until a signal comes; then stops accepting, finishes what is under way, writes what is held, and
     /// closes the database. A second signal ends the process at once.
     pub(crate) async fn run(self, mut signals: Signals) -> Outcome {
-        let Self { config, form, listener, address, store, front, requests, background, setup } = self;
+        let Self { config, form, listener, address, store, front, requests, background, buses, setup } = self;
         let drain = config.server.shutdown_timeout;
         let serving = front.run(listener, requests.stopping(), drain);
         tokio::pin!(serving);
-        banner::show(form, &config, address, setup.as_ref());
+        banner::show(form, &config, (address, buses.address()), setup.as_ref());
         drop(setup);
         tokio::select! {
             _ = serving.as_mut() => return Err(Failure::plain("the server stopped accepting requests by itself")),
@@ -81,6 +86,7 @@ impl App {
             if !background.shutdown(FLUSH_WITHIN).await {
                 tracing::warn!("some background work did not end in time");
             }
+            buses.stop().await;
             store.close().await;
         };
         signals.or_exit(stopping).await;

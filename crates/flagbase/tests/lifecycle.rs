@@ -21,6 +21,7 @@ fn refused(directory: &Path, variables: &[(&str, &str)]) -> (Option<i32>, String
         .env("HOME", directory)
         .env("FLAGBASE_SERVER__HOST", "127.0.0.1")
         .env("FLAGBASE_SERVER__PORT", "0")
+        .env("FLAGBASE_EVENTS__NATS_PORT", "0")
         .envs(variables.iter().copied())
         .output()
         .unwrap();

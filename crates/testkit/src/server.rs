@@ -28,6 +28,7 @@ pub struct TestServer {
     directory: TempDir,
     environment: Vec<(String, String)>,
     port: u16,
+    bus: u16,
     process: Child,
     client: Client,
 }
@@ -74,10 +75,10 @@ impl TestServer {
         let directory = tempfile::tempdir().unwrap();
         let program = program.as_ref().to_owned();
         let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        let port = free_port();
-        let process = launch(&program, &directory, &environment, port);
+        let (port, bus) = (free_port(), free_port());
+        let process = launch(&program, &directory, &environment, (port, bus));
         let client = Client::new();
-        let mut server = Self { program, directory, environment, port, process, client };
+        let mut server = Self { program, directory, environment, port, bus, process, client };
         server.wait_until_ready().await;
         server
     }
@@ -85,6 +86,11 @@ impl TestServer {
     /// `http://127.0.0.1:<port><path>`.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// `nats://127.0.0.1:<port>`: its embedded bus.
+    pub fn bus(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.bus)
     }
 
     /// The directory it runs in; it holds the database and all data.
@@ -104,7 +110,7 @@ impl TestServer {
 
     /// Runs another command of the same binary beside the server, in its directory and with its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = command(&self.program, &self.directory, &self.environment, self.port);
+        let mut command = command(&self.program, &self.directory, &self.environment, (self.port, self.bus));
         command.args(arguments);
         command
     }
@@ -141,7 +147,7 @@ impl TestServer {
     pub async fn restart(&mut self) {
         drop(self.process.kill());
         self.process.wait().unwrap();
-        self.process = launch(&self.program, &self.directory, &self.environment, self.port);
+        self.process = launch(&self.program, &self.directory, &self.environment, (self.port, self.bus));
         // Connections to the one before are of no use.
         self.client = Client::new();
         self.wait_until_ready().await;
@@ -267,9 +273,12 @@ fn log_path(directory: &TempDir) -> PathBuf {
     directory.path().join("output.log")
 }
 
-fn launch(program: &Path, directory: &TempDir, environment: &[(String, String)], port: u16) -> Child {
+/// The ports of the server and of its bus.
+type Ports = (u16, u16);
+
+fn launch(program: &Path, directory: &TempDir, environment: &[(String, String)], ports: Ports) -> Child {
     let log = File::options().create(true).append(true).open(log_path(directory)).unwrap();
-    command(program, directory, environment, port)
+    command(program, directory, environment, ports)
         .arg("start")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
@@ -279,7 +288,12 @@ fn launch(program: &Path, directory: &TempDir, environment: &[(String, String)],
 }
 
 /// Nothing of the caller's environment but the path gets in: a developer's own settings must not change a test.
-fn command(program: &Path, directory: &TempDir, environment: &[(String, String)], port: u16) -> Command {
+fn command(
+    program: &Path,
+    directory: &TempDir,
+    environment: &[(String, String)],
+    (port, bus): Ports,
+) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(directory.path())
@@ -289,6 +303,7 @@ fn command(program: &Path, directory: &TempDir, environment: &[(String, String)]
         .env("NO_COLOR", "1")
         .env("FLAGBASE_SERVER__HOST", "127.0.0.1")
         .env("FLAGBASE_SERVER__PORT", port.to_string())
+        .env("FLAGBASE_EVENTS__NATS_PORT", bus.to_string())
         .envs(environment.iter().map(|(name, value)| (name, value)));
     command
 }

@@ -46,6 +46,7 @@ pub(crate) fn start(binary: &Path, home: &Path) -> Result<(Server, f64)> {
         .env("HOME", home)
         .env("FLAGBASE_SERVER__HOST", "127.0.0.1")
         .env("FLAGBASE_SERVER__PORT", port.to_string())
+        .env("FLAGBASE_EVENTS__NATS_PORT", "0")
         .env("FLAGBASE_DATABASE__PATH", home.join("flagbase.db"))
         .env("FLAGBASE_LOG__LEVEL", "warn");
     let mut server = Server::start(command, home, port)?;

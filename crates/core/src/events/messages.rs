@@ -7,15 +7,18 @@ use crate::{
     refusal::{Class, Refusal},
 };
 
+const EXPECTED: &str =
+    "expected words with dots between them, such as `orders.created`: no wildcards, no blanks";
+
 /// Why a message did not go out.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// It is larger than the bus takes: so many bytes.
     #[error("the message is larger than {0} bytes")]
     TooLarge(usize),
-    /// The bus is closed.
-    #[error("the bus is closed")]
-    Closed,
+    /// It cannot be published there: words with dots between them, no wildcards.
+    #[error("`{0}` is no subject")]
+    Subject(String),
 }
 
 /// Carries messages to whoever is connected to this node now.
@@ -49,9 +52,7 @@ impl Events {
                 let message = format!("the message is larger than {most} bytes; send less at once");
                 Refusal::new(Class::Malformed, "body_too_large", message)
             }
-            MessageError::Closed => {
-                Refusal::new(Class::Unavailable, "stopping", "the server is stopping; try again later")
-            }
+            MessageError::Subject(_) => Refusal::fault("/subject", EXPECTED),
         })
     }
 

@@ -11,14 +11,19 @@ use crate::config::{Config, Registration};
 use crate::{output, place};
 
 /// Says it: as text for a person, as one log line for a collector.
-pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Option<&Invited>) {
+pub(crate) fn show(
+    form: Form,
+    config: &Config,
+    (address, bus): (SocketAddr, Option<SocketAddr>),
+    setup: Option<&Invited>,
+) {
     let open = is_open(config.iam.registration, address);
     let url = url(config, address);
     let data = place::absolute(&config.server.data_dir);
     let database = place::absolute(&config.database.path);
     match form {
         Form::Text => {
-            output::say(&text(&url, &[("Data", &data), ("Database", &database)], setup));
+            output::say(&text(&url, bus, &[("Data", &data), ("Database", &database)], setup));
             if open {
                 output::say(&format!("\nWarning: {OPEN}.\n"));
             }
@@ -26,7 +31,8 @@ pub(crate) fn show(form: Form, config: &Config, address: SocketAddr, setup: Opti
         Form::Json => {
             let data_dir = data.display();
             let database = database.display();
-            tracing::info!(version = VERSION, %url, %address, %data_dir, %database, "flagbase is running");
+            let bus = bus.map(tracing::field::display);
+            tracing::info!(version = VERSION, %url, %address, bus, %data_dir, %database, "flagbase is running");
             if open {
                 tracing::warn!(%address, "{OPEN}");
             }
@@ -64,13 +70,21 @@ pub(crate) fn url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-fn text(url: &str, places: &[(&str, &std::path::PathBuf)], setup: Option<&Invited>) -> String {
+fn text(
+    url: &str,
+    bus: Option<SocketAddr>,
+    places: &[(&str, &std::path::PathBuf)],
+    setup: Option<&Invited>,
+) -> String {
     let mut text = format!("\nflagbase {VERSION} is running → {url}\n\n");
     // Writing to a string cannot fail.
     for (name, path) in places {
         let _ = writeln!(text, "  {name:<12} {}", path.display());
     }
     let _ = writeln!(text, "  {:<12} {url}/docs", "API");
+    if let Some(bus) = bus {
+        let _ = writeln!(text, "  {:<12} nats://{bus} (events: flagbase.>)", "NATS");
+    }
     if let Some(setup) = setup {
         let _ = writeln!(text, "  {:<12} {}", "Setup token", setup.token);
         let _ = writeln!(
@@ -99,10 +113,16 @@ mod tests {
             expires_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let path = std::path::PathBuf::from("/srv/data");
-        let text = text("http://localhost:8080", &[("Data", &path)], Some(&invited));
-        for part in
-            ["http://localhost:8080", "/srv/data", "t0ken", "1970-01-01T00:00:00Z", "flagbase admin create"]
-        {
+        let text =
+            text("http://localhost:8080", "127.0.0.1:4222".parse().ok(), &[("Data", &path)], Some(&invited));
+        for part in [
+            "http://localhost:8080",
+            "nats://127.0.0.1:4222",
+            "/srv/data",
+            "t0ken",
+            "1970-01-01T00:00:00Z",
+            "flagbase admin create",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
@@ -126,6 +146,6 @@ mod tests {
 
     #[test]
     fn a_start_with_an_administrator_does_not_speak_of_setup() {
-        assert!(!text("http://localhost:8080", &[], None).contains("etup"));
+        assert!(!text("http://localhost:8080", None, &[], None).contains("etup"));
     }
 }

@@ -9,7 +9,7 @@ use flagbase_core::accounts::Accounts;
 use flagbase_core::catalog::Catalog;
 use flagbase_core::clock::{Clock, SystemClock};
 use flagbase_core::environments::{EnvironmentKind, Environments};
-use flagbase_core::events::{EventBus, Events};
+use flagbase_core::events::Events;
 use flagbase_core::feed::Feed;
 use flagbase_core::flags::Flags;
 use flagbase_core::gateway::Routes;
@@ -19,20 +19,17 @@ use flagbase_core::ledger::Ledger;
 use flagbase_core::metrics::{Bounds, Meters, Metrics, Recorder};
 use flagbase_core::overrides::Overrides;
 use flagbase_core::random::{Random, SystemRandom};
-use flagbase_core::relay::Relay;
 use flagbase_core::segments::Segments;
 use flagbase_core::tasks::Tasks;
-use flagbase_events::InProcessBus;
+use flagbase_core::webhooks::{Deliveries, Webhooks};
 use flagbase_gateway::{self as gateway, Gateway};
 use flagbase_store::Sqlite;
 
-use super::settings;
+use super::buses::Buses;
+use super::{settings, webhooks};
 use crate::config::{Config, Mode};
 use crate::exit::{Failure, Outcome};
 use crate::signing;
-
-/// Events the bus keeps for subscribers that are slower than it.
-const BUS_CAPACITY: usize = 1024;
 
 /// How often changes by other processes are looked for, such as `flagbase admin` beside this server.
 const KEEP_UP_EVERY: Duration = Duration::from_secs(1);
@@ -42,15 +39,18 @@ pub(super) struct Parts {
     pub(super) identity: Arc<Identity>,
     pub(super) api: Router,
     pub(super) gateway: Arc<Gateway<Identity>>,
+    pub(super) buses: Buses,
 }
 
 /// What every use case is made from.
-struct Base {
+pub(super) struct Base {
     accounts: Arc<dyn Accounts>,
-    ledger: Arc<dyn Ledger>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    deliveries: Arc<dyn Deliveries>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    feed: Arc<Feed>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) meters: Arc<Meters>,
 }
 
 /// Puts the parts together and starts what runs in the background.
@@ -71,7 +71,9 @@ pub(super) async fn assemble(
         Arc::clone(&base.random),
     )
     .map_err(|error| Failure::plain(error.to_string()))?;
-    let services = services(config, &base, Arc::new(identity), requests.clone())?;
+    let identity = Arc::new(identity);
+    let buses = Buses::open(config, &base, &identity, background).await?;
+    let services = services(config, &base, (identity, &buses), requests.clone())?;
     let kind = match config.mode {
         Mode::Local => EnvironmentKind::Development,
         Mode::Cluster => EnvironmentKind::Production,
@@ -79,6 +81,8 @@ pub(super) async fn assemble(
     services.environments.ensure_default(kind).await?;
     warn_of_unknown(&config.gateway.environment, &base.feed);
     start(config, &base, &services, background);
+    buses.start(&base, background);
+    webhooks::start(config, &base, (&services.webhooks, buses.sinks()), background)?;
     let gateway = Gateway::start(gateway::Parts {
         config: settings::gateway(config)?,
         feed: Arc::clone(&base.feed),
@@ -86,7 +90,12 @@ pub(super) async fn assemble(
         recorder: Arc::clone(&services.recorder),
         tasks: requests.clone(),
     });
-    Ok(Parts { identity: Arc::clone(&services.identity), api: flagbase_api::router(services), gateway })
+    Ok(Parts {
+        identity: Arc::clone(&services.identity),
+        api: flagbase_api::router(services),
+        gateway,
+        buses,
+    })
 }
 
 /// A gateway that serves an environment nobody has made answers everything with 404.
@@ -114,16 +123,23 @@ impl Base {
         Ok(Self {
             accounts: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
+            deliveries: Arc::new(store.clone()),
             clock,
             random,
             feed: Arc::new(feed),
+            meters: Arc::default(),
         })
     }
 }
 
-fn services(config: &Config, base: &Base, identity: Arc<Identity>, tasks: Tasks) -> Outcome<Services> {
+fn services(
+    config: &Config,
+    base: &Base,
+    (identity, buses): (Arc<Identity>, &Buses),
+    tasks: Tasks,
+) -> Outcome<Services> {
     let feed = || Arc::clone(&base.feed);
-    let meters = Arc::new(Meters::default());
+    let meters = Arc::clone(&base.meters);
     let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), Arc::clone(&meters), Bounds::default()));
     let metrics =
         Metrics::new(feed(), Arc::clone(&base.ledger), Arc::clone(&recorder), settings::metrics(config));
@@ -138,7 +154,12 @@ fn services(config: &Config, base: &Base, identity: Arc<Identity>, tasks: Tasks)
         metrics: Arc::new(metrics),
         recorder,
         guards: Arc::new(Guards::new(feed())),
-        events: Arc::new(Events::new(feed(), meters, tasks.clone())),
+        events: Arc::new(buses.behind(Events::new(feed(), meters, tasks.clone()))),
+        webhooks: Arc::new(Webhooks::new(
+            feed(),
+            Arc::clone(&base.deliveries),
+            settings::webhooks(config),
+        )),
         feed: feed(),
         tasks,
         settings: ApiSettings {
@@ -159,13 +180,8 @@ fn start(config: &Config, base: &Base, services: &Services, tasks: &Tasks) {
 
     services.metrics.start(tasks);
 
-    let meters = services.recorder.meters();
-    let bus: Arc<dyn EventBus> = Arc::new(InProcessBus::new(BUS_CAPACITY));
-    let ledger = || Arc::clone(&base.ledger);
-    let relay = Relay::new(Arc::clone(&base.feed), ledger(), ("in_process", bus), Arc::clone(meters));
-    Arc::new(relay).start(tasks);
-
     let flags = Arc::clone(&services.flags);
-    let watcher = Watcher::new(Arc::clone(&base.feed), flags, ledger(), Arc::clone(meters));
+    let watcher =
+        Watcher::new(Arc::clone(&base.feed), flags, Arc::clone(&base.ledger), Arc::clone(&base.meters));
     Arc::new(watcher).start(tasks, config.guard.interval);
 }

@@ -1,8 +1,9 @@
 //! From the configuration to what each component wants to know.
 
-use flagbase_core::gateway::GatewayConfig;
+use flagbase_core::gateway::{AddressPolicy, GatewayConfig};
 use flagbase_core::identity::{self, IdentityConfig};
 use flagbase_core::metrics;
+use flagbase_core::webhooks;
 
 use crate::config::{Config, Registration};
 use crate::exit::{Exit, Failure, Outcome};
@@ -45,6 +46,19 @@ pub(crate) fn gateway(config: &Config) -> Outcome<GatewayConfig> {
         allow_private_upstreams: gateway.allow_private_upstreams,
         trusted_proxies: trusted.map_err(|fault| Failure::new(Exit::Configuration, fault))?,
     })
+}
+
+/// What webhooks are configured with.
+pub(crate) fn webhooks(config: &Config) -> webhooks::Settings {
+    let webhooks = &config.webhooks;
+    webhooks::Settings {
+        addresses: AddressPolicy { loopback: webhooks.allow_loopback, private: webhooks.allow_private },
+        timeout: webhooks.timeout,
+        concurrency: webhooks.concurrency,
+        per_endpoint: webhooks.concurrency_per_endpoint,
+        retention: webhooks.retention,
+        disable_after: webhooks.disable_after,
+    }
 }
 
 /// How measurements are kept.

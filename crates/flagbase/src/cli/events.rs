@@ -1,12 +1,24 @@
 //! `flagbase events`: what happens, as it happens.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{Call, Client, ClientArgs};
 use super::stream;
 use crate::config::Environment;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
+use crate::output::View;
+
+/// What is shown of a sink.
+const SINKS: View = View(&[
+    ("sink", "/name"),
+    ("revision", "/revision"),
+    ("head", "/head"),
+    ("behind", "/behind"),
+    ("seconds", "/behind_seconds"),
+    ("passed over", "/passed_over"),
+    ("error", "/error"),
+]);
 
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
@@ -18,21 +30,97 @@ pub(crate) struct EventsArgs {
 enum EventsCommand {
     /// Print events as they happen
     Tail {
-        /// Only events of this type, such as `flagbase.flag.disabled` or `flagbase.flag.*`
-        #[arg(long = "type", value_name = "TYPE")]
-        kind: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Also print what happened after this revision
         #[arg(long, value_name = "REVISION")]
         after: Option<u64>,
     },
+    /// Print events that have happened, and end
+    Replay {
+        #[command(flatten)]
+        which: Which,
+        /// Begin after this revision; 0 is before the first one
+        #[arg(long, value_name = "REVISION")]
+        after: u64,
+        /// End after this revision [default: the last one there is]
+        #[arg(long, value_name = "REVISION")]
+        until: Option<u64>,
+    },
+    /// Send a message to whoever is subscribed on the embedded bus now
+    Pub {
+        /// Where to, such as `orders.created`; not below `flagbase`
+        subject: String,
+        /// The message; `-` reads it from standard input
+        #[arg(default_value = "")]
+        payload: String,
+    },
+    /// Show how far each sink is behind: the embedded bus, NATS, Kafka, webhooks
+    Lag,
+}
+
+/// Which events are meant.
+#[derive(Debug, Args)]
+struct Which {
+    /// Only events on these subjects, such as `flagbase.>` or `flagbase.flag.disabled` [default: all]
+    #[arg(value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// The same, as an option
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "subject")]
+    kind: Option<String>,
+}
+
+impl Which {
+    fn call(self, client: &Client) -> Call {
+        let subject = self.subject.or(self.kind);
+        let first = subject.as_deref().and_then(|subject| subject.split('.').next());
+        if first.is_some_and(|first| !["flagbase", "*", ">"].contains(&first)) {
+            client
+                .printer
+                .hint("this follows what Flagbase says, below `flagbase`; use a NATS client for the rest");
+        }
+        Call::get(&["api", "v1", "events"])
+            .query_some("type", subject)
+            .query_some("environment", client.environment())
+    }
 }
 
 pub(crate) async fn run(args: EventsArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
     let client = Client::new(client, environment)?;
-    let EventsCommand::Tail { kind, after } = args.command;
-    let call = Call::get(&["api", "v1", "events"]).query_some("type", kind).query_some("after", after);
-    client.printer.done("following events; end with Ctrl-C");
-    stream::follow(&client, call, async |event| print(&client, &event.data)).await
+    match args.command {
+        EventsCommand::Tail { which, after } => {
+            client.printer.done("following events; end with Ctrl-C");
+            follow(&client, which.call(&client).query_some("after", after)).await
+        }
+        EventsCommand::Replay { which, after, until } => {
+            let until = until.map_or_else(|| "head".to_owned(), |until| until.to_string());
+            follow(&client, which.call(&client).query("after", after).query("until", until)).await
+        }
+        EventsCommand::Pub { subject, payload } => send(&client, &subject, payload).await,
+        EventsCommand::Lag => lag(&client).await,
+    }
+}
+
+async fn follow(client: &Client, call: Call) -> Outcome {
+    stream::follow(client, call, async |event| print(client, &event.data)).await
+}
+
+async fn send(client: &Client, subject: &str, payload: String) -> Outcome {
+    let payload = if payload == "-" { from_stdin()? } else { payload };
+    let body = json!({ "subject": subject, "payload": payload });
+    client.call(Call::post(&["api", "v1", "events"], body)).await?;
+    client.printer.done(&format!("sent to {subject}"));
+    Ok(())
+}
+
+fn from_stdin() -> Outcome<String> {
+    std::io::read_to_string(std::io::stdin())
+        .map_err(|error| Failure::plain(format!("cannot read the message: {error}")).hint("it must be UTF-8"))
+}
+
+async fn lag(client: &Client) -> Outcome {
+    let sinks = client.call(Call::get(&["api", "v1", "events", "sinks"])).await?;
+    client.print(&sinks, &SINKS)
 }
 
 /// Prints one event: whole, or as time, type and subject.

@@ -11,6 +11,9 @@ use crate::output;
 /// The type of the event that says so when a stream cannot be resumed where it broke.
 const RESET: &str = "flagbase.stream.reset";
 
+/// The type of the event that says so when all that was asked for has come.
+const END: &str = "flagbase.stream.end";
+
 /// The longest pause before connecting again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -23,8 +26,18 @@ pub(crate) struct Event {
     /// Where to resume after it.
     pub(crate) id: Option<String>,
     pub(crate) data: Value,
+    kind: Kind,
+}
+
+/// What an event is to whoever follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Kind {
+    #[default]
+    Event,
     /// The place asked for is not in the log any more; what follows begins at its end.
-    reset: bool,
+    Reset,
+    /// All that was asked for has come.
+    End,
 }
 
 /// Collects the bytes of a stream into events.
@@ -32,7 +45,7 @@ pub(crate) struct Event {
 struct Parser {
     buffer: Vec<u8>,
     id: Option<String>,
-    reset: bool,
+    kind: Kind,
     data: String,
 }
 
@@ -53,14 +66,20 @@ impl Parser {
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             let id = self.id.clone();
-            let reset = std::mem::take(&mut self.reset);
+            let kind = std::mem::take(&mut self.kind);
             let value = serde_json::from_str(&data).unwrap_or_else(|_| Value::from(data.as_str()));
-            return (!data.is_empty()).then_some(Event { id, data: value, reset });
+            return (!data.is_empty()).then_some(Event { id, data: value, kind });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "event" => self.reset = value == RESET,
+            "event" => {
+                self.kind = match value {
+                    RESET => Kind::Reset,
+                    END => Kind::End,
+                    _ => Kind::Event,
+                }
+            }
             "id" => self.id = Some(value.to_owned()),
             "data" if self.data.is_empty() => value.clone_into(&mut self.data),
             "data" => {
@@ -74,7 +93,7 @@ impl Parser {
 }
 
 /// Calls `each` for every event until it fails or the person ends the command. Connects again, and resumes, when the
-/// connection is lost; only a refusal by the server ends it.
+/// connection is lost; only a refusal by the server ends it, and the end of what was asked for.
 pub(crate) async fn follow<F>(client: &Client, call: Call, mut each: F) -> Outcome
 where
     F: AsyncFnMut(Event) -> Outcome,
@@ -88,12 +107,12 @@ where
             for event in parser.feed(&bytes) {
                 last.clone_from(&event.id);
                 pause = Duration::from_secs(1);
-                if event.reset {
-                    client
+                match event.kind {
+                    Kind::Event => each(event).await?,
+                    Kind::Reset => client
                         .printer
-                        .done("the server has an older state than before; going on with what is new");
-                } else {
-                    each(event).await?;
+                        .done("the server has an older state than before; going on with what is new"),
+                    Kind::End => return Ok(()),
                 }
             }
             if parser.buffer.len() + parser.data.len() > LARGEST_EVENT {
@@ -136,11 +155,12 @@ mod tests {
     fn events_are_found_however_the_bytes_are_cut() {
         let stream =
             b": hello\nid: 7\nevent: flag\ndata: {\"a\":\ndata: 1}\n\nid: 3\nevent: flagbase.stream.reset\n\
-            data: {}\n\nid: 8\r\ndata: text\r\n\r\n\n";
+            data: {}\n\nid: 8\r\ndata: text\r\n\r\nevent: flagbase.stream.end\ndata: {}\n\n\n";
         let expected = vec![
-            Event { id: Some("7".into()), data: json!({"a": 1}), reset: false },
-            Event { id: Some("3".into()), data: json!({}), reset: true },
-            Event { id: Some("8".into()), data: json!("text"), reset: false },
+            Event { id: Some("7".into()), data: json!({"a": 1}), kind: Kind::Event },
+            Event { id: Some("3".into()), data: json!({}), kind: Kind::Reset },
+            Event { id: Some("8".into()), data: json!("text"), kind: Kind::Event },
+            Event { id: Some("8".into()), data: json!({}), kind: Kind::End },
         ];
         for size in 1..stream.len() {
             let mut parser = Parser::default();

@@ -20,18 +20,20 @@ pub(crate) struct Key {
 impl Key {
     /// Whether its value must never be shown.
     pub(crate) fn is_secret(&self) -> bool {
-        self.path.ends_with("_secret")
+        self.path.ends_with("_secret") || self.path == "events.url"
     }
 
     /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
     pub(crate) fn takes_any_text(&self) -> bool {
-        const TEXTS: [&str; 9] = [
+        const TEXTS: [&str; 11] = [
             "server.host",
             "server.data_dir",
             "server.public_url",
             "database.path",
             "iam.default_role",
             "storage.base_path",
+            "events.url",
+            "events.url_file",
             "events.host",
             "gateway.environment",
             "log.level",

@@ -378,3 +378,45 @@ fn shown_values_and_debug_output_hide_secrets() {
     assert_eq!(loaded.shown(port), 8080);
     assert_eq!(loaded.warnings.len(), 1, "a weak secret is worth a warning: {:?}", loaded.warnings);
 }
+
+#[test]
+fn only_addresses_of_this_machine_are_this_machine() {
+    for (host, here) in [
+        ("127.0.0.1", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        ("localhost", true),
+        ("0.0.0.0", false),
+        ("::", false),
+        ("192.0.2.1", false),
+        ("localhost.example.com", false),
+    ] {
+        assert_eq!(is_this_machine(host), here, "{host}");
+    }
+}
+
+#[test]
+fn a_bus_that_makes_no_sense_is_refused_without_showing_its_password() {
+    let complaints = Place::new("events: {url: 'amqp://user:hunter2@one'}").complaints(&[]);
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(
+        complaints[0].starts_with("`events.url` ") && !complaints[0].contains("hunter2"),
+        "{complaints:?}"
+    );
+    let loaded = Place::new("events: {url: 'nats://user:hunter2@one'}").load(&[]).unwrap();
+    assert!(!format!("{:?}", loaded.config.events).contains("hunter2"));
+    let shown = loaded.shown(keys().iter().find(|key| key.path == "events.url").unwrap());
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn strangers_who_may_watch_from_elsewhere_are_warned_of() {
+    let warned =
+        |yaml: &str| Place::new(yaml).load(&[]).unwrap().warnings.join(" ").contains("events.anonymous");
+    assert!(warned("events: {anonymous: read, host: 0.0.0.0}"));
+    for fine in
+        ["events: {anonymous: read}", "events: {host: 0.0.0.0}", "events: {anonymous: off, host: 0.0.0.0}"]
+    {
+        assert!(!warned(fine), "{fine}");
+    }
+}

@@ -19,6 +19,7 @@ pub(crate) struct Config {
     pub storage: Storage,
     pub events: Events,
     pub gateway: Gateway,
+    pub webhooks: Webhooks,
     pub metrics: Metrics,
     pub guard: Guard,
     pub log: Log,
@@ -104,12 +105,27 @@ pub(crate) struct Storage {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Events {
-    #[expect(dead_code, reason = "accepted for the embedded NATS server of a later version")]
+    /// Empty for none.
+    pub url: Secret,
+    /// Already read into `url` while loading; kept so that the key is known.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the loader has put the content of the file into `url`")]
+    pub url_file: Option<PathBuf>,
+    pub embedded: bool,
     pub nats_port: u16,
-    #[expect(dead_code, reason = "accepted for the embedded NATS server of a later version")]
     pub host: String,
+    pub anonymous: Anonymous,
     #[serde(deserialize_with = "duration::deserialize")]
     pub retention: Duration,
+}
+
+/// Who may watch without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Anonymous {
+    Auto,
+    Off,
+    Read,
 }
 
 /// The proxy.
@@ -130,6 +146,22 @@ pub(crate) struct Gateway {
     pub allow_loopback_upstreams: bool,
     pub allow_private_upstreams: bool,
     pub trusted_proxies: Vec<String>,
+}
+
+/// What is sent to webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Webhooks {
+    pub allow_loopback: bool,
+    pub allow_private: bool,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub timeout: Duration,
+    pub concurrency: usize,
+    pub concurrency_per_endpoint: usize,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub retention: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub disable_after: Duration,
 }
 
 /// Measurements.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Config, Mode, Secret};
+use super::{Anonymous, Config, Mode, Secret};
 
 /// The value the first release shipped with; known to everyone, so worth nothing.
 const SEED_SECRET: &str = "change-me-in-production";
@@ -49,8 +49,10 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     wrong.extend(signing_secret(config));
     wrong.extend(server(config));
     wrong.extend(iam(config));
+    wrong.extend(events(config));
     wrong.extend(gateway(config));
     wrong.extend(durations(config));
+    wrong.extend(webhooks(config));
     wrong.extend(log(config));
     wrong
 }
@@ -66,6 +68,14 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     }
     if config.server.cors_origins.iter().any(|origin| origin == "*") {
         warnings.push("`server.cors_origins` lets every website call the API".to_owned());
+    }
+    let events = &config.events;
+    if events.embedded && events.anonymous == Anonymous::Read && !is_this_machine(&events.host) {
+        warnings.push(
+            "`events.anonymous: read` lets everybody who reaches the embedded NATS server watch development \
+             environments; use `off` to ask for a token"
+                .to_owned(),
+        );
     }
     warnings
 }
@@ -154,6 +164,28 @@ fn iam(config: &Config) -> Vec<Wrong> {
     wrong
 }
 
+fn events(config: &Config) -> Vec<Wrong> {
+    let events = &config.events;
+    let mut wrong = Vec::new();
+    if let Err(error) = flagbase_events::Target::parse(events.url.reveal()) {
+        // Without the value: it may hold a password.
+        wrong.push(Wrong {
+            key: "events.url",
+            what: error.to_string(),
+            help: "leave it empty for the embedded bus alone".to_owned(),
+        });
+    }
+    if events.host.is_empty() || events.host.contains(['/', ' ']) {
+        wrong.push(bad(
+            "events.host",
+            &events.host,
+            "is not a host name or address",
+            "use `127.0.0.1`, or `0.0.0.0` for every interface",
+        ));
+    }
+    wrong
+}
+
 fn gateway(config: &Config) -> Vec<Wrong> {
     let gateway = &config.gateway;
     let mut wrong = Vec::new();
@@ -198,6 +230,20 @@ fn gateway(config: &Config) -> Vec<Wrong> {
     wrong
 }
 
+fn webhooks(config: &Config) -> Vec<Wrong> {
+    let webhooks = &config.webhooks;
+    let counts = [
+        ("webhooks.concurrency", webhooks.concurrency),
+        ("webhooks.concurrency_per_endpoint", webhooks.concurrency_per_endpoint),
+    ];
+    let wrong = counts.into_iter().filter(|(_, count)| !(1..=1000).contains(count));
+    wrong
+        .map(|(key, count)| {
+            bad(key, &count.to_string(), "is out of range", "use a number from 1 to 1000")
+        })
+        .collect()
+}
+
 fn durations(config: &Config) -> Vec<Wrong> {
     let (server, iam, gateway) = (&config.server, &config.iam, &config.gateway);
     let all = [
@@ -210,6 +256,9 @@ fn durations(config: &Config) -> Vec<Wrong> {
         ("gateway.connect_timeout", gateway.connect_timeout),
         ("gateway.request_timeout", gateway.request_timeout),
         ("gateway.idle_timeout", gateway.idle_timeout),
+        ("webhooks.timeout", config.webhooks.timeout),
+        ("webhooks.retention", config.webhooks.retention),
+        ("webhooks.disable_after", config.webhooks.disable_after),
         ("metrics.flush_interval", config.metrics.flush_interval),
         ("metrics.retention", config.metrics.retention),
         ("guard.interval", config.guard.interval),
@@ -226,6 +275,11 @@ fn log(config: &Config) -> Option<Wrong> {
         .parse(level)
         .err()
         .map(|_| bad("log.level", level, "is not a log level", "use error, warn, info, debug or trace"))
+}
+
+/// Whether only programs of this machine can reach what listens on `host`.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn bad(key: &'static str, value: &str, what: &str, help: &str) -> Wrong {

@@ -1,0 +1,92 @@
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use flagbase_core::{
+    environments::{EnvironmentKind, Environments},
+    events::CloudEvent,
+    identity::{IdentityConfig, Registration, Secret},
+};
+use flagbase_testkit::{
+    FixedClock, Memory, SeededRandom,
+    bus::{BusUnderTest, Listener},
+};
+
+use super::*;
+
+struct House {
+    embedded: Arc<Embedded>,
+    tasks: Tasks,
+}
+
+async fn house(anonymous: bool) -> House {
+    let (memory, clock, tasks) = (Memory::new(), Arc::new(FixedClock::default()), Tasks::new());
+    let random = Arc::new(SeededRandom::new(1));
+    let feed = Feed::open(Arc::new(memory.clone()), clock.clone(), random.clone()).await.unwrap();
+    let feed = Arc::new(feed);
+    Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
+    let config = IdentityConfig {
+        secret: Secret::new("0123456789abcdef0123456789abcdef"),
+        token_ttl: Duration::from_hours(1),
+        registration: Registration::Open,
+        default_role: "user".into(),
+        self_assignable_roles: Vec::new(),
+        hash_concurrency: 1,
+        hash_queue: 1,
+        login_attempts: 10,
+        login_window: Duration::from_mins(1),
+        setup_token_ttl: Duration::from_mins(1),
+    };
+    let identity = Identity::new(config, Arc::new(memory), Arc::clone(&feed), clock, random).unwrap();
+    let authority = Authority { identity: Arc::new(identity), feed, meters: Arc::default() };
+    let options = EmbeddedOptions { host: "127.0.0.1".into(), port: 0, anonymous };
+    House { embedded: Embedded::start(options, authority, &tasks).await.unwrap(), tasks }
+}
+
+/// Hears what goes out on any subject of Flagbase, each event once.
+struct Ear {
+    messages: flagbase_nats::Subscription,
+}
+
+#[async_trait]
+impl Listener for Ear {
+    async fn hear(&mut self) -> CloudEvent {
+        loop {
+            let message = self.messages.next().await.unwrap();
+            let event: CloudEvent = serde_json::from_slice(&message.payload).unwrap();
+            let plain = message.subject == event.event_type;
+            assert!(plain || Some(message.subject) == event.scoped_subject());
+            if plain {
+                return event;
+            }
+        }
+    }
+}
+
+async fn fresh() -> BusUnderTest {
+    let House { embedded, tasks } = house(true).await;
+    let messages = embedded.server.subscribe("flagbase.>", None, 4096).unwrap();
+    let bus: Arc<dyn EventBus> = embedded.clone();
+    BusUnderTest::new(bus, Ear { messages }, (embedded, tasks))
+}
+
+flagbase_testkit::event_bus_contract!(super::fresh);
+
+#[tokio::test]
+async fn messages_of_programs_go_to_whoever_listens_and_are_bounded() {
+    let House { embedded, .. } = house(true).await;
+    let mut orders = embedded.server.subscribe("orders.*", None, 16).unwrap();
+    embedded.send("orders.created", b"1".to_vec()).unwrap();
+    assert_eq!(&*orders.next().await.unwrap().payload, b"1");
+    assert!(matches!(embedded.send("orders.created", vec![0; 2 << 20]), Err(MessageError::TooLarge(_))));
+    assert!(matches!(embedded.send("orders.*", Vec::new()), Err(MessageError::Subject(_))));
+}
+
+#[tokio::test]
+async fn two_servers_cannot_have_one_port() {
+    let first = house(false).await;
+    let second = house(false).await;
+    let ports: HashSet<_> = [&first, &second].map(|house| house.embedded.address().port()).into();
+    assert_eq!(ports.len(), 2, "a free port each");
+    first.embedded.stop().await;
+    second.embedded.stop().await;
+}
