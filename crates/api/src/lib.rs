@@ -23,5 +23,6 @@ mod router;
 mod routes;
 mod segments;
 mod users;
+mod webhooks;
 
 pub use router::{ApiSettings, Services, openapi, router};

@@ -23,6 +23,7 @@ use flagbase_core::{
     segments::Segments,
     tasks::Tasks,
     trace::TraceParent,
+    webhooks::Webhooks,
 };
 use percent_encoding::percent_decode_str;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -36,7 +37,7 @@ use crate::{
     auth, docs, environments, events, flags, guards, health, keys, metrics, overrides,
     parameters::{Parameters, known_only},
     problem::Problem,
-    roles, routes, segments, users,
+    roles, routes, segments, users, webhooks,
 };
 
 /// What the API calls: one handle per capability.
@@ -54,6 +55,7 @@ pub struct Services {
     pub recorder: Arc<Recorder>,
     pub guards: Arc<Guards>,
     pub events: Arc<Events>,
+    pub webhooks: Arc<Webhooks>,
     pub tasks: Tasks,
     /// Limits and origins.
     pub settings: ApiSettings,
@@ -115,6 +117,7 @@ fn described() -> OpenApiRouter<Handles> {
         .merge(routes::router())
         .merge(metrics::router())
         .merge(events::router())
+        .merge(webhooks::router())
 }
 
 /// The API as one service.
@@ -166,6 +169,7 @@ handles! {
     recorder: Arc<Recorder>,
     guards: Arc<Guards>,
     events: Arc<Events>,
+    webhooks: Arc<Webhooks>,
     tasks: Tasks,
 }
 

@@ -82,6 +82,11 @@ async fn product() -> Product {
         metrics: Arc::new(metrics),
         guards: Arc::new(Guards::new(Arc::clone(&feed))),
         events: Arc::new(Events::new(Arc::clone(&feed), Arc::clone(&meters), tasks.clone())),
+        webhooks: Arc::new(flagbase_core::webhooks::Webhooks::new(
+            Arc::clone(&feed),
+            Arc::new(memory.clone()),
+            flagbase_core::webhooks::Settings::default(),
+        )),
         settings: ApiSettings {
             max_body: 1 << 20,
             body_timeout: Duration::from_secs(30),

@@ -24,6 +24,7 @@ mod start;
 mod stream;
 mod user;
 mod version;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -91,6 +92,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Work with guards: rules that take a flag back
     Guard(guard::GuardArgs),
+    /// Work with webhooks: endpoints that are told of events
+    Webhook(webhook::WebhookArgs),
     /// Follow what happens
     Events(events::EventsArgs),
     /// Print completions for a shell
@@ -168,6 +171,7 @@ async fn run_async(command: Command, global: &Global, environment: &Environment)
         Command::Key(args) => key::run(args, client, environment).await,
         Command::Guard(args) => guard::run(args, client, environment).await,
         Command::Events(args) => events::run(args, client, environment).await,
+        Command::Webhook(args) => webhook::run(args, client, environment).await,
         Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => Ok(()),
     }
 }

@@ -94,6 +94,11 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
         )),
         guards: Arc::new(Guards::new(Arc::clone(&feed))),
         events: Arc::new(Events::new(Arc::clone(&feed), meters, tasks.clone())),
+        webhooks: Arc::new(flagbase_core::webhooks::Webhooks::new(
+            Arc::clone(&feed),
+            Arc::new(memory.clone()),
+            flagbase_core::webhooks::Settings::default(),
+        )),
         settings: ApiSettings {
             max_body: 1 << 20,
             body_timeout: Duration::from_secs(30),
