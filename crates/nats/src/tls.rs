@@ -79,8 +79,8 @@ impl Tls {
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(certificates(authority)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                builder.with_client_cert_verifier(verifier.build().map_err(|_| TlsError::Authority)?)
+                let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(clients.build().map_err(|_| TlsError::Authority)?)
             }
         };
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Key)?;

@@ -114,16 +114,16 @@ mod tests {
     use super::*;
     use crate::nkey::Kind;
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     async fn name(users: &StaticUsers, credentials: Credentials) -> Result<String, Denied> {
         users.admit(&credentials).await.map(|admitted| admitted.identity.as_str().to_owned())
     }
 
     fn password(user: &str, password: &str) -> Credentials {
-        Credentials { user: some(user), password: some(password), ..Credentials::default() }
+        Credentials {
+            user: Some(user.to_owned()),
+            password: Some(password.to_owned()),
+            ..Credentials::default()
+        }
     }
 
     #[tokio::test]
@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_enough() {
         let users = StaticUsers::new().token("s3cr3t", Permissions::default());
-        let with = |token: &str| Credentials { token: some(token), ..Credentials::default() };
+        let with = |token: &str| Credentials { token: Some(token.to_owned()), ..Credentials::default() };
         assert_eq!(name(&users, with("s3cr3t")).await, Ok("[token]".to_owned()));
         assert_eq!(name(&users, with("s3cr3")).await, Err(Denied::Violation));
         assert!(!format!("{users:?}").contains("s3cr3t"));

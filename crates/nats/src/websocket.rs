@@ -128,7 +128,7 @@ async fn agree<S>(
         if answer.is_ok() {
             *agreed.lock() = Some(upgrade);
         }
-        Ok::<_, hyper::Error>(answer.unwrap_or_else(|status| handshake::refusal(status)))
+        Ok::<_, hyper::Error>(answer.unwrap_or_else(handshake::refusal))
     });
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -43,7 +43,6 @@ pub(super) struct Varz<'a> {
 }
 
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "these are the names that dashboards know")]
 struct Security {
     #[serde(skip_serializing_if = "is_false")]
     auth_required: bool,

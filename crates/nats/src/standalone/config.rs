@@ -173,7 +173,13 @@ fn tls(mut section: Section) -> Result<TlsFiles, ConfigError> {
     section.ignore(&["cipher_suites", "curve_preferences", "min_version", "connection_rate_limit"]);
     let first = match section.take(&["handshake_first", "first", "immediate"]) {
         None => First::Info,
-        Some(Value::Truth(first)) => if first { First::Handshake } else { First::Info },
+        Some(Value::Truth(first)) => {
+            if first {
+                First::Handshake
+            } else {
+                First::Info
+            }
+        }
         Some(Value::Text(text)) if text == "auto" => First::Either(Duration::from_millis(50)),
         Some(value) => First::Either(section.as_duration("handshake_first", &value)?),
     };

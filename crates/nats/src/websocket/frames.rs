@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                     self.reading = Reading::End;
                     return Poll::Ready(Ok(true));
                 };
-                self.begin(head);
+                self.begin(&head);
             }
             Reading::Data(payload) => {
                 ready!(payload.poll_read(&mut self.stream, cx, buf))?;
@@ -97,8 +97,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Poll::Ready(Ok(false))
     }
 
-    fn begin(&mut self, head: Result<Head, head::Violation>) {
-        self.reading = match head {
+    fn begin(&mut self, head: &Result<Head, head::Violation>) {
+        self.reading = match *head {
             Err(head::Violation) => {
                 self.close(&PROTOCOL_ERROR);
                 Reading::End

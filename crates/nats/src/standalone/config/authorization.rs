@@ -65,8 +65,8 @@ pub(super) fn read(mut section: Section) -> Result<(Authorization, Option<Durati
 
 fn user(mut section: Section, general: &Permissions) -> Result<User, ConfigError> {
     let secret = secret(&mut section)?.ok_or_else(|| section.wrong("user", Problem::Missing))?;
-    let permissions =
-        permissions(&mut section, &["permissions", "permission", "authorization"])?.unwrap_or_else(|| general.clone());
+    let permissions = permissions(&mut section, &["permissions", "permission", "authorization"])?
+        .unwrap_or_else(|| general.clone());
     section.finish()?;
     Ok(User { secret, permissions })
 }
@@ -116,11 +116,11 @@ fn rules(section: &mut Section, names: &[&str]) -> Result<Rules, ConfigError> {
             let deny = block.texts(&["deny"])?.unwrap_or_default();
             block.finish()?;
             Ok(Rules { allow, deny })
-        },
+        }
         Some(value) => {
             let mut alone = Section::new(name, vec![("allow".to_owned(), value)]);
             Ok(Rules { allow: alone.texts(&["allow"])?, deny: Vec::new() })
-        },
+        }
     }
 }
 
@@ -157,7 +157,7 @@ pub(super) fn operator(section: &mut Section) -> Result<Option<Operator>, Config
             other => {
                 let problem = Problem::Kind { found: other.kind(), expected: "a text" };
                 return Err(section.wrong(&format!("resolver_preload.{key}"), problem));
-            },
+            }
         }
     }
     Ok(jwt.map(|jwt| Operator { jwt, accounts }))
@@ -166,7 +166,9 @@ pub(super) fn operator(section: &mut Section) -> Result<Option<Operator>, Config
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Self::Password { user, .. } => {
+                f.debug_struct("Password").field("user", user).finish_non_exhaustive()
+            }
             Self::Token(_) => f.write_str("Token"),
             Self::NKey(key) => f.debug_tuple("NKey").field(key).finish(),
         }

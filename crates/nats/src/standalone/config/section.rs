@@ -67,11 +67,11 @@ impl Section {
     pub(crate) fn take(&mut self, names: &[&str]) -> Option<Value> {
         let mut found = None;
         self.entries.retain_mut(|(key, value)| {
-            let named = names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            if named {
+            let wanted = names.iter().any(|name| key.eq_ignore_ascii_case(name));
+            if wanted {
                 found = Some(std::mem::replace(value, Value::Truth(false)));
             }
-            !named
+            !wanted
         });
         found
     }
@@ -117,7 +117,7 @@ impl Section {
             None => Ok(None),
             Some(Value::List(values)) => {
                 values.into_iter().map(|value| self.as_text(names, value)).collect::<Result<_, _>>().map(Some)
-            },
+            }
             Some(value) => self.as_text(names, value).map(|text| Some(vec![text])),
         }
     }
@@ -147,7 +147,7 @@ impl Section {
                 let port = port.parse().map_err(|_| wrong(self))?;
                 let host = host.trim_start_matches('[').trim_end_matches(']');
                 Ok(Some(Listen { host: (!host.is_empty()).then(|| host.to_owned()), port }))
-            },
+            }
             Some(_) => Err(wrong(self)),
         }
     }
@@ -170,8 +170,8 @@ impl Section {
 
     /// Fails on settings of parts that are not there.
     pub(crate) fn refuse(&mut self, names: &[&str]) -> Result<(), ConfigError> {
-        let named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-        match self.entries.iter().find(|(key, _)| named(key)) {
+        let refused = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+        match self.entries.iter().find(|(key, _)| refused(key)) {
             None => Ok(()),
             Some((key, _)) => Err(self.wrong(key, Problem::Absent)),
         }
@@ -238,7 +238,8 @@ fn duration(text: &str) -> Option<Duration> {
             "h" => 3600.0,
             _ => return None,
         };
-        total = total.checked_add(Duration::try_from_secs_f64(digits.parse::<f64>().ok()? * seconds).ok()?)?;
+        total =
+            total.checked_add(Duration::try_from_secs_f64(digits.parse::<f64>().ok()? * seconds).ok()?)?;
         rest = after;
     }
     (!text.is_empty()).then_some(total)
@@ -250,7 +251,9 @@ mod tests {
 
     #[test]
     fn durations_add_up_their_units() {
-        for (text, millis) in [("2", 2000), ("300ms", 300), ("1m30s", 90_000), ("1.5s", 1500), ("1h", 3_600_000)] {
+        for (text, millis) in
+            [("2", 2000), ("300ms", 300), ("1m30s", 90_000), ("1.5s", 1500), ("1h", 3_600_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "s", "2 s", "2x", "-1s", "1..5s"] {
@@ -260,7 +263,8 @@ mod tests {
 
     #[test]
     fn what_nobody_took_is_named_with_its_block() {
-        let mut section = Section::new("tls", vec![("a".into(), Value::Integer(1)), ("b".into(), Value::Integer(2))]);
+        let mut section =
+            Section::new("tls", vec![("a".into(), Value::Integer(1)), ("b".into(), Value::Integer(2))]);
         assert_eq!(section.integer(&["A"]), Ok(Some(1)));
         assert_eq!(section.finish().unwrap_err().to_string(), "`tls.b` is not known here: remove it");
     }

@@ -60,7 +60,7 @@ impl Reader<'_> {
                 found if found == end.as_ref() => {
                     self.take();
                     break;
-                },
+                }
                 Some('}') => return self.error("a `}` closes nothing"),
                 Some(_) => self.entry()?,
             }
@@ -104,16 +104,16 @@ impl Reader<'_> {
             Some('{') => {
                 self.take();
                 self.block(Some('}')).map(Value::Block)
-            },
+            }
             Some('[') => {
                 self.take();
                 self.list().map(Value::List)
-            },
+            }
             Some(quote @ ('"' | '\'')) => {
                 let quote = *quote;
                 self.take();
                 self.quoted(quote).map(Value::Text)
-            },
+            }
             _ => self.word(),
         }
     }
@@ -180,7 +180,7 @@ impl Reader<'_> {
             match self.chars.peek() {
                 Some(c) if c.is_whitespace() || matches!(c, ',' | ';') => {
                     self.take();
-                },
+                }
                 Some('#') => self.comment(),
                 Some('/') => {
                     let mut ahead = self.chars.clone();
@@ -189,7 +189,7 @@ impl Reader<'_> {
                         return;
                     }
                     self.comment();
-                },
+                }
                 _ => return,
             }
         }
@@ -225,7 +225,7 @@ impl Value {
         match word.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" => return Self::Truth(true),
             "false" | "no" | "off" => return Self::Truth(false),
-            _ => {},
+            _ => {}
         }
         if let Some(number) = integer(&word) {
             return Self::Integer(number);

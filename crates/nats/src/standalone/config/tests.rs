@@ -1,4 +1,4 @@
-use flagbase_nats::{Responses, Rules};
+use flagbase_nats::{Permissions, Responses, Rules};
 
 use super::*;
 
@@ -33,8 +33,10 @@ fn limits_are_sizes_times_and_counts() {
 #[test]
 fn tls_says_where_its_files_are_and_who_begins() {
     let text = |first| {
-        format!("listen: localhost:4545\ntls {{ cert_file: './c.pem' key_file: \"./k.pem\" ca_file: ./ca.pem\n\
-                 verify : true\n timeout: 2\n {first} }}")
+        format!(
+            "listen: localhost:4545\ntls {{ cert_file: './c.pem' key_file: \"./k.pem\" ca_file: ./ca.pem\n\
+                 verify : true\n timeout: 2\n {first} }}"
+        )
     };
     let config = read(&text(""));
     let tls = config.tls.unwrap();
@@ -61,10 +63,6 @@ fn one_user_may_stand_alone() {
 #[test]
 fn users_have_keys_and_permissions_of_their_own() {
     let config = read(
-        "permit { a: 1 }".replace("permit { a: 1 }", "").as_str().trim_start(),
-    );
-    assert!(config.authorization.users.is_empty());
-    let config = read(
         "authorization: { default_permissions: { publish: open.> }\n users: [\n\
          { nkey: UAFHG6FUD2UU4SDFVAFUL5LDFO2XM4WYM76UNXTPJYJK7EEMYRBHT2VE },\n\
          { user: a, pass: 123, permissions: {\n\
@@ -85,7 +83,8 @@ fn users_have_keys_and_permissions_of_their_own() {
 
 #[test]
 fn a_websocket_listener_says_whether_it_is_encrypted() {
-    let config = read("jetstream {}\nwebsocket {\n\tport: 8444\n\tno_tls: true\n allowed_origins: [\"https://a\"] }");
+    let config =
+        read("jetstream {}\nwebsocket {\n\tport: 8444\n\tno_tls: true\n allowed_origins: [\"https://a\"] }");
     let websocket = config.websocket.unwrap();
     assert!(config.jetstream && websocket.no_tls && websocket.tls.is_none());
     assert_eq!((websocket.listen.port, websocket.allowed_origins), (8444, vec!["https://a".to_owned()]));
@@ -95,7 +94,9 @@ fn a_websocket_listener_says_whether_it_is_encrypted() {
 #[test]
 fn jetstream_is_asked_for_in_many_ways() {
     assert!(read("jetstream: enabled").jetstream);
-    assert!(read("jetstream {strict: true, max_mem_store: 64MiB, limits { max_request_batch: 100 }}").jetstream);
+    assert!(
+        read("jetstream {strict: true, max_mem_store: 64MiB, limits { max_request_batch: 100 }}").jetstream
+    );
     assert!(!read("jetstream: false").jetstream);
     assert_eq!(read("jetstream { store_dir: /data }").store_dir, Some("/data".into()));
 }
@@ -119,11 +120,16 @@ fn an_operator_brings_its_accounts() {
 
 #[test]
 fn what_does_nothing_here_is_refused_by_name() {
-    assert_eq!(error("cluster { name: x }"), "`cluster` is of a part that this server does not have: remove it");
+    assert_eq!(
+        error("cluster { name: x }"),
+        "`cluster` is of a part that this server does not have: remove it"
+    );
     assert_eq!(error("porrt: 1"), "`porrt` is not known here: remove it");
     assert_eq!(error("tls { cert_file: a }"), "`tls.key_file` is missing");
     assert_eq!(error("authorization { user: a }"), "`authorization.password` is missing");
-    assert!(error("authorization { users: [ { nkey: SUA } ] }").starts_with("`authorization.users.nkey` cannot"));
+    assert!(
+        error("authorization { users: [ { nkey: SUA } ] }").starts_with("`authorization.users.nkey` cannot")
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ async fn large_messages_pass_a_narrow_stream() {
     let (mut sink, mut source) = client.split();
     let sent: Vec<u8> = (0..300_000_u32).map(|number| number.to_le_bytes()[0]).collect();
     let expected = sent.clone();
-    let send = async { sink.send(Message::binary(sent)).await.unwrap() };
+    let sending = async { sink.send(Message::binary(sent)).await.unwrap() };
     let receive = async {
         let mut bytes = vec![0; 300_000];
         server.read_exact(&mut bytes).await.unwrap();
@@ -46,7 +46,7 @@ async fn large_messages_pass_a_narrow_stream() {
         }
         bytes
     };
-    let ((), (), received) = tokio::join!(send, receive, collect);
+    let ((), (), received) = tokio::join!(sending, receive, collect);
     assert_eq!(received, expected);
 }
 
