@@ -124,6 +124,8 @@ pub(crate) struct UpstreamBody {
     /// When the next part must be here; set when it is waited for.
     deadline: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Why it broke off, kept back until the client has got what came before.
+    broken: Option<UpstreamFault>,
 }
 
 /// Where an upstream's body comes from.
@@ -181,7 +183,14 @@ impl Upstream {
 impl UpstreamBody {
     /// A body whose parts may come `patience` apart.
     pub(crate) fn new(source: Upstream, patience: Duration) -> Self {
-        Self { source, patience, deadline: None, alarm: None }
+        Self { source, patience, deadline: None, alarm: None, broken: None }
+    }
+
+    /// Breaks off at the next poll. Whoever sends this body drops what it holds when a body fails; asked to wait, it
+    /// sends that first.
+    fn break_off(&mut self, cx: &Context<'_>, fault: UpstreamFault) {
+        self.broken = Some(fault);
+        cx.waker().wake_by_ref();
     }
 
     /// Ready when nothing came for too long.
@@ -207,7 +216,14 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamFault>>> {
         let this = self.get_mut();
+        if let Some(fault) = this.broken.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
         match this.source.poll(cx) {
+            Poll::Ready(Some(Err(broken))) => {
+                this.break_off(cx, UpstreamFault::Broken(broken));
+                Poll::Pending
+            }
             Poll::Ready(frame) => {
                 this.deadline = None;
                 Poll::Ready(frame.map(|frame| frame.map_err(UpstreamFault::Broken)))

@@ -1,5 +1,6 @@
 //! A client's connection, watched: what its bytes say about framing, and how long they take.
 
+mod curt;
 mod scanner;
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -69,6 +70,8 @@ pub(crate) struct Inspected<S> {
     traffic: Arc<Traffic>,
     patience: Patience,
     alarm: Option<Alarm>,
+    /// What is sent instead of an answer that says too little.
+    instead: Vec<u8>,
 }
 
 /// Rings when a client takes too long. Set anew only when it rings, so that a request costs no timer: a client is cut
@@ -90,7 +93,7 @@ enum Wait {
 
 impl<S> Inspected<S> {
     pub(crate) fn new(stream: S, traffic: Arc<Traffic>, patience: Patience) -> Self {
-        Self { stream, scanner: Scanner::default(), traffic, patience, alarm: None }
+        Self { stream, scanner: Scanner::default(), traffic, patience, alarm: None, instead: Vec::new() }
     }
 
     fn waits_for(&self) -> Wait {
@@ -104,6 +107,12 @@ impl<S> Inspected<S> {
         }
         let busy = self.traffic.busy.load(Ordering::Relaxed) > 0;
         if self.scanner.between() && !busy { Wait::Idle(heads) } else { Wait::Other }
+    }
+
+    /// The answer to send instead of `bytes`, when these say too little about a head that could not be read.
+    fn told(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let judged = bytes.starts_with(b"HTTP/1.1 4") && !self.traffic.tunnel.load(Ordering::Acquire);
+        if judged { curt::told(bytes) } else { None }
     }
 
     fn limit(&self, wait: Wait) -> Duration {
@@ -166,7 +175,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        if this.instead.is_empty() {
+            match this.told(bytes) {
+                Some(told) => this.instead = told,
+                None => return Pin::new(&mut this.stream).poll_write(cx, bytes),
+            }
+        }
+        while !this.instead.is_empty() {
+            let count = ready!(Pin::new(&mut this.stream).poll_write(cx, &this.instead))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            this.instead.drain(..count);
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -174,7 +197,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let only = match slices {
+            [only] => Some(only),
+            _ => None,
+        };
+        match only.filter(|only| !this.instead.is_empty() || this.told(only).is_some()) {
+            Some(only) => Pin::new(this).poll_write(cx, only),
+            None => Pin::new(&mut this.stream).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -16,7 +16,7 @@ use flagbase_core::{
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{body::RequestBody, server::Owned, workers};
 
@@ -62,8 +62,29 @@ struct Origin {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     idle: Mutex<Vec<Idle>>,
-    shared: Mutex<Option<Shared>>,
+    shared: Mutex<Common>,
+    /// Held while a shared connection is being opened, so that everybody who needs it waits for the same one.
+    opening: tokio::sync::Mutex<()>,
     most_idle: usize,
+}
+
+/// The connection over which HTTP/2 requests go.
+#[derive(Debug, Default)]
+struct Common {
+    /// How many were opened so far.
+    opened: u64,
+    sender: Option<Shared>,
+}
+
+impl Common {
+    /// The one that somebody opened after the first `opened`.
+    fn opened_since(&self, opened: u64) -> Option<Shared> {
+        self.open().filter(|_| self.opened > opened)
+    }
+
+    fn open(&self) -> Option<Shared> {
+        self.sender.as_ref().filter(|sender| !sender.is_closed()).cloned()
+    }
 }
 
 #[derive(Debug)]
@@ -90,8 +111,7 @@ impl Pool {
     pub(crate) fn waiting(&self, target: &Target) -> Option<Way> {
         let endpoint = self.endpoint(target);
         if target.url.scheme.is_http2() {
-            let shared = endpoint.shared.lock();
-            return shared.as_ref().filter(|sender| !sender.is_closed()).cloned().map(Way::Shared);
+            return endpoint.shared.lock().open().map(Way::Shared);
         }
         endpoint.take(self.settings.idle_timeout).map(|link| Way::Own(link, true))
     }
@@ -134,7 +154,7 @@ impl Pool {
         }
         for endpoint in self.endpoints.pin().values() {
             endpoint.idle.lock().clear();
-            endpoint.shared.lock().take();
+            endpoint.shared.lock().sender.take();
         }
     }
 
@@ -146,7 +166,8 @@ impl Pool {
             return Arc::clone(endpoint);
         }
         let most_idle = self.settings.most_idle;
-        let fresh = Endpoint { idle: Mutex::default(), shared: Mutex::default(), most_idle };
+        let (idle, shared) = (Mutex::default(), Mutex::default());
+        let fresh = Endpoint { idle, shared, opening: tokio::sync::Mutex::default(), most_idle };
         Arc::clone(endpoints.get_or_insert(origin, Arc::new(fresh)))
     }
 
@@ -166,6 +187,11 @@ impl Pool {
         url: &UpstreamUrl,
         patience: Duration,
     ) -> Result<Shared, ConnectFault> {
+        let opened = endpoint.shared.lock().opened;
+        let _turn = timeout(patience, endpoint.opening.lock()).await.map_err(|_| ConnectFault::TimedOut)?;
+        if let Some(sender) = endpoint.shared.lock().opened_since(opened) {
+            return Ok(sender);
+        }
         let stream = self.connector.open(url, patience).await?;
         let (sender, connection) = http2::Builder::new(Owned(self.tasks.clone()))
             .timer(TokioTimer::new())
@@ -178,7 +204,9 @@ impl Pool {
         self.tasks.spawn("gateway-http2", async move {
             let _ = connection.await;
         });
-        *endpoint.shared.lock() = Some(sender.clone());
+        let mut common = endpoint.shared.lock();
+        common.opened += 1;
+        common.sender = Some(sender.clone());
         Ok(sender)
     }
 }
@@ -206,12 +234,10 @@ impl Endpoint {
     /// Forgets what is closed or old; returns whether nothing is left.
     fn sweep(&self, idle_timeout: Duration) -> bool {
         let mut shared = self.shared.lock();
-        if shared.as_ref().is_some_and(http2::SendRequest::is_closed) {
-            *shared = None;
-        }
+        shared.sender = shared.open();
         let mut idle = self.idle.lock();
         idle.retain_mut(|idle| idle.since.elapsed() < idle_timeout && idle.link.is_open());
-        idle.is_empty() && shared.is_none()
+        idle.is_empty() && shared.sender.is_none()
     }
 }
 

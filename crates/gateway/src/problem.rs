@@ -5,6 +5,8 @@ use flagbase_core::refusal::{Class, Refusal};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
+use crate::pool::write_field;
+
 /// The media type of problems.
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -39,6 +41,34 @@ impl Problem {
     /// The same, and the connection ends with it, because its framing cannot be trusted any more.
     pub(crate) fn close(self) -> Self {
         Self { close: true, ..self }
+    }
+
+    /// A request whose head the parser gave up on with `status`.
+    pub(crate) fn unreadable(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                ("head_too_large", "the head of the request is too large; send at most 100 headers and 64 KB")
+            }
+            StatusCode::URI_TOO_LONG => {
+                ("target_too_long", "the target of the request is too long; shorten it")
+            }
+            _ => ("bad_request", "the request cannot be read; send HTTP/1.1 or HTTP/2"),
+        };
+        Self::new(status, code, detail).close()
+    }
+
+    /// The answer to the client, as bytes on an HTTP/1.1 connection.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let response = self.into_response();
+        let (head, body) = response.into_parts();
+        let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+        for (name, value) in &head.headers {
+            write_field(&mut bytes, name.as_str(), value.as_bytes());
+        }
+        write_field(&mut bytes, "content-length", body.len().to_string().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        bytes
     }
 
     /// The answer to the client.

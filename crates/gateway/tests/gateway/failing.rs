@@ -15,50 +15,19 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
 };
 
-use super::support::{Answer, PATIENCE, Recording, Setup, World, backend, reply};
+use super::{
+    raw::{OK, head, raw},
+    support::{Answer, PATIENCE, Recording, Setup, World, backend, reply},
+};
 
 /// An address where nobody listens.
 async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
-
-/// A backend that hands each connection to `serve`, with its number.
-#[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
-async fn raw<H, F>(serve: H) -> (String, Arc<AtomicUsize>)
-where
-    H: Fn(TcpStream, usize) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, counted.fetch_add(1, Ordering::SeqCst)));
-        }
-    });
-    (url, count)
-}
-
-/// Reads to the end of a head.
-async fn head(stream: &mut TcpStream) -> bool {
-    let mut seen = Vec::new();
-    let mut byte = [0];
-    while !seen.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte).await {
-            Ok(1) => seen.extend_from_slice(&byte),
-            _ => return false,
-        }
-    }
-    true
-}
-
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[tokio::test]
 async fn a_backend_that_is_down_is_502_and_one_that_talks_nonsense_too() {

@@ -112,3 +112,25 @@ async fn pipelined_requests_are_answered_in_order() {
     let lines: Vec<_> = seen.iter().map(|request| request.lines().next().unwrap()).collect();
     assert_eq!(lines, ["POST /one HTTP/1.1", "POST /two HTTP/1.1", "GET /three HTTP/1.1"]);
 }
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_answered_with_a_problem_that_says_what_to_do() {
+    let (_, url) = Recording::start().await;
+    let world = World::before(&url).await;
+    let many = "X: y\r\n".repeat(101);
+    for (request, status, code) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET /gateway/x HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n".to_owned(), 400, "bad_request"),
+        (format!("GET /gateway/x HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 431, "head_too_large"),
+        (
+            format!("GET /gateway/x HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(80_000)),
+            431,
+            "head_too_large",
+        ),
+    ] {
+        let answer = world.send(&request).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert!(answer.json()["error"].is_string(), "{answer:?}");
+    }
+}

@@ -12,6 +12,8 @@ mod corpus;
 mod deciding;
 mod failing;
 mod hygiene;
+mod raw;
 mod streaming;
 mod support;
+mod upstreams;
 mod websocket;
