@@ -62,6 +62,7 @@ fn the_help_of_every_command_is_as_reviewed() {
         "role",
         "key",
         "guard",
+        "webhook",
         "events",
         "completions",
     ];
