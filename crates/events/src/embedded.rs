@@ -14,7 +14,7 @@ use flagbase_core::{
     metrics::Meters,
     tasks::Tasks,
 };
-use flagbase_nats::{Headers, Options, PublishError, Server, StartError};
+use flagbase_nats::{Headers, Options, PublishError, Server, StartError, Tls, TlsError, WebSocket};
 
 use door::Door;
 
@@ -33,6 +33,25 @@ pub struct EmbeddedOptions {
     pub port: u16,
     /// Whether whoever brings no token may see what happens in development environments.
     pub anonymous: bool,
+    /// The texts of PEM files: a chain of certificates, and its key. Connections are encrypted then.
+    pub tls: Option<(Vec<u8>, Vec<u8>)>,
+    /// Where clients connect that speak WebSocket.
+    pub websocket: Option<SocketAddr>,
+    /// Web origins whose pages may connect by WebSocket; empty: none, `*`: all.
+    pub origins: Vec<String>,
+    /// Where monitoring is shown, to everybody who asks.
+    pub monitor: Option<SocketAddr>,
+}
+
+/// Why the embedded server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Certificate and key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Whom the embedded server asks.
@@ -56,13 +75,9 @@ impl Embedded {
         options: EmbeddedOptions,
         authority: Authority,
         tasks: &Tasks,
-    ) -> Result<Arc<Self>, StartError> {
-        let EmbeddedOptions { host, port, anonymous } = options;
-        let door = Arc::new(Door::new(authority, anonymous));
-        let access = Arc::clone(&door);
-        let name = Some("flagbase".to_owned());
-        let server =
-            Server::start(Options { host, port, server_name: name, access, ..Options::default() }).await?;
+    ) -> Result<Arc<Self>, EmbeddedError> {
+        let door = Arc::new(Door::new(authority, options.anonymous));
+        let server = Server::start(server(options, Arc::clone(&door))?).await?;
         Arc::clone(&door).start(server.clone(), tasks);
         Ok(Arc::new(Self { server, door }))
     }
@@ -76,6 +91,21 @@ impl Embedded {
     pub async fn stop(&self) {
         self.server.lame_duck(FAREWELL).await;
     }
+}
+
+fn server(options: EmbeddedOptions, access: Arc<Door>) -> Result<Options, TlsError> {
+    let EmbeddedOptions { host, port, tls, websocket, origins, monitor, .. } = options;
+    let tls = tls.map(|(chain, key)| Tls::from_pem(&chain, &key, None)).transpose()?;
+    let websocket = websocket.map(|address| WebSocket {
+        address,
+        tls: tls.clone(),
+        // No page comes from there: without origins that are named, only what is no browser gets in.
+        same_origin: origins.is_empty(),
+        allowed_origins: if origins.iter().any(|origin| origin == "*") { Vec::new() } else { origins },
+        ..WebSocket::default()
+    });
+    let server_name = Some("flagbase".to_owned());
+    Ok(Options { host, port, server_name, access, tls, websocket, monitor, ..Options::default() })
 }
 
 #[async_trait]

@@ -9,6 +9,8 @@
 mod commands;
 #[path = "bus/doors.rs"]
 mod doors;
+#[path = "bus/listeners.rs"]
+mod listeners;
 #[path = "bus/walk.rs"]
 mod walk;
 

@@ -38,7 +38,15 @@ async fn house(anonymous: bool) -> House {
     };
     let identity = Identity::new(config, Arc::new(memory), Arc::clone(&feed), clock, random).unwrap();
     let authority = Authority { identity: Arc::new(identity), feed, meters: Arc::default() };
-    let options = EmbeddedOptions { host: "127.0.0.1".into(), port: 0, anonymous };
+    let options = EmbeddedOptions {
+        host: "127.0.0.1".into(),
+        port: 0,
+        anonymous,
+        tls: None,
+        websocket: None,
+        origins: Vec::new(),
+        monitor: None,
+    };
     House { embedded: Embedded::start(options, authority, &tasks).await.unwrap(), tasks }
 }
 

@@ -1,13 +1,14 @@
 //! The buses that events go to: the embedded one, and an external one when there is one.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use flagbase_core::events::{EventBus, Events, Messages};
 use flagbase_core::identity::Identity;
 use flagbase_core::relay::{Relay, Sinks};
 use flagbase_core::tasks::Tasks;
-use flagbase_events::{Authority, Embedded, EmbeddedOptions, StartError};
+use flagbase_events::{Authority, Embedded, EmbeddedError, EmbeddedOptions, StartError};
 
 use super::parts::Base;
 use crate::config::{Anonymous, Config, EventsConfig, Mode, is_this_machine};
@@ -32,10 +33,8 @@ impl Buses {
         tasks: &Tasks,
     ) -> Outcome<Self> {
         let external = external(&config.events, tasks)?;
-        let embedded = match config.events.embedded {
-            true => Some(embedded(config, base, identity, tasks).await?),
-            false => None,
-        };
+        let embedded =
+            if config.events.embedded { Some(embedded(config, base, identity, tasks).await?) } else { None };
         Ok(Self { sinks: Arc::default(), embedded, external })
     }
 
@@ -81,7 +80,7 @@ impl Buses {
 
 fn external(events: &EventsConfig, tasks: &Tasks) -> Outcome<Option<(String, Arc<dyn EventBus>)>> {
     let url = events.url.reveal();
-    let bus = flagbase_events::open(url, tasks).map_err(|error| {
+    let bus = flagbase_events::open(url, events.retention, tasks).map_err(|error| {
         let failure = Failure::new(Exit::Configuration, error.to_string());
         match std::error::Error::source(&error) {
             Some(source) => failure.details(vec![source.to_string()]),
@@ -100,14 +99,35 @@ async fn embedded(
     tasks: &Tasks,
 ) -> Outcome<Arc<Embedded>> {
     let events = &config.events;
-    let options =
-        EmbeddedOptions { host: events.host.clone(), port: events.nats_port, anonymous: anonymous(config) };
+    let options = EmbeddedOptions {
+        host: events.host.clone(),
+        port: events.nats_port,
+        anonymous: anonymous(config),
+        tls: certificate(events)?,
+        websocket: events.websocket.parse().ok(),
+        origins: config.server.cors_origins.clone(),
+        monitor: events.monitor.parse().ok(),
+    };
     let authority = Authority {
         identity: Arc::clone(identity),
         feed: Arc::clone(&base.feed),
         meters: Arc::clone(&base.meters),
     };
-    Embedded::start(options, authority, tasks).await.map_err(|error| not_started(events, &error))
+    Embedded::start(options, authority, tasks).await.map_err(|error| not_started(&error))
+}
+
+/// The texts of certificate and key; the configuration has seen to it that there are both or none.
+fn certificate(events: &EventsConfig) -> Outcome<Option<(Vec<u8>, Vec<u8>)>> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            Failure::new(Exit::Configuration, format!("`{}` cannot be read: {error}", path.display()))
+                .hint("check `events.tls_cert` and `events.tls_key`")
+        })
+    };
+    if events.tls_cert.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((read(&events.tls_cert)?, read(&events.tls_key)?)))
 }
 
 /// Whether whoever brings no token may watch.
@@ -119,19 +139,18 @@ fn anonymous(config: &Config) -> bool {
     }
 }
 
-fn not_started(events: &EventsConfig, error: &StartError) -> Failure {
-    let (host, port) = (&events.host, events.nats_port);
-    let StartError::Listen { source, .. } = error else {
-        return Failure::plain(format!("the embedded NATS server does not start: {error}"));
+fn not_started(error: &EmbeddedError) -> Failure {
+    let EmbeddedError::Start(StartError::Listen { address, source }) = error else {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        return Failure::plain(format!("the embedded NATS server does not start: {error}{cause}"));
     };
-    let failure =
-        Failure::plain(format!("the embedded NATS server cannot listen on {host}:{port}: {source}"));
+    let failure = Failure::plain(format!("the embedded NATS server cannot listen on {address}: {source}"));
     match source.kind() {
-        std::io::ErrorKind::AddrInUse => failure.hint(format!(
-            "another program uses port {port}, perhaps a NATS server or another flagbase; stop it, or choose another \
+        std::io::ErrorKind::AddrInUse => failure.hint(
+            "another program uses this port, perhaps a NATS server or another flagbase; stop it, or choose another \
              port with FLAGBASE_EVENTS__NATS_PORT (0 takes a free one), or do without the embedded server with \
-             FLAGBASE_EVENTS__EMBEDDED=false"
-        )),
-        _ => failure.hint("check `events.host` and `events.nats_port`: they must be an address of this machine"),
+             FLAGBASE_EVENTS__EMBEDDED=false",
+        ),
+        _ => failure.hint("check `events.host`: it must be an address of this machine"),
     }
 }

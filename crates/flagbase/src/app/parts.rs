@@ -155,11 +155,7 @@ fn services(
         recorder,
         guards: Arc::new(Guards::new(feed())),
         events: Arc::new(buses.behind(Events::new(feed(), meters, tasks.clone()))),
-        webhooks: Arc::new(Webhooks::new(
-            feed(),
-            Arc::clone(&base.deliveries),
-            settings::webhooks(config),
-        )),
+        webhooks: Arc::new(Webhooks::new(feed(), Arc::clone(&base.deliveries), settings::webhooks(config))),
         feed: feed(),
         tasks,
         settings: ApiSettings {

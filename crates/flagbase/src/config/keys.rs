@@ -25,7 +25,7 @@ impl Key {
 
     /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
     pub(crate) fn takes_any_text(&self) -> bool {
-        const TEXTS: [&str; 11] = [
+        const TEXTS: [&str; 15] = [
             "server.host",
             "server.data_dir",
             "server.public_url",
@@ -35,6 +35,10 @@ impl Key {
             "events.url",
             "events.url_file",
             "events.host",
+            "events.tls_cert",
+            "events.tls_key",
+            "events.websocket",
+            "events.monitor",
             "gateway.environment",
             "log.level",
         ];

@@ -109,7 +109,7 @@ impl Loaded {
         let value = self.figment.find_value(&key.path).ok();
         match value.as_ref().map(serde_json::to_value) {
             Some(Ok(serde_json::Value::Null) | Err(_)) | None => serde_json::Value::Null,
-            Some(Ok(_)) if key.is_secret() => Secret::REDACTED.into(),
+            Some(Ok(value)) if key.is_secret() && value != "" => Secret::REDACTED.into(),
             Some(Ok(value)) => value,
         }
     }

@@ -115,6 +115,14 @@ pub(crate) struct Events {
     pub nats_port: u16,
     pub host: String,
     pub anonymous: Anonymous,
+    /// Empty for none.
+    pub tls_cert: PathBuf,
+    /// Empty for none.
+    pub tls_key: PathBuf,
+    /// Empty for nowhere.
+    pub websocket: String,
+    /// Empty for nowhere.
+    pub monitor: String,
     #[serde(deserialize_with = "duration::deserialize")]
     pub retention: Duration,
 }

@@ -1,7 +1,8 @@
 //! Rules that types alone cannot express.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Anonymous, Config, Mode, Secret};
@@ -183,6 +184,24 @@ fn events(config: &Config) -> Vec<Wrong> {
             "use `127.0.0.1`, or `0.0.0.0` for every interface",
         ));
     }
+    for (key, address) in [("events.websocket", &events.websocket), ("events.monitor", &events.monitor)] {
+        if !address.is_empty() && address.parse::<SocketAddr>().is_err() {
+            wrong.push(bad(
+                key,
+                address,
+                "is not an address with a port",
+                "use something like `127.0.0.1:8222`",
+            ));
+        }
+    }
+    let given = |path: &Path| !path.as_os_str().is_empty();
+    if given(&events.tls_cert) != given(&events.tls_key) {
+        wrong.push(Wrong {
+            key: if given(&events.tls_cert) { "events.tls_cert" } else { "events.tls_key" },
+            what: "is set without its counterpart".to_owned(),
+            help: "set both `events.tls_cert` and `events.tls_key`, or neither".to_owned(),
+        });
+    }
     wrong
 }
 
@@ -238,9 +257,7 @@ fn webhooks(config: &Config) -> Vec<Wrong> {
     ];
     let wrong = counts.into_iter().filter(|(_, count)| !(1..=1000).contains(count));
     wrong
-        .map(|(key, count)| {
-            bad(key, &count.to_string(), "is out of range", "use a number from 1 to 1000")
-        })
+        .map(|(key, count)| bad(key, &count.to_string(), "is out of range", "use a number from 1 to 1000"))
         .collect()
 }
 
