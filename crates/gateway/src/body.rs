@@ -233,11 +233,12 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        let ended = match &self.source {
             Upstream::Link(link) => link.ended(),
             Upstream::Driven(incoming) => incoming.is_end_stream(),
             Upstream::Whole(bytes) => bytes.is_empty(),
-        }
+        };
+        ended && self.broken.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
