@@ -34,7 +34,7 @@ pub(crate) enum Transport {
 pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
     pub(crate) transport: Transport,
-    /// The socket, when nothing lies between it and the protocol: then others may write to it.
+    /// The socket, when nothing lies between it and the protocol: then others may write to it. The client takes it.
     pub(crate) direct: Option<Arc<OwnedWriteHalf>>,
     /// Subject of the verified client certificate.
     pub(crate) tls_subject: Option<String>,
@@ -71,10 +71,10 @@ pub(crate) struct About {
 }
 
 impl Client {
-    pub(crate) fn new(id: u64, origin: Origin, limits: &Limits) -> Self {
+    pub(crate) fn new(id: u64, mut origin: Origin, limits: &Limits) -> Self {
         Self {
             id,
-            out: Outbound::new(origin.direct.clone(), limits.max_pending, limits.stall()),
+            out: Outbound::new(origin.direct.take(), limits.max_pending, limits.stall()),
             origin,
             stats: ClientStats::new(),
             subs: Mutex::default(),

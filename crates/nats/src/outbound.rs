@@ -27,8 +27,6 @@ pub(crate) struct Outbound {
     queue: Mutex<Queue>,
     /// Bytes that wait; a copy for those who only ask.
     backlog: AtomicUsize,
-    /// The socket, when nothing lies between it and the protocol.
-    direct: Option<Arc<OwnedWriteHalf>>,
     max_pending: usize,
     /// Backlog from which publishers are slowed down.
     stall: usize,
@@ -36,6 +34,9 @@ pub(crate) struct Outbound {
 
 #[derive(Default)]
 struct Queue {
+    /// The socket, when nothing lies between it and the protocol. Given up at the end: it must not stay open because
+    /// somebody still knows the client.
+    direct: Option<Arc<OwnedWriteHalf>>,
     chunks: VecDeque<Chunk>,
     pending: usize,
     /// Somebody is writing outside of the lock.
@@ -65,7 +66,8 @@ pub(crate) enum Sent {
 
 impl Outbound {
     pub(crate) fn new(direct: Option<Arc<OwnedWriteHalf>>, max_pending: usize, stall: usize) -> Self {
-        Self { queue: Mutex::default(), backlog: AtomicUsize::new(0), direct, max_pending, stall }
+        let queue = Mutex::new(Queue { direct, ..Queue::default() });
+        Self { queue, backlog: AtomicUsize::new(0), max_pending, stall }
     }
 
     /// Bytes that wait.
@@ -85,7 +87,7 @@ impl Outbound {
             bytes.clear();
             return Sent::Gone;
         }
-        match &self.direct {
+        match queue.direct.clone() {
             Some(direct) if !queue.writing && queue.chunks.is_empty() => {
                 queue.writing = true;
                 drop(queue);
@@ -211,7 +213,7 @@ impl Outbound {
         self.queue.lock().end
     }
 
-    /// Forgets all that waits.
+    /// Forgets all that waits, and the socket.
     pub(crate) fn clear(&self) {
         let mut queue = self.queue.lock();
         let stalled = std::mem::take(&mut queue.stalled);

@@ -62,7 +62,7 @@ mod tests {
     use crate::protocol::{Bounds, Frame, Step, parse};
 
     fn written(input: &[u8], headers: bool) -> String {
-        let bounds = Bounds { control_line: 100, payload: 100 };
+        let bounds = Bounds { control_line: 100, payload: 100, headers: true };
         let Ok(Step::Frame(Frame::Publish(message), _)) = parse(input, bounds) else { panic!("no publish") };
         let mut out = Vec::new();
         write(&mut out, b"HMSG a 1 ", &message, headers);

@@ -1,0 +1,19 @@
+//! The server from outside, over raw sockets.
+#![forbid(unsafe_code)]
+
+#[path = "core/access.rs"]
+mod access;
+#[path = "core/errors.rs"]
+mod errors;
+#[path = "core/groups.rs"]
+mod groups;
+#[path = "core/inside.rs"]
+mod inside;
+#[path = "core/life.rs"]
+mod life;
+#[path = "core/messages.rs"]
+mod messages;
+#[path = "core/slow.rs"]
+mod slow;
+#[path = "core/wire.rs"]
+mod wire;
