@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check, in one order, on any machine.
 
+mod book;
+mod flags;
 mod nats;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +40,7 @@ enum Step {
     Doc,
     Test,
     Go,
+    Flags,
     Nats,
 }
 
@@ -115,6 +118,7 @@ impl Step {
             Self::Doc => "doc",
             Self::Test => "test",
             Self::Go => "go",
+            Self::Flags => "flags",
             Self::Nats => "nats",
         }
     }
@@ -125,9 +129,10 @@ impl Step {
             Self::Clippy => "no lint complains",
             Self::Tidy => "sizes, crate edges, words and links keep the house rules",
             Self::Deny => "dependencies are licensed, known and used where they may be",
-            Self::Doc => "the API documentation builds without a warning",
+            Self::Doc => "the manual and the API documentation build without a warning",
             Self::Test => "all Rust tests pass",
             Self::Go => "the Go SDK works against the real binary",
+            Self::Flags => "our engine decides the cases that Unleash publishes as they say",
             Self::Nats => "published NATS tests and clients accept our server",
         }
     }
@@ -145,17 +150,14 @@ impl Step {
             ])),
             Self::Tidy => tidy::check(workspace),
             Self::Deny => deny(workspace),
-            Self::Doc => process::run(
-                at(workspace)
-                    .args(["doc", "--no-deps", "--workspace", "--quiet"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
-            ),
+            Self::Doc => doc(workspace),
             Self::Test => process::run(
                 at(workspace)
                     .args(["test", "--workspace", "--no-fail-fast"])
                     .env("NATS_SERVER", servers::nats(workspace)?),
             ),
             Self::Go => go(workspace),
+            Self::Flags => flags::run(workspace),
             Self::Nats => nats::run(workspace, judged),
         }
     }
@@ -174,6 +176,14 @@ fn fmt(workspace: &Workspace) -> Result<()> {
         process::run(at(workspace).args(["fmt", "--check", "--manifest-path", apart]))?;
     }
     Ok(())
+}
+
+/// The manual, and what the code says of itself.
+fn doc(workspace: &Workspace) -> Result<()> {
+    book::build(workspace)?;
+    process::run(
+        at(workspace).args(["doc", "--no-deps", "--workspace", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )
 }
 
 fn deny(workspace: &Workspace) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::process;
 use crate::workspace::{Workspace, cargo};
 
 const DENY_VERSION: &str = "0.20.2";
+const MDBOOK_VERSION: &str = "0.5.4";
 
 /// Where `name` is on the `PATH`, or an error that says how to get it.
 pub(crate) fn required(name: &str, hint: &str) -> Result<PathBuf> {
@@ -20,22 +21,32 @@ pub(crate) fn required(name: &str, hint: &str) -> Result<PathBuf> {
         .ok_or_else(|| anyhow!("`{name}` is not installed: {hint}"))
 }
 
-/// `cargo-deny`, built once into the target directory at the version the configuration is written for.
+/// `cargo-deny`, at the version the configuration is written for.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    built(workspace, "cargo-deny", DENY_VERSION, &[])
+}
+
+/// `mdbook`, with the search of the pages but without what only serves them.
+pub(crate) fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
+    built(workspace, "mdbook", MDBOOK_VERSION, &["--no-default-features", "--features", "search"])
+}
+
+/// A package of the registry at its version, built once into the target directory.
+fn built(workspace: &Workspace, name: &str, version: &str, features: &[&str]) -> Result<PathBuf> {
     let home = workspace.target.join("tools");
-    let program = home.join("bin").join("cargo-deny");
-    if !is_version(&program, DENY_VERSION) {
-        let package = format!("cargo-deny@{DENY_VERSION}");
-        process::run(
-            Command::new(cargo()).args(["install", "--locked", "--quiet", "--root"]).arg(&home).arg(package),
-        )?;
+    let program = home.join("bin").join(name);
+    if !is_version(&program, version) {
+        let package = format!("{name}@{version}");
+        let mut command = Command::new(cargo());
+        command.args(["install", "--locked", "--quiet", "--root"]).arg(&home).arg(package);
+        process::run(command.args(features))?;
     }
     Ok(program)
 }
 
 fn is_version(program: &Path, version: &str) -> bool {
     process::capture(Command::new(program).arg("--version"))
-        .is_ok_and(|answer| answer.split_whitespace().any(|word| word == version))
+        .is_ok_and(|answer| answer.split_whitespace().any(|word| word.trim_start_matches('v') == version))
 }
 
 #[cfg(test)]
