@@ -219,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_and_nobody_answering_are_told_apart() {
         let backend = Backend::start().await;
-        backend.delay(Duration::from_secs(60));
+        backend.delay(Duration::from_mins(1));
         let slow = Outgoing { timeout: Duration::from_millis(50), ..message(&backend.url()) };
         assert_eq!(send(OPEN, slow).await.unwrap_err().0, "no answer within 0.05 s");
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

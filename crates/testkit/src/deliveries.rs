@@ -26,6 +26,7 @@ macro_rules! deliveries_cases {
                 exactly_one_of_many_senders_makes_a_delivery,
                 an_attempt_is_noted_and_says_when_the_next_one_is_due,
                 an_attempt_of_a_delivery_that_is_gone_is_no_error,
+                what_is_cancelled_under_way_is_not_sent_again,
                 of_many_attempts_the_last_thirty_are_kept,
                 deliveries_are_listed_newest_first_by_every_criterion,
                 deliveries_are_shifted_by_the_same_criteria,

@@ -230,7 +230,8 @@ pub trait Deliveries: Send + Sync {
     /// attempts.
     async fn pending(&self, wants: Vec<Want>) -> Result<Vec<Delivery>, DeliveriesError>;
 
-    /// Notes an attempt. Returns how the endpoint fares; nothing happens to a delivery that is gone.
+    /// Notes an attempt. Returns how the endpoint fares; nothing happens to a delivery that is gone, and
+    /// one that was cancelled meanwhile is not pending again.
     async fn settle(&self, settled: Settled) -> Result<Health, DeliveriesError>;
 
     /// The deliveries meant, newest first, with their attempts.

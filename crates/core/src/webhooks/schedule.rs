@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn chance_moves_an_attempt_by_a_tenth_at_most() {
-        assert_eq!(total(&Always(0)), Duration::from_secs(77_760));
-        assert_eq!(total(&Always(255)), Duration::from_secs(95_040));
+        assert_eq!(total(&Always(0)), Duration::from_mins(1_296));
+        assert_eq!(total(&Always(255)), Duration::from_mins(1_584));
     }
 
     #[test]

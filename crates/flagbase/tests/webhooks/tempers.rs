@@ -7,7 +7,7 @@ async fn an_endpoint_that_fails_gets_it_again_and_a_dead_one_holds_up_no_other()
     let (server, token) = server().await;
     let (failing, slow, good) = (Backend::start().await, Backend::start().await, Backend::start().await);
     failing.answer(500, "not now");
-    slow.delay(Duration::from_secs(600));
+    slow.delay(Duration::from_mins(10));
     for (key, backend) in [("failing", &failing), ("slow", &slow), ("good", &good)] {
         webhook(&server, &token, key, &backend.url()).await;
     }
@@ -34,7 +34,7 @@ async fn a_slow_endpoint_is_given_up_in_time() {
     server.set_env("FLAGBASE_WEBHOOKS__TIMEOUT", "1s");
     server.restart().await;
     let slow = Backend::start().await;
-    slow.delay(Duration::from_secs(600));
+    slow.delay(Duration::from_mins(10));
     webhook(&server, &token, "slow", &slow.url()).await;
     flip(&server, &token, "disable").await;
     let path = "/api/v1/webhooks/slow/deliveries";

@@ -65,6 +65,17 @@ pub async fn an_attempt_of_a_delivery_that_is_gone_is_no_error(stores: &Stores) 
     assert_eq!(stores.deliveries.settle(gone).await.unwrap(), Health::default());
 }
 
+pub async fn what_is_cancelled_under_way_is_not_sent_again(stores: &Stores) {
+    enqueue(stores, vec![new("a", "e1", 0), new("a", "e2", 0)]).await;
+    let ids: Vec<_> = pending(stores, "a", 2).await.iter().map(|delivery| delivery.id).collect();
+    let all = Selection::of("a", 9);
+    stores.deliveries.shift(all.clone(), DeliveryState::Cancelled, after(1)).await.unwrap();
+    stores.deliveries.settle(settled(ids[0], DeliveryState::Pending, (0, 500), 9)).await.unwrap();
+    stores.deliveries.settle(settled(ids[1], DeliveryState::Delivered, (0, 200), 2)).await.unwrap();
+    let states: Vec<_> = list(stores, all).await.iter().map(|delivery| delivery.state).collect();
+    assert_eq!(states, [DeliveryState::Delivered, DeliveryState::Cancelled], "what arrived, arrived");
+}
+
 pub async fn of_many_attempts_the_last_thirty_are_kept(stores: &Stores) {
     enqueue(stores, vec![new("a", "e1", 0), new("a", "e2", 0)]).await;
     let ids: Vec<_> = pending(stores, "a", 2).await.iter().map(|delivery| delivery.id).collect();

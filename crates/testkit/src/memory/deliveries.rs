@@ -46,7 +46,9 @@ impl Sent {
 
     fn settle(&mut self, settled: Settled) -> Health {
         let Some(delivery) = self.deliveries.get_mut(&settled.id) else { return Health::default() };
-        delivery.state = settled.state;
+        if (delivery.state, settled.state) != (DeliveryState::Cancelled, DeliveryState::Pending) {
+            delivery.state = settled.state;
+        }
         delivery.due_at = settled.due_at;
         delivery.tries += 1;
         let health = self.health.entry(delivery.endpoint.clone()).or_default();

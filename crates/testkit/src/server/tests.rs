@@ -24,10 +24,10 @@ fn running(script: &str, backend: &Backend) -> TestServer {
     let program = program();
     let directory = tempfile::tempdir().unwrap();
     let environment = vec![("SCRIPT".to_owned(), script.to_owned()), ("EXTRA".to_owned(), "yes".to_owned())];
-    let port = backend.address().port();
-    let process = launch(program, &directory, &environment, port);
+    let (port, bus) = (backend.address().port(), free_port());
+    let process = launch(program, &directory, &environment, (port, bus));
     let client = Client::new();
-    TestServer { program: program.to_owned(), directory, environment, port, process, client }
+    TestServer { program: program.to_owned(), directory, environment, port, bus, process, client }
 }
 
 #[tokio::test]

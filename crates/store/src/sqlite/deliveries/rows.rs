@@ -51,7 +51,9 @@ pub(super) fn pending(connection: &Connection, wants: &[Want]) -> Result<Vec<Del
 
 pub(super) fn settle(connection: &Connection, settled: &Settled) -> Result<Health, Fault> {
     let Settled { id, attempt, state, due_at } = settled;
-    let sql = "UPDATE webhook_deliveries SET state = ?2, due_at = ?3, tries = tries + 1 WHERE id = ?1 \
+    // What was cancelled while it was under way is not sent again.
+    let sql = "UPDATE webhook_deliveries SET due_at = ?3, tries = tries + 1, \
+         state = CASE WHEN state = 'cancelled' AND ?2 = 'pending' THEN state ELSE ?2 END WHERE id = ?1 \
          RETURNING endpoint";
     let values = params![signed(*id), state.as_str(), nanos(*due_at)];
     let endpoint: Option<String> =
