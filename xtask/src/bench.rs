@@ -8,6 +8,7 @@ mod client;
 mod cpu;
 mod engine;
 mod evaluate;
+mod events;
 mod footprint;
 mod gateway;
 mod load;
@@ -46,7 +47,7 @@ struct Bench {
     run: fn(&Workspace, &Options) -> Result<report::Report>,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "engine",
         about: "CPU time and allocations per evaluation, beside Unleash's engine",
@@ -71,6 +72,11 @@ const BENCHES: [Bench; 5] = [
         name: "nats",
         about: "CPU time per message, latency and memory of the NATS-protocol server, beside nats-server",
         run: nats::run,
+    },
+    Bench {
+        name: "events",
+        about: "milliseconds from a commit to a subscriber of an external NATS server",
+        run: events::run,
     },
 ];
 
@@ -107,6 +113,9 @@ mod tests {
     fn a_bench_that_does_not_exist_is_answered_with_those_that_do() {
         let options = Options { name: Some("x".to_owned()), rounds: 1, seconds: 1, check: false };
         let text = run(&options).unwrap_err().to_string();
-        assert_eq!(text, "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats");
+        assert_eq!(
+            text,
+            "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats, events"
+        );
     }
 }

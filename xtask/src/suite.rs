@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check, in one order, on any machine.
 
 mod book;
+mod buses;
 mod flags;
 mod nats;
 
@@ -42,6 +43,7 @@ enum Step {
     Go,
     Flags,
     Nats,
+    Buses,
 }
 
 /// Workspaces of their own.
@@ -120,6 +122,7 @@ impl Step {
             Self::Go => "go",
             Self::Flags => "flags",
             Self::Nats => "nats",
+            Self::Buses => "buses",
         }
     }
 
@@ -134,6 +137,7 @@ impl Step {
             Self::Go => "the Go SDK works against the real binary",
             Self::Flags => "our engine decides the cases that Unleash publishes as they say",
             Self::Nats => "published NATS tests and clients accept our server",
+            Self::Buses => "events reach nats-server, Tansu and Apache Kafka through every failure",
         }
     }
 
@@ -159,6 +163,7 @@ impl Step {
             Self::Go => go(workspace),
             Self::Flags => flags::run(workspace),
             Self::Nats => nats::run(workspace, judged),
+            Self::Buses => buses::run(workspace),
         }
     }
 }

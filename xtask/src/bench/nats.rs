@@ -1,7 +1,7 @@
 //! `flagbase-nats` beside nats-server, over raw sockets.
 
 mod load;
-mod wire;
+pub(super) mod wire;
 
 use std::fs;
 use std::net::TcpStream;

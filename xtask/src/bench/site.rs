@@ -37,6 +37,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
 /// Starts the binary on an empty database in `home`, or on the one that is there, and waits until it is ready.
 /// Returns the milliseconds that took.
 pub(crate) fn start(binary: &Path, home: &Path) -> Result<(Server, f64)> {
+    start_with(binary, home, &[])
+}
+
+fn start_with(binary: &Path, home: &Path, variables: &[(&str, &str)]) -> Result<(Server, f64)> {
     fs::create_dir_all(home).with_context(|| format!("make `{}`", home.display()))?;
     let port = free_port()?;
     let mut command = Command::new(binary);
@@ -48,7 +52,8 @@ pub(crate) fn start(binary: &Path, home: &Path) -> Result<(Server, f64)> {
         .env("FLAGBASE_SERVER__PORT", port.to_string())
         .env("FLAGBASE_EVENTS__NATS_PORT", "0")
         .env("FLAGBASE_DATABASE__PATH", home.join("flagbase.db"))
-        .env("FLAGBASE_LOG__LEVEL", "warn");
+        .env("FLAGBASE_LOG__LEVEL", "warn")
+        .envs(variables.iter().copied());
     let mut server = Server::start(command, home, port)?;
     let took = server.await_ready(READY).context("wait for Flagbase")?;
     Ok((server, took.as_secs_f64() * 1e3))
@@ -67,7 +72,12 @@ pub(crate) fn fresh_home(workspace: &Workspace, name: &str) -> Result<PathBuf> {
 impl Site {
     /// Starts a server and sets up a developer and a flag that is on for developers only.
     pub(crate) fn open(binary: &Path, home: &Path) -> Result<Self> {
-        let (server, _) = start(binary, home)?;
+        Self::open_with(binary, home, &[])
+    }
+
+    /// The same with further environment variables.
+    pub(crate) fn open_with(binary: &Path, home: &Path, variables: &[(&str, &str)]) -> Result<Self> {
+        let (server, _) = start_with(binary, home, variables)?;
         let (email, password) = ("alice@example.com", "correct horse battery staple");
         let credentials = json!({"email": email, "password": password});
         let account = json!({"email": email, "password": password, "role": "developer"});

@@ -28,7 +28,7 @@ use crate::{
 const REQUEST: usize = 512 * 1024;
 
 /// The partitions of the topic.
-pub(super) struct Session {
+pub(crate) struct Session {
     client: Client,
     topic: String,
     partitions: Vec<(i32, OnceCell<Arc<PartitionClient>>)>,
@@ -39,23 +39,9 @@ type Placed = (usize, Record);
 
 impl Session {
     /// Finds the topic, and makes it when it is not there and we may.
-    pub(super) async fn open(target: &KafkaTarget) -> Result<Self, BoxError> {
+    pub(crate) async fn open(target: &KafkaTarget) -> Result<Self, BoxError> {
         let client = builder(target)?.build().await?;
-        let mut found = partitions(&client, &target.topic).await?;
-        if found.is_empty() {
-            if !target.create {
-                let topic = &target.topic;
-                return Err(format!(
-                    "there is no topic `{topic}`, and `create=false` keeps us from making it"
-                )
-                .into());
-            }
-            create(&client, target).await?;
-            found = partitions(&client, &target.topic).await?;
-        }
-        if found.is_empty() {
-            return Err(format!("the topic `{}` was made, but is not there yet", target.topic).into());
-        }
+        let found = ensure(&client, target).await?;
         let partitions = found.into_iter().map(|partition| (partition, OnceCell::new())).collect();
         Ok(Self { client, topic: target.topic.clone(), partitions })
     }
@@ -182,6 +168,25 @@ fn builder(target: &KafkaTarget) -> Result<ClientBuilder, BoxError> {
         });
     }
     Ok(builder)
+}
+
+/// The partitions of the topic, which is made when it is not there and we may.
+async fn ensure(client: &Client, target: &KafkaTarget) -> Result<Vec<i32>, BoxError> {
+    let topic = &target.topic;
+    let mut found = partitions(client, topic).await?;
+    if found.is_empty() {
+        if !target.create {
+            return Err(
+                format!("there is no topic `{topic}`, and `create=false` keeps us from making it").into()
+            );
+        }
+        create(client, target).await?;
+        found = partitions(client, topic).await?;
+    }
+    match found.is_empty() {
+        true => Err(format!("the topic `{topic}` was made, but is not there yet").into()),
+        false => Ok(found),
+    }
 }
 
 async fn partitions(client: &Client, name: &str) -> Result<Vec<i32>, Error> {

@@ -20,8 +20,6 @@ pub(super) const IN_FLIGHT: usize = 32;
 const SUBJECTS: &str = "flagbase.>";
 /// How long event ids are remembered: longer than a restart with all it may bring.
 const DUPLICATES: Duration = Duration::from_mins(10);
-/// How long events are kept: as long as they can be resumed from here, by default.
-const MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 /// Makes the stream, or changes it where the configuration says so. What others set in it stays.
 pub(super) async fn ensure(context: &Context, wanted: &StreamTarget) -> Result<(), BoxError> {
@@ -66,7 +64,7 @@ fn fresh(wanted: &StreamTarget) -> Config {
         storage: StorageType::File,
         num_replicas: wanted.replicas.unwrap_or(1),
         duplicate_window: wanted.duplicates.unwrap_or(DUPLICATES),
-        max_age: wanted.max_age.unwrap_or(MAX_AGE),
+        max_age: wanted.max_age.unwrap_or(wanted.keep),
         allow_direct: true,
         ..Config::default()
     }

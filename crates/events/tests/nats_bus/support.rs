@@ -41,7 +41,7 @@ pub(crate) fn stream_url(port: u16) -> String {
 
 /// The bus that `url` names.
 pub(crate) fn bus(url: &str) -> Arc<dyn EventBus> {
-    flagbase_events::open(url, &Tasks::new()).unwrap().unwrap()
+    flagbase_events::open(url, Duration::from_hours(48), &Tasks::new()).unwrap().unwrap()
 }
 
 /// A client that comes back when the server does.

@@ -44,7 +44,7 @@ pub(crate) fn url(port: u16, topic: &str, options: &str) -> String {
 
 /// The bus that `url` names.
 pub(crate) fn bus(url: &str) -> Arc<dyn EventBus> {
-    flagbase_events::open(url, &Tasks::new()).unwrap().unwrap()
+    flagbase_events::open(url, Duration::from_hours(48), &Tasks::new()).unwrap().unwrap()
 }
 
 /// A client that gives up early, because whoever uses it tries again.

@@ -31,7 +31,7 @@ async fn the_stream_is_made_before_the_first_event() {
     bus(&stream_url(server.port())).publish(&[]).await.unwrap();
     let made = config(&context).await;
     assert_eq!(made.subjects, ["flagbase.>"]);
-    assert_eq!((made.duplicate_window, made.max_age), (Duration::from_mins(10), Duration::from_hours(720)));
+    assert_eq!((made.duplicate_window, made.max_age), (Duration::from_mins(10), Duration::from_hours(48)));
 }
 
 #[tokio::test]
