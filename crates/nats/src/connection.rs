@@ -159,8 +159,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Processes whole operations and says how many bytes they took.
     fn process(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
-        let limits = &self.shared.options.limits;
-        let bounds = Bounds { control_line: limits.max_control_line, payload: limits.max_payload };
         let mut used = 0;
         while let Some(rest @ [first, ..]) = bytes.get(used..) {
             if self.admission.is_required() && !matches!(first, b'C' | b'c') {
@@ -168,6 +166,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.client.out.close(Reason::AuthenticationFailure);
                 return bytes.len();
             }
+            let limits = &self.shared.options.limits;
+            let headers = self.options.headers();
+            let bounds =
+                Bounds { control_line: limits.max_control_line, payload: limits.max_payload, headers };
             let flow = match protocol::parse(rest, bounds) {
                 Ok(Step::Incomplete(need)) => {
                     self.need = need;

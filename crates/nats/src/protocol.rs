@@ -70,11 +70,15 @@ pub(crate) enum Violation {
     Payload,
 }
 
-/// Longest line and message, in bytes.
+/// What a client may send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
+    /// Longest line after its verb, in bytes.
     pub(crate) control_line: usize,
+    /// Longest message, in bytes.
     pub(crate) payload: usize,
+    /// Whether it said that it knows headers.
+    pub(crate) headers: bool,
 }
 
 /// Reads the operation at the start of `input`.
@@ -84,17 +88,23 @@ pub(crate) fn parse(input: &[u8], bounds: Bounds) -> Result<Step<'_>, Violation>
     if verb.wants_space() && rest.first().is_some_and(|byte| !is_space(*byte)) {
         return Err(Violation::Unknown);
     }
-    let Some(end) = memchr::memchr(b'\n', rest) else {
+    // The first byte behind the spaces belongs to the arguments, even when it is a line break.
+    let from =
+        if verb.wants_space() { rest.iter().take_while(|byte| is_space(**byte)).count() + 1 } else { 0 };
+    let Some(end) = rest.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)).map(|end| end + from)
+    else {
         let fits = rest.len() <= bounds.control_line.saturating_add(2);
         return if fits { Ok(Step::Incomplete(None)) } else { Err(Violation::ControlLine) };
     };
     let line = rest.get(..end).unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = without_return(line, from);
     if line.len() > bounds.control_line.saturating_add(1) {
         return Err(Violation::ControlLine);
     }
     let taken = name + end + 1;
     let frame = match verb {
+        // Refused before the message has come, as clients know it.
+        Verb::Hpub if !bounds.headers => return Err(Violation::Arguments),
         Verb::Pub | Verb::Hpub => return publish(input, line, taken, verb == Verb::Hpub, bounds.payload),
         Verb::Sub => subscribe(line)?,
         Verb::Unsub => unsubscribe(line)?,
@@ -112,12 +122,28 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
+/// The line without its last byte, if there is a carriage return in it. Usually the return is that byte.
+fn without_return(line: &[u8], from: usize) -> &[u8] {
+    match line.split_last() {
+        Some((last, before)) if line.len() > from => {
+            let returns = *last == b'\r' || line.get(from..).is_some_and(|line| line.contains(&b'\r'));
+            if returns { before } else { line }
+        }
+        _ => line,
+    }
+}
+
 fn arguments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| is_space(*byte)).filter(|argument| !argument.is_empty())
 }
 
+/// Arguments of operations where a carriage return is a space, too.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).filter(|word| !word.is_empty())
+}
+
 fn subscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
-    let mut arguments = arguments(line);
+    let mut arguments = words(line);
     match (arguments.next(), arguments.next(), arguments.next(), arguments.next()) {
         (Some(subject), Some(sid), None, None) => Ok(Frame::Subscribe { subject, queue: None, sid }),
         (Some(subject), queue, Some(sid), None) => Ok(Frame::Subscribe { subject, queue, sid }),
@@ -126,7 +152,7 @@ fn subscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
 }
 
 fn unsubscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
-    let mut arguments = arguments(line);
+    let mut arguments = words(line);
     match (arguments.next(), arguments.next(), arguments.next()) {
         (Some(sid), max, None) => {
             // A limit that is no number counts as none.

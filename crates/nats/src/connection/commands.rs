@@ -34,7 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn connect(&mut self, cx: &mut Context<'_>, options: &[u8]) -> Flow {
-        let Ok(options) = serde_json::from_slice::<Connect>(options) else {
+        let Some(options) = Connect::read(options) else {
             return Flow::End(Reason::ProtocolViolation);
         };
         let options = options.over(&self.options);
@@ -71,9 +71,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn publish(&mut self, publish: &Publish<'_>) -> Flow {
-        if publish.header.is_some() && !self.options.headers() {
-            return Flow::End(Reason::ProtocolViolation);
-        }
         let before = self.router.answered();
         if self.options.pedantic() && !subject::is_literal(publish.subject) {
             self.router.answer(b"-ERR 'Invalid Publish Subject'\r\n");
@@ -98,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn nobody(&mut self, publish: &Publish<'_>) {
         let Some(reply) = publish.reply.filter(|_| self.options.no_responders()) else { return };
         let subs = self.client.subs.lock();
-        let own = subs.values().find(|sub| subject::covers(&sub.subject, reply));
+        let own = subs.values().find(|sub| sub.queue.is_none() && subject::covers(&sub.subject, reply));
         let told = own.map(|sub| no_responders(reply, &sub.sid, publish.subject));
         drop(subs);
         if let Some(told) = told {
@@ -107,10 +104,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn subscribe(&mut self, pattern: &[u8], queue: Option<&[u8]>, sid: &[u8]) -> Flow {
-        if !subject::is_pattern(pattern) {
-            self.router.answer(b"-ERR 'Invalid Subject'\r\n");
-            return Flow::Next;
-        }
         if self.permissions.as_ref().is_some_and(|permissions| !permissions.may_subscribe(pattern, queue)) {
             let group = queue.map(|group| format!(" using queue {}", quoted(group))).unwrap_or_default();
             let error =
@@ -124,8 +117,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.router.answer(b"-ERR 'maximum subscriptions exceeded'\r\n");
             return Flow::Next;
         }
-        // A name that is taken keeps its first meaning.
+        // A name that is taken keeps its first meaning, whatever comes.
         if !subs.contains_key(sid) {
+            if !subject::is_pattern(pattern) {
+                drop(subs);
+                self.router.answer(b"-ERR 'Invalid Subject'\r\n");
+                return Flow::Next;
+            }
             let mut sub = Sub::new(pattern, queue, sid, Target::Client(Arc::clone(&self.client)));
             sub.denied =
                 self.permissions.as_ref().map(|held| held.denied_within(pattern)).unwrap_or_default();

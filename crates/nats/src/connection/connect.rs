@@ -1,6 +1,7 @@
 //! The options of CONNECT.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// What a client says in CONNECT. What it leaves out, or sets to null, is as for a client that never sent one.
 #[derive(Deserialize, Default, Clone)]
@@ -27,6 +28,13 @@ pub(super) struct Connect {
 }
 
 impl Connect {
+    /// Reads the options. Neither the case of their names nor an odd encoding of values is a reason to refuse a client.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let said: Map<String, Value> = serde_json::from_str(&String::from_utf8_lossy(bytes)).ok()?;
+        let said = said.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        serde_json::from_value(Value::Object(said)).ok()
+    }
+
     /// Whether `+OK` is wanted.
     pub(super) fn verbose(&self) -> bool {
         self.verbose.unwrap_or(true)
@@ -96,6 +104,13 @@ mod tests {
         let said = |text| serde_json::from_str::<Connect>(text).unwrap();
         let both = said(r#"{"echo":false}"#).over(&said(r#"{"verbose":false,"echo":true}"#));
         assert_eq!((both.verbose(), both.echo()), (false, false));
+    }
+
+    #[test]
+    fn names_are_known_in_any_case_and_values_in_any_encoding() {
+        let said = Connect::read(b"{\"Verbose\":false,\"name\":\"\xff\"}").unwrap();
+        assert_eq!((said.verbose(), said.name.as_deref()), (false, Some("\u{fffd}")));
+        assert!(Connect::read(b"{\"VERBOSE\":\"yes\"}").is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { control_line: 64, payload: 32 };
+const BOUNDS: Bounds = Bounds { control_line: 64, payload: 32, headers: true };
 
 fn one(input: &[u8]) -> Result<Step<'_>, Violation> {
     parse(input, BOUNDS)
@@ -24,8 +24,25 @@ fn spaces_tabs_and_case_do_not_matter() {
     );
     assert_eq!((publish.sizes.total, publish.tail), (&b"05"[..], None));
     let subscribe = Frame::Subscribe { subject: b"a", queue: Some(b"q"), sid: b"1" };
-    assert_eq!(one(b"sUb a  q\t1 \r\n"), Ok(Step::Frame(subscribe, 14)));
+    assert_eq!(one(b"sUb a  q\t1 \r\n"), Ok(Step::Frame(subscribe, 13)));
     assert_eq!(one(b"PINGxx\n"), Ok(Step::Frame(Frame::Ping, 7)));
+}
+
+#[test]
+fn a_return_within_a_line_is_no_end() {
+    let first = Frame::Subscribe { subject: b"a", queue: None, sid: b"1" };
+    assert_eq!(one(b"SUB \na\r1\r\n"), Ok(Step::Frame(first, 10)));
+    let dropped = Frame::Subscribe { subject: b"a", queue: None, sid: b"1" };
+    assert_eq!(one(b"SUB a 1\rx\n"), Ok(Step::Frame(dropped, 10)));
+    assert_eq!(one(b"PUB a 1\rx\nx\r\n"), Err(Violation::Arguments));
+    assert_eq!(published(b"PUB a \rr 1\r\nx\r\n").reply, Some(&b"\rr"[..]));
+}
+
+#[test]
+fn headers_are_refused_before_the_message_has_come() {
+    let without = Bounds { headers: false, ..BOUNDS };
+    assert_eq!(parse(b"HPUB a 12 12\r\n", without), Err(Violation::Arguments));
+    assert!(matches!(one(b"HPUB a 12 12\r\n"), Ok(Step::Incomplete(Some(_)))));
 }
 
 #[test]
