@@ -32,7 +32,7 @@ impl StaticUsers {
         Self::default()
     }
 
-    /// And somebody with a name and a password.
+    /// And somebody with a name and a password, as it is or as its bcrypt hash.
     #[must_use]
     pub fn password(self, user: &str, password: &str, permissions: Permissions) -> Self {
         self.with(Proof::Password { user: user.to_owned(), password: password.to_owned() }, permissions)
@@ -63,18 +63,29 @@ impl Access for StaticUsers {
     }
 
     async fn admit(&self, credentials: &Credentials) -> Result<Admitted, Denied> {
-        let user = self.users.iter().find(|user| user.proof.is_of(credentials)).ok_or(Denied::Violation)?;
-        let identity = Identity::new(&user.proof.name());
-        Ok(Admitted { permissions: user.permissions.clone(), ..Admitted::everything(identity) })
+        for user in &self.users {
+            if user.proof.is_of(credentials).await {
+                let identity = Identity::new(&user.proof.name());
+                return Ok(Admitted {
+                    permissions: user.permissions.clone(),
+                    ..Admitted::everything(identity)
+                });
+            }
+        }
+        Err(Denied::Violation)
     }
 }
 
 impl Proof {
-    fn is_of(&self, credentials: &Credentials) -> bool {
+    async fn is_of(&self, credentials: &Credentials) -> bool {
         let said = |said: &Option<String>, right: &str| {
             said.as_ref().is_some_and(|said| bool::from(said.as_bytes().ct_eq(right.as_bytes())))
         };
         match self {
+            Self::Password { user, password } if is_hash(password) => {
+                credentials.user.as_ref() == Some(user)
+                    && fits(credentials.password.as_deref(), password).await
+            }
             Self::Password { user, password } => {
                 credentials.user.as_ref() == Some(user) && said(&credentials.password, password)
             }
@@ -98,6 +109,18 @@ impl Proof {
             Self::NKey(key) => key.to_string(),
         }
     }
+}
+
+fn is_hash(password: &str) -> bool {
+    ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|version| password.starts_with(version))
+}
+
+/// Whether the hash is of what was said. It takes long by intention, so it does not hold up other connections.
+async fn fits(said: Option<&str>, hash: &str) -> bool {
+    let Some(said) = said.map(str::to_owned) else { return false };
+    let hash = hash.to_owned();
+    let fits = tokio::task::spawn_blocking(move || bcrypt::verify(said, &hash).unwrap_or(false));
+    fits.await.unwrap_or(false)
 }
 
 impl fmt::Debug for Proof {
@@ -137,6 +160,18 @@ mod tests {
         assert_eq!(name(&users, password("bob", "two")).await, Ok("bob".to_owned()));
         assert_eq!(name(&users, password("bob", "one")).await, Err(Denied::Violation));
         assert_eq!(name(&users, Credentials::default()).await, Err(Denied::Violation));
+    }
+
+    #[tokio::test]
+    async fn a_password_may_be_kept_as_its_hash() {
+        let hash = bcrypt::hash("one", 4).unwrap();
+        let users = StaticUsers::new().password("alice", &hash, Permissions::default());
+        assert_eq!(name(&users, password("alice", "one")).await, Ok("alice".to_owned()));
+        for wrong in ["two", "", &hash] {
+            assert_eq!(name(&users, password("alice", wrong)).await, Err(Denied::Violation));
+        }
+        let broken = StaticUsers::new().password("alice", "$2a$nonsense", Permissions::default());
+        assert_eq!(name(&broken, password("alice", "$2a$nonsense")).await, Err(Denied::Violation));
     }
 
     #[tokio::test]
