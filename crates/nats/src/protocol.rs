@@ -89,8 +89,8 @@ pub(crate) fn parse(input: &[u8], bounds: Bounds) -> Result<Step<'_>, Violation>
         return Err(Violation::Unknown);
     }
     // The first byte behind the spaces belongs to the arguments, even when it is a line break.
-    let from =
-        if verb.wants_space() { rest.iter().take_while(|byte| is_space(**byte)).count() + 1 } else { 0 };
+    let spaces = || rest.iter().take_while(|byte| is_space(**byte)).count();
+    let from = if verb.has_arguments() { spaces() + 1 } else { 0 };
     let Some(end) = rest.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)).map(|end| end + from)
     else {
         let fits = rest.len() <= bounds.control_line.saturating_add(2);

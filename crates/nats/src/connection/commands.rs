@@ -1,6 +1,6 @@
 //! What each operation does.
 
-use std::{sync::Arc, task::Context};
+use std::{collections::HashMap, sync::Arc, task::Context};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -12,6 +12,9 @@ use crate::{
     subject,
     subscription::{Sub, Target},
 };
+
+/// What INFO has to be.
+type Object = Option<HashMap<String, serde::de::IgnoredAny>>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn handle(&mut self, cx: &mut Context<'_>, frame: &Frame<'_>) -> Flow {
@@ -25,7 +28,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.pong();
                 Flow::Next
             }
-            Frame::Info(info) if serde_json::from_slice::<serde::de::IgnoredAny>(info).is_err() => {
+            Frame::Info(info) if serde_json::from_slice::<Object>(info).is_err() => {
                 Flow::End(Reason::ProtocolViolation)
             }
             Frame::Info(_) | Frame::Ok => Flow::Next,

@@ -21,6 +21,11 @@ impl Verb {
     pub(super) fn wants_space(self) -> bool {
         matches!(self, Self::Pub | Self::Hpub | Self::Sub | Self::Unsub | Self::Error)
     }
+
+    /// Whether something follows.
+    pub(super) fn has_arguments(self) -> bool {
+        !matches!(self, Self::Ping | Self::Pong | Self::Ok)
+    }
 }
 
 type Names = &'static [(&'static [u8], Verb)];
