@@ -1,9 +1,5 @@
 //! The embedded bus through the real binary, seen by a published NATS client.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 #[path = "bus/commands.rs"]
 mod commands;

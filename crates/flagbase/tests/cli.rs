@@ -23,6 +23,8 @@ impl Machine {
     fn flagbase(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flagbase"));
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).args(arguments);
+        // Somebody may have a NATS server on its usual port.
+        command.env("FLAGBASE_EVENTS__NATS_PORT", "0");
         command
     }
 
@@ -176,4 +178,24 @@ fn the_doctor_names_what_is_wrong() {
     let sick = machine.run(&["doctor", "--host", "127.0.0.1", "--port", &port]).code(1);
     let text = stdout(&sick);
     assert_eq!(text.matches("failed").count(), 3, "{text}");
+}
+
+#[test]
+fn the_doctor_knows_our_bus_from_another() {
+    use std::io::Write as _;
+    let machine = Machine::new();
+    for (name, code, expected) in
+        [("flagbase", 0, "a bus of ours answers"), ("other", 1, "another NATS server answers")]
+    {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.write_all(format!("INFO {{\"server_name\":\"{name}\"}} \r\n").as_bytes()).unwrap();
+        });
+        let mut doctor = machine.flagbase(&["doctor", "--port", "0"]);
+        let told = doctor.env("FLAGBASE_EVENTS__NATS_PORT", port).assert().code(code);
+        server.join().unwrap();
+        assert!(stdout(&told).contains(expected), "{}", stdout(&told));
+    }
 }

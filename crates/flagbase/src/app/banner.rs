@@ -107,6 +107,7 @@ mod tests {
     #[test]
     fn a_start_without_an_administrator_says_how_to_make_one() {
         let invited = Invited {
+            id: "0123456789abcdef".to_owned(),
             token: "t0ken".to_owned(),
             role: "admin".into(),
             email: None,

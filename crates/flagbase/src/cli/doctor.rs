@@ -66,6 +66,7 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, environment: &Environ
     findings.push(checks::free_disk(config));
     findings.push(checks::database(config).await);
     findings.push(checks::port(config).await);
+    findings.push(checks::bus(config));
     findings.push(checks::secret(config));
     findings.push(checks::clock(config));
     let rows: Value = findings.iter().map(Finding::json).collect();

@@ -149,7 +149,7 @@ fn variables_that_were_probably_meant_for_us_are_warned_about() {
         ("FLAGBASE_SERVER_PORT", "the variable is `FLAGBASE_SERVER__PORT`"),
         ("FLAGBASE_PORT", "the variable is `FLAGBASE_SERVER__PORT`"),
         ("FLAGBASE_JWT_SECRET", "the variable is `FLAGBASE_IAM__JWT_SECRET`"),
-        ("FLAGBASE_RETENTION", "`FLAGBASE_EVENTS__RETENTION` or `FLAGBASE_METRICS__RETENTION`"),
+        ("FLAGBASE_RETENTION", "the variable is `FLAGBASE_EVENTS__RETENTION` or `FLAGBASE_"),
     ] {
         let loaded = Place::new("").load(&[(name, "1")]).unwrap();
         assert_eq!(loaded.warnings.len(), 1, "{name}: {:?}", loaded.warnings);

@@ -1,6 +1,7 @@
 //! What the doctor looks at, one function each.
 
-use std::net::{TcpListener, ToSocketAddrs as _};
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,6 +105,47 @@ async fn is_healthy(host: &str, port: u16) -> bool {
         Ok(answer) => answer.text().await.is_ok_and(|text| text.contains("\"ok\"")),
         Err(_) => false,
     }
+}
+
+/// Free, or a server of ours that speaks NATS.
+pub(super) fn bus(config: &Config) -> Finding {
+    let (host, port) = (config.events.host.as_str(), config.events.nats_port);
+    if !config.events.embedded {
+        return Finding::good("bus", "the embedded NATS server is switched off");
+    }
+    let Some(address) = (host, port).to_socket_addrs().ok().and_then(|mut all| all.next()) else {
+        return Finding::bad("bus", format!("`{host}` cannot be resolved; check `events.host`"));
+    };
+    let Err(error) = TcpListener::bind(address) else {
+        return Finding::good("bus", format!("{address} is free"));
+    };
+    match greeting(address) {
+        Some(line) if line.contains("\"server_name\":\"flagbase\"") => {
+            Finding::good("bus", format!("a bus of ours answers at {address}"))
+        }
+        Some(line) if line.starts_with("INFO ") => Finding::bad(
+            "bus",
+            format!(
+                "another NATS server answers at {address}; choose another `events.nats_port`, or stop it"
+            ),
+        ),
+        _ => Finding::bad(
+            "bus",
+            format!(
+                "{address} cannot be used ({error}); choose another `events.nats_port`, or stop what uses it"
+            ),
+        ),
+    }
+}
+
+/// What a server says first, when it says something soon.
+fn greeting(address: SocketAddr) -> Option<String> {
+    let patience = Duration::from_secs(2);
+    let mut stream = TcpStream::connect_timeout(&address, patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    let mut said = [0; 1024];
+    let length = stream.read(&mut said).ok()?;
+    Some(String::from_utf8_lossy(said.get(..length)?).into_owned())
 }
 
 pub(super) fn secret(config: &Config) -> Finding {
