@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use async_nats::ConnectOptions;
 use flagbase_core::events::BusError;
 use flagbase_testkit::{ExternalServer, bus::event};
 use futures_util::StreamExt as _;
@@ -38,8 +39,8 @@ async fn a_login_that_may_publish_only_what_flagbase_says_is_enough() {
                  ] }\n";
     fs::write(&file, rules).unwrap();
     let server = ExternalServer::nats(false, &["-c", file.to_str().unwrap()]).await;
-    let reader =
-        async_nats::connect(format!("nats://reader:second@127.0.0.1:{}", server.port())).await.unwrap();
+    let reader = ConnectOptions::with_user_and_password("reader".to_owned(), "second".to_owned());
+    let reader = reader.connect(format!("127.0.0.1:{}", server.port())).await.unwrap();
     let mut heard = reader.subscribe("flagbase.env.default.>").await.unwrap();
     reader.flush().await.unwrap();
     let bus = bus(&format!("nats://flagbase:first@127.0.0.1:{}?timeout=3s", server.port()));
