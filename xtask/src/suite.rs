@@ -47,7 +47,7 @@ enum Step {
 }
 
 /// Workspaces of their own.
-const APART: [&str; 2] = ["benches/engine/Cargo.toml", "suites/nats-server/Cargo.toml"];
+const APART: [&str; 3] = ["benches/engine/Cargo.toml", "suites/nats-server/Cargo.toml", "fuzz/Cargo.toml"];
 
 struct Outcome {
     step: Step,

@@ -21,6 +21,8 @@ mod access;
 mod ambient;
 mod client;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod headers;
 mod info;
 mod limits;

@@ -1,6 +1,6 @@
 //! NATS over WebSocket, for browsers: the bytes of the protocol in binary frames.
 
-mod frames;
+pub(crate) mod frames;
 mod handshake;
 
 use std::{

@@ -1,6 +1,6 @@
 //! What each operation does.
 
-use std::{collections::HashMap, sync::Arc, task::Context};
+use std::{sync::Arc, task::Context};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What INFO has to be.
-type Object = Option<HashMap<String, serde::de::IgnoredAny>>;
+type Object = Option<serde_json::Map<String, serde_json::Value>>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn handle(&mut self, cx: &mut Context<'_>, frame: &Frame<'_>) -> Flow {
