@@ -376,6 +376,10 @@ struct RangeBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     states: Vec<DeliveryState>,
+    /// Beside them what happened after this revision of the change log and was never to be sent, such as while the
+    /// webhook was disabled.
+    #[serde(default)]
+    missed_after: Option<u64>,
 }
 
 /// Sends a range of deliveries again, now; at most 10 000 at once, the newest.
@@ -391,7 +395,8 @@ async fn replay_range(
     Path(key): Path<String>,
     Body(body): Body<RangeBody>,
 ) -> Reply<impl IntoResponse> {
-    let range = Range { since: body.since, until: body.until, states: body.states };
+    let RangeBody { since, until, states, missed_after } = body;
+    let range = Range { since, until, states, missed_after };
     let replayed = webhooks.replay_range(editing.asked(), &key, range).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "replayed": replayed }))))
 }

@@ -34,7 +34,8 @@ impl Endpoint {
         position > self.webhook.after
     }
 
-    fn means(&self, event: &CloudEvent) -> bool {
+    /// Whether its patterns mean `event`, whenever that was.
+    pub(super) fn means(&self, event: &CloudEvent) -> bool {
         let here = self.environment.is_empty() || event.environment() == Some(&*self.environment);
         here && (self.matches(&event.event_type)
             || event.scoped_subject().is_some_and(|subject| self.matches(&subject)))

@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Delivery, DeliveryState, EVERYWHERE, NewDelivery, Selection, Webhook, Webhooks, sink::payload};
+use super::{
+    Delivery, DeliveryState, EVERYWHERE, Endpoint, NewDelivery, Selection, Webhook, Webhooks, sink::payload,
+};
 use crate::{
     caller::Caller,
+    catalog::Revision,
     events::CloudEvent,
     flags::Asked,
     refusal::{Class, Refusal},
@@ -13,6 +16,9 @@ use crate::{
 
 /// The type of the event that is sent to try an endpoint out. It is sent once.
 pub const TEST_EVENT: &str = "flagbase.webhook.test";
+
+/// Changes read at once.
+const BATCH: u32 = 100;
 
 /// Deliveries that one replay puts back, at most.
 const MOST_AT_ONCE: u32 = 10_000;
@@ -26,6 +32,9 @@ pub struct Range {
     pub until: Option<Timestamp>,
     /// In one of these states; empty: those that failed or were cancelled.
     pub states: Vec<DeliveryState>,
+    /// Beside them what happened after this revision of the change log and was never to be sent, such as while the
+    /// endpoint was disabled.
+    pub missed_after: Option<Revision>,
 }
 
 impl Webhooks {
@@ -66,7 +75,8 @@ impl Webhooks {
         self.delivery(asked.caller, (asked.environment, key), id).await
     }
 
-    /// Sends a range of deliveries again, now. Returns how many; at most 10 000 at once, the newest.
+    /// Sends a range of deliveries again, now. Returns how many; at most 10 000 at once, the newest, and of what was
+    /// missed the oldest.
     pub async fn replay_range(&self, asked: Asked<'_>, key: &str, range: Range) -> Result<u64, Refusal> {
         let webhook = self.enabled(asked, key).await?;
         let states = if range.states.is_empty() {
@@ -77,9 +87,34 @@ impl Webhooks {
         let (since, until) = (range.since, range.until);
         let which = Selection { states, since, until, ..Selection::of(&webhook.id, MOST_AT_ONCE) };
         let now = self.feed.clock().now();
-        let count = self.deliveries.shift(which, DeliveryState::Pending, now).await?;
+        let mut count = self.deliveries.shift(which, DeliveryState::Pending, now).await?;
+        if let Some(after) = range.missed_after {
+            let place = if asked.environment == EVERYWHERE { "" } else { asked.environment };
+            count += self.catch_up(Endpoint::new(place.into(), webhook), after).await?;
+        }
         tracing::info!(webhook = key, count, by = %asked.caller.id, "deliveries are replayed");
         self.wake.notify_one();
+        Ok(count)
+    }
+
+    /// Makes deliveries of what `endpoint` would have been told of after `cursor`. Returns how many are new.
+    async fn catch_up(&self, endpoint: Endpoint, mut cursor: Revision) -> Result<u64, Refusal> {
+        let mut count = 0;
+        while count < u64::from(MOST_AT_ONCE) {
+            let changes = self.feed.catalog().changes(cursor, BATCH).await?;
+            let Some(last) = changes.last() else { break };
+            cursor = last.revision;
+            let at = self.feed.clock().now();
+            let events = changes.iter().map(CloudEvent::of).filter(|event| endpoint.means(event));
+            let new = events.map(|event| NewDelivery {
+                endpoint: endpoint.webhook.id.clone(),
+                body: payload(&event),
+                event: event.id,
+                event_type: event.event_type,
+                at,
+            });
+            count += self.deliveries.enqueue(new.collect()).await?;
+        }
         Ok(count)
     }
 

@@ -218,9 +218,30 @@ async fn a_range_is_replayed_by_time_and_state() {
         since: Some(start + SignedDuration::from_secs(60)),
         until: Some(start + SignedDuration::from_secs(120)),
         states: vec![DeliveryState::Delivered],
+        ..Range::default()
     };
     assert_eq!(replay(middle).await, 1);
     assert_eq!(product.round().await, 1);
+}
+
+#[tokio::test]
+async fn what_was_missed_while_disabled_is_sent_from_the_log() {
+    let product = product().await;
+    product.usual().await;
+    let before = product.feed.snapshots().get().revision;
+    let switch = |enabled| json!({ "enabled": enabled });
+    product.webhooks.patch(asks(&developer()), "w", &switch(false), ANY).await.unwrap();
+    product.flip(false).await;
+    product.flip(true).await;
+    product.webhooks.patch(asks(&developer()), "w", &switch(true), ANY).await.unwrap();
+    product.relay.drain().await.unwrap();
+    assert_eq!(product.round().await, 0);
+    let missed = || Range { missed_after: Some(before), ..Range::default() };
+    let replay =
+        |range| async { product.webhooks.replay_range(asks(&developer()), "w", range).await.unwrap() };
+    assert_eq!(replay(missed()).await, 4, "two flips, and that it was disabled and enabled");
+    assert_eq!(replay(missed()).await, 0, "once is enough");
+    assert_eq!(product.round().await, 4);
 }
 
 #[tokio::test]

@@ -51,6 +51,9 @@ pub(super) struct ReplayArgs {
     /// Only made before this time
     #[arg(long, value_name = "TIME", conflicts_with = "id")]
     until: Option<String>,
+    /// Also what happened after this revision and was never to be sent, such as while it was disabled
+    #[arg(long, value_name = "REVISION", conflicts_with = "id")]
+    missed_after: Option<u64>,
 }
 
 const VIEW: View = View(&[
@@ -89,6 +92,7 @@ pub(super) async fn replay(client: &Client, args: ReplayArgs) -> Outcome {
     let mut range = json!({ "states": args.states });
     document::set_some(&mut range, "since", args.since);
     document::set_some(&mut range, "until", args.until);
+    document::set_some(&mut range, "missed_after", args.missed_after);
     let call = Call::post(&under(&args.key, &["deliveries", "replay"]), range).scoped();
     let replayed = client.call(call).await?;
     let count = replayed.get("replayed").and_then(Value::as_u64).unwrap_or_default();
