@@ -55,6 +55,8 @@ pub struct Relay {
 struct State {
     /// `None` until it was read from the ledger.
     place: Option<Place>,
+    /// Whether the ledger does not have that place yet.
+    unnoted: bool,
     /// When the oldest change that was not handed over yet was made, as far as it was read.
     waiting_since: Option<Timestamp>,
     /// Why the bus does not take it.
@@ -145,6 +147,7 @@ impl Relay {
     pub async fn drain(&self) -> Result<Revision, RelayError> {
         let mut place = self.place().await?;
         loop {
+            self.note_place(&place).await?;
             let head = self.feed.snapshots().load().revision;
             if place.revision >= head {
                 self.state.lock().waiting_since = None;
@@ -159,14 +162,27 @@ impl Relay {
             let before = place.revision;
             let outcome = self.hand_over(&changes, &mut place).await;
             if place.revision > before {
-                self.ledger.note(&self.note(), Some(place.to_note())).await?;
-                let mut state = self.state.lock();
                 let waiting = changes.iter().find(|change| change.revision > place.revision);
+                let mut state = self.state.lock();
                 state.waiting_since = waiting.map(|change| change.at);
                 state.place = Some(place.clone());
+                state.unnoted = true;
             }
-            outcome?;
+            if let Err(error) = outcome {
+                self.note_place(&place).await?;
+                return Err(error);
+            }
         }
+    }
+
+    /// Nothing more is handed over before the ledger has the place: a disk that is full must not make the same events
+    /// come again and again, nor more of them come again after a restart.
+    async fn note_place(&self, place: &Place) -> Result<(), LedgerError> {
+        if self.state.lock().unnoted {
+            self.ledger.note(&self.note(), Some(place.to_note())).await?;
+            self.state.lock().unnoted = false;
+        }
+        Ok(())
     }
 
     /// Offers `changes` to the bus and moves `place` behind what it has taken, or will never take.

@@ -17,13 +17,13 @@ use flagbase_core::{
     catalog::{Actor, DocumentId, Draft, Expect, Kind, Write},
     events::{CloudEvent, EventBus, Halted},
     feed::Feed,
-    ledger::Ledger,
+    ledger::{EventCount, Ledger, LedgerError, RecordedEvent, Rollup, RollupQuery},
     metrics::Meters,
     relay::{Relay, Sinks},
     tasks::Tasks,
 };
 use flagbase_testkit::{FixedClock, Memory, SeededRandom};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -200,4 +200,71 @@ async fn a_relay_wakes_by_itself_soon_after_a_change() {
     }
     assert_eq!(bus.taken(), [1]);
     assert!(tasks.shutdown(Duration::from_secs(5)).await);
+}
+
+/// A ledger that cannot write for a while.
+struct FullDisk {
+    ledger: Memory,
+    full: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Ledger for FullDisk {
+    async fn record(&self, events: Vec<RecordedEvent>) -> Result<Vec<bool>, LedgerError> {
+        self.ledger.record(events).await
+    }
+
+    async fn add(&self, rollups: Vec<Rollup>) -> Result<(), LedgerError> {
+        self.ledger.add(rollups).await
+    }
+
+    async fn rollups(&self, query: RollupQuery) -> Result<Vec<Rollup>, LedgerError> {
+        self.ledger.rollups(query).await
+    }
+
+    async fn count_events(
+        &self,
+        environment: &str,
+        event_type: &str,
+        since: Timestamp,
+        flag: Option<&str>,
+    ) -> Result<Vec<EventCount>, LedgerError> {
+        self.ledger.count_events(environment, event_type, since, flag).await
+    }
+
+    async fn events(
+        &self,
+        environment: &str,
+        flag: &str,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
+        Ledger::events(&self.ledger, environment, flag, limit).await
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError> {
+        self.ledger.prune(before).await
+    }
+
+    async fn note(&self, name: &str, set: Option<Value>) -> Result<Option<Value>, LedgerError> {
+        if set.is_some() && self.full.load(Ordering::SeqCst) {
+            return Err(LedgerError::Unavailable("the disk is full".into()));
+        }
+        self.ledger.note(name, set).await
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_does_not_make_the_same_events_come_again_and_again() {
+    let house = House::with(130).await;
+    let bus = Recording::with_room(usize::MAX);
+    let disk = Arc::new(FullDisk { ledger: house.memory.clone(), full: true.into() });
+    let (ledger, behind): (Arc<dyn Ledger>, Arc<dyn EventBus>) = (disk.clone(), bus.clone());
+    let relay = Relay::new(Arc::clone(&house.feed), ledger, ("test", behind), Arc::new(Meters::default()));
+    for _ in 0..5 {
+        assert!(relay.drain().await.is_err());
+    }
+    assert_eq!(bus.taken(), (1..=64).collect::<Vec<_>>(), "one batch, once");
+    disk.full.store(false, Ordering::SeqCst);
+    assert_eq!(relay.drain().await.unwrap(), 130);
+    assert_eq!(bus.taken(), (1..=130).collect::<Vec<_>>());
 }
