@@ -9,6 +9,8 @@ mod errors;
 mod groups;
 #[path = "core/inside.rs"]
 mod inside;
+#[path = "core/lies.rs"]
+mod lies;
 #[path = "core/life.rs"]
 mod life;
 #[path = "core/messages.rs"]
