@@ -134,7 +134,11 @@ impl Shared {
             }
             self.generation.fetch_add(1, Ordering::Release);
         }
-        self.stats.slow_consumers.fetch_add(u64::from(reason.is_slow()), Ordering::Relaxed);
+        if reason.is_slow() {
+            self.stats.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            let (peer, reason) = (client.origin.peer, reason.name());
+            tracing::warn!(client = client.id, %peer, reason, "gave up a slow consumer");
+        }
         self.stats.stale_connections.fetch_add(u64::from(reason == Reason::Stale), Ordering::Relaxed);
         let _ = client.ended.set(reason);
         if self.clients.write().remove(&client.id).is_some() {
