@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
-    catalog::Document,
     engine::{self, Slot},
     feed::Feed,
     flags::{Flags, HistoryPage, Preview, Revert, Seen, not_found, view},
@@ -25,9 +24,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     body::Body,
+    documents::{page, shown, stored},
     events::ChangeView,
     problem::{Problem, ProblemBody, Reply},
-    request::{At, Client, Editing, Paging, Tagged, bad_query, check_reason, query},
+    request::{At, Client, Editing, Paging, bad_query, check_reason, query},
     router::Handles,
 };
 
@@ -44,10 +44,6 @@ pub(crate) fn router() -> OpenApiRouter<Handles> {
         .routes(routes!(revert))
 }
 
-fn shown(document: &Document) -> Tagged<Json<Value>> {
-    Tagged(document.revision, Json(view(document)))
-}
-
 /// The flags of an environment, by key.
 #[utoipa::path(
     get, path = "/api/v1/flags", tag = "flags",
@@ -60,11 +56,9 @@ async fn list(
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let (page, next) = paging.split();
-    let documents = flags.list(&caller, &environment, page).await?;
-    let last = documents.last().map(|document| document.id.key.as_ref());
-    let headers = next.link("/api/v1/flags", &environment, last, documents.len());
-    Ok((headers, Json(documents.iter().map(view).collect())))
+    let (cut, next) = paging.split();
+    let documents = flags.list(&caller, &environment, cut).await?;
+    Ok(page(&documents, next, ("/api/v1/flags", &environment), view))
 }
 
 /// Makes a flag.
@@ -80,7 +74,7 @@ async fn create(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let document = flags.create(edit.asked(), &body).await?;
-    Ok((StatusCode::CREATED, shown(&document)))
+    Ok((StatusCode::CREATED, shown(&document, view)))
 }
 
 /// One flag.
@@ -93,7 +87,7 @@ async fn get(
     At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&flags.get(&caller, &environment, &key).await?))
+    Ok(shown(&flags.get(&caller, &environment, &key).await?, view))
 }
 
 /// Replaces a whole flag, rules included, or makes it.
@@ -110,9 +104,7 @@ async fn put(
     Path(key): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let (document, new) = flags.put(edit.asked(), &key, body, edit.seen).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, shown(&document)))
+    Ok(stored(&flags.put(edit.asked(), &key, body, edit.seen).await?, view))
 }
 
 /// Changes parts of a flag (JSON merge patch, RFC 7396).
@@ -129,7 +121,7 @@ async fn patch(
     Path(key): Path<String>,
     Body(patch): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&flags.patch(edit.asked(), &key, &patch, edit.seen).await?))
+    Ok(shown(&flags.patch(edit.asked(), &key, &patch, edit.seen).await?, view))
 }
 
 /// Deletes a flag.
@@ -173,7 +165,7 @@ async fn enable(
     edit: Editing,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&flags.set_enabled(edit.asked(), &key, true).await?))
+    Ok(shown(&flags.set_enabled(edit.asked(), &key, true).await?, view))
 }
 
 /// Turns a flag off for everyone.
@@ -187,7 +179,7 @@ async fn disable(
     edit: Editing,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&flags.set_enabled(edit.asked(), &key, false).await?))
+    Ok(shown(&flags.set_enabled(edit.asked(), &key, false).await?, view))
 }
 
 /// What the caller sees of a flag; with `?explain=1` also why.
@@ -354,7 +346,7 @@ async fn revert(
     }
     let revert = Revert { revision: body.revision, seen: edit.seen };
     let document = flags.revert(edit.asked(), &key, revert).await?;
-    Ok(shown(&document))
+    Ok(shown(&document, view))
 }
 
 fn wants_explanation(query: Option<&str>) -> Result<bool, Refusal> {

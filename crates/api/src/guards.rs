@@ -8,23 +8,20 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
-use flagbase_core::{catalog::Document, flags::view, guards::Guards};
+use flagbase_core::{flags::view, guards::Guards};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     body::Body,
+    documents::{page, shown, stored},
     problem::{ProblemBody, Reply},
-    request::{At, Editing, Paging, Tagged},
+    request::{At, Editing, Paging},
     router::Handles,
 };
 
 pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, put, delete))
-}
-
-fn shown(document: &Document) -> Tagged<Json<Value>> {
-    Tagged(document.revision, Json(view(document)))
 }
 
 /// The guards of an environment, by key.
@@ -39,11 +36,9 @@ async fn list(
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let (page, next) = paging.split();
-    let documents = guards.list(&caller, &environment, page).await?;
-    let last = documents.last().map(|document| document.id.key.as_ref());
-    let headers = next.link("/api/v1/guards", &environment, last, documents.len());
-    Ok((headers, Json(documents.iter().map(view).collect())))
+    let (cut, next) = paging.split();
+    let documents = guards.list(&caller, &environment, cut).await?;
+    Ok(page(&documents, next, ("/api/v1/guards", &environment), view))
 }
 
 /// One guard.
@@ -57,7 +52,7 @@ async fn get(
     At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&guards.get(&caller, &environment, &key).await?))
+    Ok(shown(&guards.get(&caller, &environment, &key).await?, view))
 }
 
 /// Replaces a whole guard, or makes it.
@@ -74,9 +69,7 @@ async fn put(
     Path(key): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let (document, new) = guards.put(editing.asked(), &key, &body, editing.seen).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, shown(&document)))
+    Ok(stored(&guards.put(editing.asked(), &key, &body, editing.seen).await?, view))
 }
 
 /// Deletes a guard.

@@ -7,6 +7,7 @@
 mod auth;
 mod body;
 mod docs;
+mod documents;
 mod environments;
 mod events;
 mod flags;

@@ -8,17 +8,15 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
-use flagbase_core::{
-    catalog::Document,
-    gateway::{Preview, Question, Routes, view},
-};
+use flagbase_core::gateway::{Preview, Question, Routes, view};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     body::Body,
+    documents::{page, shown, stored},
     problem::{ProblemBody, Reply},
-    request::{At, Editing, Paging, Tagged},
+    request::{At, Editing, Paging},
     router::Handles,
 };
 
@@ -27,10 +25,6 @@ pub(crate) fn router() -> OpenApiRouter<Handles> {
         .routes(routes!(list, register))
         .routes(routes!(get, put, delete))
         .routes(routes!(test))
-}
-
-fn shown(document: &Document) -> Tagged<Json<Value>> {
-    Tagged(document.revision, Json(view(document)))
 }
 
 /// The gateway routes of an environment, by id.
@@ -45,11 +39,9 @@ async fn list(
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let (page, next) = paging.split();
-    let documents = routes.list(&caller, &environment, page).await?;
-    let last = documents.last().map(|document| document.id.key.as_ref());
-    let headers = next.link("/api/v1/gateway/routes", &environment, last, documents.len());
-    Ok((headers, Json(documents.iter().map(view).collect())))
+    let (cut, next) = paging.split();
+    let documents = routes.list(&caller, &environment, cut).await?;
+    Ok(page(&documents, next, ("/api/v1/gateway/routes", &environment), view))
 }
 
 /// Registers a route. In the first form, `{id?, pattern, backend_url, flag_key?}`, a route of the same pattern is
@@ -65,7 +57,7 @@ async fn register(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let registered = routes.register(edit.asked(), &body).await?;
-    Ok((StatusCode::CREATED, shown(&registered.document)))
+    Ok((StatusCode::CREATED, shown(&registered.document, view)))
 }
 
 /// One route.
@@ -79,7 +71,7 @@ async fn get(
     At { caller, environment }: At,
     Path(id): Path<String>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&routes.get(&caller, &environment, &id).await?))
+    Ok(shown(&routes.get(&caller, &environment, &id).await?, view))
 }
 
 /// Replaces a whole route, or makes it.
@@ -97,8 +89,7 @@ async fn put(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let registered = routes.put(edit.asked(), &id, body, edit.seen).await?;
-    let status = if registered.new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, shown(&registered.document)))
+    Ok(stored(&(registered.document, registered.new), view))
 }
 
 /// Deletes a route.

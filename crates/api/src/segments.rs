@@ -8,23 +8,20 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
-use flagbase_core::{catalog::Document, flags::view, segments::Segments};
+use flagbase_core::{flags::view, segments::Segments};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     body::Body,
+    documents::{page, shown, stored},
     problem::{ProblemBody, Reply},
-    request::{At, Editing, Paging, Tagged},
+    request::{At, Editing, Paging},
     router::Handles,
 };
 
 pub(crate) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, put, delete))
-}
-
-fn shown(document: &Document) -> Tagged<Json<Value>> {
-    Tagged(document.revision, Json(view(document)))
 }
 
 /// The segments of an environment, by key.
@@ -39,11 +36,9 @@ async fn list(
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let (page, next) = paging.split();
-    let documents = segments.list(&caller, &environment, page).await?;
-    let last = documents.last().map(|document| document.id.key.as_ref());
-    let headers = next.link("/api/v1/segments", &environment, last, documents.len());
-    Ok((headers, Json(documents.iter().map(view).collect())))
+    let (cut, next) = paging.split();
+    let documents = segments.list(&caller, &environment, cut).await?;
+    Ok(page(&documents, next, ("/api/v1/segments", &environment), view))
 }
 
 /// Makes a segment.
@@ -58,7 +53,7 @@ async fn create(
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let document = segments.create(edit.asked(), &body).await?;
-    Ok((StatusCode::CREATED, shown(&document)))
+    Ok((StatusCode::CREATED, shown(&document, view)))
 }
 
 /// One segment.
@@ -72,7 +67,7 @@ async fn get(
     At { caller, environment }: At,
     Path(key): Path<String>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&segments.get(&caller, &environment, &key).await?))
+    Ok(shown(&segments.get(&caller, &environment, &key).await?, view))
 }
 
 /// Replaces a whole segment, or makes it.
@@ -89,9 +84,7 @@ async fn put(
     Path(key): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    let (document, new) = segments.put(edit.asked(), &key, body, edit.seen).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, shown(&document)))
+    Ok(stored(&segments.put(edit.asked(), &key, body, edit.seen).await?, view))
 }
 
 /// Deletes a segment that no flag uses.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::{
     caller::Caller,
-    catalog::{Actor, Document, DocumentId, Draft, Expect, Kind, Page, Revision, Write},
+    catalog::{Actor, Document, Draft, Expect, Kind, Page, Revision, Write},
+    documents::{DocumentKind, Documents},
     feed::{Edit, Feed},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
@@ -23,9 +24,20 @@ pub use history::{HistoryPage, Revert};
 /// Flags created or changed at once, at most.
 pub const MOST_AT_ONCE: usize = 1000;
 
+static FLAG: DocumentKind = DocumentKind {
+    kind: Kind::Flag,
+    noun: "flag",
+    read: Permission::FlagRead,
+    create: Permission::FlagCreate,
+    update: Permission::FlagUpdate,
+    delete: Permission::FlagDelete,
+    missing: not_found,
+};
+
 /// Creates, changes, deletes and evaluates flags.
 pub struct Flags {
     feed: Arc<Feed>,
+    documents: Documents,
 }
 
 /// One edit, on behalf of somebody.
@@ -61,7 +73,7 @@ pub struct Switch<'a> {
 impl Flags {
     /// Flags kept in `feed`'s catalog.
     pub fn new(feed: Arc<Feed>) -> Self {
-        Self { feed }
+        Self { documents: Documents::new(Arc::clone(&feed), &FLAG), feed }
     }
 
     /// Flags of an environment, by key.
@@ -71,14 +83,12 @@ impl Flags {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.feed.permitted(caller, environment, Permission::FlagRead)?;
-        Ok(self.feed.catalog().list(Kind::Flag, environment, page).await?)
+        self.documents.list(caller, environment, page).await
     }
 
     /// One flag.
     pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
-        self.feed.permitted(caller, environment, Permission::FlagRead)?;
-        self.find(environment, key).await
+        self.documents.get(caller, environment, key).await
     }
 
     /// Makes a flag; refused when there is one under this key.
@@ -86,8 +96,7 @@ impl Flags {
         self.feed.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;
         let flag = Flag::from_json(body).map_err(Refusal::invalid)?;
         let edit = self.feed.edit().await;
-        let id = DocumentId::new(Kind::Flag, asked.environment, &flag.key);
-        if self.feed.catalog().get(&id).await?.is_some() {
+        if self.documents.current(asked.environment, &flag.key).await?.is_some() {
             return Err(exists(&flag.key));
         }
         self.write(&edit, asked, (&flag, Expect::Absent)).await
@@ -103,16 +112,7 @@ impl Flags {
     ) -> Result<(Document, bool), Refusal> {
         name(&mut body, key)?;
         let flag = Flag::from_json(&body).map_err(Refusal::invalid)?;
-        let edit = self.feed.edit().await;
-        let current = self.current(asked.environment, key).await?;
-        let permission = match current {
-            Some(_) => Permission::FlagUpdate,
-            None => Permission::FlagCreate,
-        };
-        self.feed.permitted(asked.caller, asked.environment, permission)?;
-        let expect = seen.expect(&format!("flag `{key}`"), current.map(|document| document.revision))?;
-        let document = self.write(&edit, asked, (&flag, expect)).await?;
-        Ok((document, expect == Expect::Absent))
+        self.documents.put(asked, (key, flag.to_json()), seen, |environment| fits(environment, &flag)).await
     }
 
     /// Merges `patch` into the flag (RFC 7396).
@@ -125,8 +125,8 @@ impl Flags {
     ) -> Result<Document, Refusal> {
         self.feed.permitted(asked.caller, asked.environment, Permission::FlagUpdate)?;
         let edit = self.feed.edit().await;
-        let current = self.find(asked.environment, key).await?;
-        let expect = seen.expect(&format!("flag `{key}`"), Some(current.revision))?;
+        let current = self.documents.find(asked.environment, key).await?;
+        let expect = seen.expect(&self.documents.called(key), Some(current.revision))?;
         let mut body = current.body;
         prepare(&mut body, patch);
         merge(&mut body, patch);
@@ -137,19 +137,10 @@ impl Flags {
 
     /// Removes the flag. Refused while another flag has it as a prerequisite.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::FlagDelete)?;
-        let edit = self.feed.edit().await;
-        let current = self.find(asked.environment, key).await?;
-        let expect = seen.expect(&format!("flag `{key}`"), Some(current.revision))?;
-        let snapshot = self.feed.snapshots().get();
-        let environment = snapshot.require_environment(asked.environment)?;
-        if let Err(faults) = environment.rules.remove_flag(key) {
-            return Err(in_use("flag_in_use", &faults));
-        }
-        let draft =
-            Draft { id: current.id, verb: "deleted", expect, write: Write::Delete, detail: Value::Null };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        Ok(())
+        let unused = |environment: &EnvironmentSnapshot| {
+            environment.rules.remove_flag(key).map(drop).map_err(|faults| in_use("flag_in_use", &faults))
+        };
+        self.documents.delete(asked, key, seen, unused).await
     }
 
     /// Makes or replaces many flags, all or none. Returns how many were made and how many replaced.
@@ -177,13 +168,10 @@ impl Flags {
                 }
             };
             rules = next;
-            let current = self.current(asked.environment, &flag.key).await?;
-            let (verb, expect) = match current {
-                Some(document) => ("updated", Expect::At(document.revision)),
-                None => ("created", Expect::Absent),
-            };
+            let current = self.documents.current(asked.environment, &flag.key).await?;
+            let expect = current.map_or(Expect::Absent, |document| Expect::At(document.revision));
             made += usize::from(expect == Expect::Absent);
-            drafts.push(draft(asked.environment, &flag, verb, expect));
+            drafts.push(self.documents.draft(asked.environment, (&flag.key, flag.to_json()), expect));
         }
         if !faults.is_empty() {
             return Err(Refusal::invalid(faults));
@@ -207,9 +195,9 @@ impl Flags {
     /// whether it changed.
     pub async fn switch(&self, switch: Switch<'_>) -> Result<(Document, bool), Refusal> {
         let edit = self.feed.edit().await;
-        let current = self.find(switch.environment, switch.key).await?;
+        let current = self.documents.find(switch.environment, switch.key).await?;
         let seen = switch.seen.map_or(Precondition::None, Precondition::Match);
-        let expect = seen.expect(&format!("flag `{}`", switch.key), Some(current.revision))?;
+        let expect = seen.expect(&self.documents.called(switch.key), Some(current.revision))?;
         if current.body.get("enabled").and_then(Value::as_bool) == Some(switch.enabled) {
             return Ok((current, false));
         }
@@ -221,7 +209,7 @@ impl Flags {
         let draft =
             Draft { id: current.id.clone(), verb, expect, write: Write::Put(body), detail: switch.detail };
         edit.commit(switch.actor, switch.reason, vec![draft]).await?;
-        Ok((self.find(switch.environment, switch.key).await?, true))
+        Ok((self.documents.find(switch.environment, switch.key).await?, true))
     }
 
     async fn write(
@@ -231,35 +219,15 @@ impl Flags {
         (flag, expect): (&Flag, Expect),
     ) -> Result<Document, Refusal> {
         let snapshot = self.feed.snapshots().get();
-        let rules = &snapshot.require_environment(asked.environment)?.rules;
-        rules.put_flag(flag, snapshot.revision).map_err(Refusal::invalid)?;
-        let verb = if expect == Expect::Absent { "created" } else { "updated" };
-        let draft = draft(asked.environment, flag, verb, expect);
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        self.find(asked.environment, &flag.key).await
-    }
-
-    async fn current(&self, environment: &str, key: &str) -> Result<Option<Document>, Refusal> {
-        Ok(self.feed.catalog().get(&DocumentId::new(Kind::Flag, environment, key)).await?)
-    }
-
-    async fn find(&self, environment: &str, key: &str) -> Result<Document, Refusal> {
-        if let Some(document) = self.current(environment, key).await? {
-            return Ok(document);
-        }
-        let snapshot = self.feed.snapshots().get();
-        Err(not_found(snapshot.require_environment(environment)?, key))
+        fits(snapshot.require_environment(asked.environment)?, flag)?;
+        self.documents.store(edit, asked, (&flag.key, flag.to_json()), expect).await
     }
 }
 
-fn draft(environment: &str, flag: &Flag, verb: &'static str, expect: Expect) -> Draft {
-    Draft {
-        id: DocumentId::new(Kind::Flag, environment, &flag.key),
-        verb,
-        expect,
-        write: Write::Put(flag.to_json()),
-        detail: Value::Null,
-    }
+/// Whether the flag makes sense among the others of its environment.
+fn fits(environment: &EnvironmentSnapshot, flag: &Flag) -> Result<(), Refusal> {
+    // Its revision is known once it is stored; nothing that is checked depends on it.
+    environment.rules.put_flag(flag, 0).map(drop).map_err(Refusal::invalid)
 }
 
 /// The flag as it is shown: its definition and what the catalog knows of it.

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 use crate::{
     caller::Caller,
-    catalog::{Document, DocumentId, Draft, Expect, Kind, Page, Write},
+    catalog::{Document, Kind, Page},
+    documents::{DocumentKind, Documents},
     feed::Feed,
     flags::Asked,
     permissions::Permission,
     refusal::{Precondition, Refusal},
+    snapshot::EnvironmentSnapshot,
 };
 
 pub use watcher::{Look, Trip, Watcher};
@@ -56,15 +58,26 @@ impl Guard {
     }
 }
 
+static GUARD: DocumentKind = DocumentKind {
+    kind: Kind::Guard,
+    noun: "guard",
+    read: Permission::FlagRead,
+    create: Permission::GuardWrite,
+    update: Permission::GuardWrite,
+    delete: Permission::GuardWrite,
+    missing: not_found,
+};
+
 /// Shows, makes, changes and removes guards.
 pub struct Guards {
     feed: Arc<Feed>,
+    documents: Documents,
 }
 
 impl Guards {
     /// Guards kept in `feed`'s catalog.
     pub fn new(feed: Arc<Feed>) -> Self {
-        Self { feed }
+        Self { documents: Documents::new(Arc::clone(&feed), &GUARD), feed }
     }
 
     /// Guards of an environment, by key.
@@ -74,14 +87,12 @@ impl Guards {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.feed.permitted(caller, environment, Permission::FlagRead)?;
-        Ok(self.feed.catalog().list(Kind::Guard, environment, page).await?)
+        self.documents.list(caller, environment, page).await
     }
 
     /// One guard.
     pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
-        self.feed.permitted(caller, environment, Permission::FlagRead)?;
-        self.find(environment, key).await
+        self.documents.get(caller, environment, key).await
     }
 
     /// Replaces the guard, or makes it. Returns it and whether it is new.
@@ -92,42 +103,20 @@ impl Guards {
         body: &Value,
         seen: Precondition,
     ) -> Result<(Document, bool), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
         let guard = {
-            let snapshot = self.feed.snapshots().get();
+            let snapshot = self.feed.permitted(asked.caller, asked.environment, GUARD.update)?;
             check::read(body, key, snapshot.require_environment(asked.environment)?)?
         };
-        let edit = self.feed.edit().await;
-        let id = DocumentId::new(Kind::Guard, asked.environment, key);
-        let current = self.feed.catalog().get(&id).await?.map(|document| document.revision);
-        let expect = seen.expect(&format!("guard `{key}`"), current)?;
-        let new = expect == Expect::Absent;
-        let verb = if new { "created" } else { "updated" };
-        let write = Write::Put(crate::environments::body(&guard)?);
-        let draft = Draft { id, verb, expect, write, detail: Value::Null };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        Ok((self.find(asked.environment, key).await?, new))
+        self.documents.put(asked, (key, crate::environments::body(&guard)?), seen, |_| Ok(())).await
     }
 
     /// Removes the guard.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::GuardWrite)?;
-        let edit = self.feed.edit().await;
-        let current = self.find(asked.environment, key).await?;
-        let expect = seen.expect(&format!("guard `{key}`"), Some(current.revision))?;
-        let (verb, write) = ("deleted", Write::Delete);
-        let draft = Draft { id: current.id, verb, expect, write, detail: Value::Null };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        Ok(())
+        self.documents.delete(asked, key, seen, |_| Ok(())).await
     }
+}
 
-    async fn find(&self, environment: &str, key: &str) -> Result<Document, Refusal> {
-        let id = DocumentId::new(Kind::Guard, environment, key);
-        self.feed.catalog().get(&id).await?.ok_or_else(|| {
-            Refusal::not_found(
-                "guard_not_found",
-                format!("guard `{key}` not found in environment `{environment}`"),
-            )
-        })
-    }
+fn not_found(environment: &EnvironmentSnapshot, key: &str) -> Refusal {
+    let place = &environment.definition.key;
+    Refusal::not_found("guard_not_found", format!("guard `{key}` not found in environment `{place}`"))
 }

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod caller;
 pub mod catalog;
 pub mod clock;
+mod documents;
 pub mod environments;
 pub mod events;
 pub mod feed;

@@ -7,22 +7,34 @@ use serde_json::Value;
 
 use crate::{
     caller::Caller,
-    catalog::{Document, DocumentId, Draft, Expect, Kind, Page, Write},
+    catalog::{Document, Kind, Page},
+    documents::{DocumentKind, Documents},
     feed::Feed,
     flags::{Asked, in_use},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
+    snapshot::EnvironmentSnapshot,
+};
+
+static SEGMENT: DocumentKind = DocumentKind {
+    kind: Kind::Segment,
+    noun: "segment",
+    read: Permission::FlagRead,
+    create: Permission::FlagCreate,
+    update: Permission::FlagUpdate,
+    delete: Permission::FlagDelete,
+    missing: not_found,
 };
 
 /// Creates, changes and deletes segments.
 pub struct Segments {
-    feed: Arc<Feed>,
+    documents: Documents,
 }
 
 impl Segments {
     /// Segments kept in `feed`'s catalog.
     pub fn new(feed: Arc<Feed>) -> Self {
-        Self { feed }
+        Self { documents: Documents::new(feed, &SEGMENT) }
     }
 
     /// Segments of an environment, by key.
@@ -32,14 +44,12 @@ impl Segments {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.feed.permitted(caller, environment, Permission::FlagRead)?;
-        Ok(self.feed.catalog().list(Kind::Segment, environment, page).await?)
+        self.documents.list(caller, environment, page).await
     }
 
     /// One segment.
     pub async fn get(&self, caller: &Caller, environment: &str, key: &str) -> Result<Document, Refusal> {
-        self.feed.permitted(caller, environment, Permission::FlagRead)?;
-        self.find(environment, key).await
+        self.documents.get(caller, environment, key).await
     }
 
     /// Makes a segment; refused when there is one under this key.
@@ -68,44 +78,23 @@ impl Segments {
     ) -> Result<(Document, bool), Refusal> {
         crate::flags::name(&mut body, key)?;
         let segment = Segment::from_json(&body).map_err(Refusal::invalid)?;
-        let edit = self.feed.edit().await;
-        let id = DocumentId::new(Kind::Segment, asked.environment, key);
-        let current = self.feed.catalog().get(&id).await?.map(|document| document.revision);
-        let permission = if current.is_some() { Permission::FlagUpdate } else { Permission::FlagCreate };
-        self.feed.permitted(asked.caller, asked.environment, permission)?;
-        let expect = seen.expect(&format!("segment `{key}`"), current)?;
-        let snapshot = self.feed.snapshots().get();
-        let rules = &snapshot.require_environment(asked.environment)?.rules;
-        rules.put_segment(&segment).map_err(Refusal::invalid)?;
-        let verb = if expect == Expect::Absent { "created" } else { "updated" };
-        let write = Write::Put(segment.to_json());
-        let draft = Draft { id, verb, expect, write, detail: Value::Null };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        Ok((self.find(asked.environment, key).await?, expect == Expect::Absent))
+        let fits = |environment: &EnvironmentSnapshot| {
+            environment.rules.put_segment(&segment).map(drop).map_err(Refusal::invalid)
+        };
+        self.documents.put(asked, (key, segment.to_json()), seen, fits).await
     }
 
     /// Removes the segment. Refused while a flag uses it.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::FlagDelete)?;
-        let edit = self.feed.edit().await;
-        let current = self.find(asked.environment, key).await?;
-        let expect = seen.expect(&format!("segment `{key}`"), Some(current.revision))?;
-        let snapshot = self.feed.snapshots().get();
-        let rules = &snapshot.require_environment(asked.environment)?.rules;
-        rules.remove_segment(key).map_err(|faults| in_use("segment_in_use", &faults))?;
-        let (verb, write) = ("deleted", Write::Delete);
-        let draft = Draft { id: current.id, verb, expect, write, detail: Value::Null };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        Ok(())
+        let unused = |environment: &EnvironmentSnapshot| {
+            let left = environment.rules.remove_segment(key);
+            left.map(drop).map_err(|faults| in_use("segment_in_use", &faults))
+        };
+        self.documents.delete(asked, key, seen, unused).await
     }
+}
 
-    async fn find(&self, environment: &str, key: &str) -> Result<Document, Refusal> {
-        let id = DocumentId::new(Kind::Segment, environment, key);
-        self.feed.catalog().get(&id).await?.ok_or_else(|| {
-            Refusal::not_found(
-                "segment_not_found",
-                format!("segment `{key}` not found in environment `{environment}`"),
-            )
-        })
-    }
+fn not_found(environment: &EnvironmentSnapshot, key: &str) -> Refusal {
+    let place = &environment.definition.key;
+    Refusal::not_found("segment_not_found", format!("segment `{key}` not found in environment `{place}`"))
 }

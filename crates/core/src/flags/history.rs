@@ -70,7 +70,7 @@ impl Flags {
             ));
         };
         let flag = Flag::from_json(body).map_err(Refusal::invalid)?;
-        let current = self.current(asked.environment, key).await?.map(|document| document.revision);
+        let current = self.documents.current(asked.environment, key).await?.map(|document| document.revision);
         let expect = revert.seen.expect(&format!("flag `{key}`"), current)?;
         if expect == Expect::Absent {
             self.feed.permitted(asked.caller, asked.environment, Permission::FlagCreate)?;

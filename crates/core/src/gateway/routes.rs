@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     caller::Caller,
-    catalog::{Document, DocumentId, Draft, Expect, Kind, Page, Write},
+    catalog::{Document, Expect, Kind, Page},
+    documents::{DocumentKind, Documents},
     engine::{Fault, ValueKind},
-    feed::{Edit, Feed},
+    feed::Feed,
     flags::Asked,
     gateway::{AddressPolicy, CompiledRoute, Route},
     permissions::Permission,
@@ -16,9 +17,20 @@ use crate::{
     snapshot::EnvironmentSnapshot,
 };
 
+static ROUTE: DocumentKind = DocumentKind {
+    kind: Kind::Route,
+    noun: "route",
+    read: Permission::RouteRead,
+    create: Permission::RouteWrite,
+    update: Permission::RouteWrite,
+    delete: Permission::RouteWrite,
+    missing: not_found,
+};
+
 /// Reads and changes gateway routes.
 pub struct Routes {
     pub(super) feed: Arc<Feed>,
+    documents: Documents,
     addresses: AddressPolicy,
 }
 
@@ -34,7 +46,7 @@ pub struct Registered {
 impl Routes {
     /// Routes kept in `feed`'s catalog, with upstreams where `addresses` allows.
     pub fn new(feed: Arc<Feed>, addresses: AddressPolicy) -> Self {
-        Self { feed, addresses }
+        Self { documents: Documents::new(Arc::clone(&feed), &ROUTE), feed, addresses }
     }
 
     /// Routes of an environment, by id.
@@ -44,14 +56,12 @@ impl Routes {
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.feed.permitted(caller, environment, Permission::RouteRead)?;
-        Ok(self.feed.catalog().list(Kind::Route, environment, page).await?)
+        self.documents.list(caller, environment, page).await
     }
 
     /// One route.
     pub async fn get(&self, caller: &Caller, environment: &str, id: &str) -> Result<Document, Refusal> {
-        self.feed.permitted(caller, environment, Permission::RouteRead)?;
-        self.find(environment, id).await
+        self.documents.get(caller, environment, id).await
     }
 
     /// Makes a route. A body that says `pattern` (the first API's form) replaces the route of that pattern; otherwise
@@ -71,10 +81,10 @@ impl Routes {
             None if environment.routes.route(&route.id).is_some() => return Err(taken(&route.id)),
             None => {}
         }
-        let current = self.current(asked.environment, &route.id).await?;
-        let expect = Precondition::None
-            .expect(&format!("route `{}`", route.id), current.map(|document| document.revision))?;
-        let document = self.write(&edit, asked, (&route, expect)).await?;
+        check_flag(environment, &route)?;
+        let current = self.documents.current(asked.environment, &route.id).await?;
+        let expect = current.map_or(Expect::Absent, |document| Expect::At(document.revision));
+        let document = self.documents.store(&edit, asked, (&route.id, route.to_json()), expect).await?;
         Ok(Registered { document, new: expect == Expect::Absent })
     }
 
@@ -89,61 +99,23 @@ impl Routes {
         self.feed.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
         identify(&mut body, id)?;
         let route = Route::from_json(&body, self.addresses).map_err(Refusal::invalid)?;
-        let edit = self.feed.edit().await;
-        let current = self.current(asked.environment, id).await?;
-        let expect = seen.expect(&format!("route `{id}`"), current.map(|document| document.revision))?;
-        let snapshot = self.feed.snapshots().get();
-        let environment = snapshot.require_environment(asked.environment)?;
-        if let Some(twin) = twin(environment, &route).filter(|twin| *twin.id != *id) {
-            return Err(exists(&twin.route));
-        }
-        let document = self.write(&edit, asked, (&route, expect)).await?;
-        Ok(Registered { document, new: expect == Expect::Absent })
+        let fits = |environment: &EnvironmentSnapshot| match twin(environment, &route) {
+            Some(twin) if *twin.id != *id => Err(exists(&twin.route)),
+            _ => check_flag(environment, &route),
+        };
+        let (document, new) = self.documents.put(asked, (id, route.to_json()), seen, fits).await?;
+        Ok(Registered { document, new })
     }
 
     /// Removes a route.
     pub async fn delete(&self, asked: Asked<'_>, id: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::RouteWrite)?;
-        let edit = self.feed.edit().await;
-        let current = self.find(asked.environment, id).await?;
-        let expect = seen.expect(&format!("route `{id}`"), Some(current.revision))?;
-        let (write, detail) = (Write::Delete, Value::Null);
-        let draft = Draft { id: current.id, verb: "deleted", expect, write, detail };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        Ok(())
+        self.documents.delete(asked, id, seen, |_| Ok(())).await
     }
+}
 
-    async fn write(
-        &self,
-        edit: &Edit<'_>,
-        asked: Asked<'_>,
-        (route, expect): (&Route, Expect),
-    ) -> Result<Document, Refusal> {
-        let snapshot = self.feed.snapshots().get();
-        check_flag(snapshot.require_environment(asked.environment)?, route).map_err(Refusal::invalid)?;
-        let draft = Draft {
-            id: DocumentId::new(Kind::Route, asked.environment, &route.id),
-            verb: if expect == Expect::Absent { "created" } else { "updated" },
-            expect,
-            write: Write::Put(route.to_json()),
-            detail: Value::Null,
-        };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
-        self.find(asked.environment, &route.id).await
-    }
-
-    async fn current(&self, environment: &str, id: &str) -> Result<Option<Document>, Refusal> {
-        Ok(self.feed.catalog().get(&DocumentId::new(Kind::Route, environment, id)).await?)
-    }
-
-    async fn find(&self, environment: &str, id: &str) -> Result<Document, Refusal> {
-        if let Some(document) = self.current(environment, id).await? {
-            return Ok(document);
-        }
-        self.feed.snapshots().get().require_environment(environment)?;
-        let message = format!("route not found: `{id}` in environment `{environment}`");
-        Err(Refusal::not_found("route_not_found", message))
-    }
+fn not_found(environment: &EnvironmentSnapshot, id: &str) -> Refusal {
+    let message = format!("route not found: `{id}` in environment `{}`", environment.definition.key);
+    Refusal::not_found("route_not_found", message)
 }
 
 /// A route as it is shown: as stored, its pattern in the first API's form, and what the catalog knows of it.
@@ -195,7 +167,7 @@ fn identify(body: &mut Value, id: &str) -> Result<(), Refusal> {
 }
 
 /// A route can only ask a flag that exists, for variants that it has.
-fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Vec<Fault>> {
+fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Refusal> {
     let Some(key) = &route.flag_key else {
         return Ok(());
     };
@@ -205,7 +177,7 @@ fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Ve
             .map_or_else(|| "create it first".to_owned(), |near| format!("did you mean `{near}`?"));
         let place = &environment.definition.key;
         let message = format!("flag `{key}` does not exist in environment `{place}`; {hint}");
-        return Err(vec![Fault::new("/flag_key", message)]);
+        return Err(Refusal::fault("/flag_key", message));
     };
     let unknown = route.variants.keys().filter(|variant| flag.variant(variant).is_none());
     let mut faults: Vec<Fault> = unknown
@@ -223,7 +195,7 @@ fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Ve
             Fault::new("/variants", message)
         }));
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(faults)) }
 }
 
 /// The known name that `given` was most likely meant to be.
