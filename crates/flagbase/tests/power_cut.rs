@@ -1,6 +1,5 @@
 //! The real server on a disk that forgets, and on one that does not confirm what it was given.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use flagbase_testkit::{
     backend::Backend,
