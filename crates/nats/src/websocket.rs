@@ -132,7 +132,6 @@ async fn agree<S>(
     });
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if !matches!(timeout(websocket.handshake_timeout, exchange).await, Ok(Ok(()))) {

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, Method, Response, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
     header::{
         CONNECTION, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
         UPGRADE,
@@ -51,7 +51,9 @@ pub(super) fn refusal(status: StatusCode) -> Response<String> {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut response = Response::new(format!("{reason}\n"));
     *response.status_mut() = status;
-    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
+    let headers = response.headers_mut();
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -133,6 +135,7 @@ mod tests {
     fn the_proof_is_the_one_of_the_standard() {
         let (parts, ()) = request().body(()).unwrap().into_parts();
         let answer = answer(&WebSocket::default(), &parts).unwrap();
+        assert_eq!(answer.headers()[CONNECTION], "Upgrade");
         assert_eq!(answer.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
     }
