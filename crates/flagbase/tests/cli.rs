@@ -189,10 +189,11 @@ fn the_doctor_knows_our_bus_from_another() {
     {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
-        let server = std::thread::spawn(move || {
+        let greet = move || {
             let (mut client, _) = listener.accept().unwrap();
             client.write_all(format!("INFO {{\"server_name\":\"{name}\"}} \r\n").as_bytes()).unwrap();
-        });
+        };
+        let server = std::thread::Builder::new().name("greeter".to_owned()).spawn(greet).unwrap();
         let mut doctor = machine.flagbase(&["doctor", "--port", "0"]);
         let told = doctor.env("FLAGBASE_EVENTS__NATS_PORT", port).assert().code(code);
         server.join().unwrap();
