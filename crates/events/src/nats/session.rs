@@ -96,7 +96,6 @@ fn tell(event: &Event) {
                 "the NATS server complains: {error}; see what this login may publish"
             );
         }
-        Event::ClientError(error) => tracing::warn!(bus = "nats", "the NATS client complains: {error}"),
         other => tracing::debug!(bus = "nats", "{other}"),
     }
 }
