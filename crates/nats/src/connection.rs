@@ -166,6 +166,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.client.out.close(Reason::AuthenticationFailure);
                 return bytes.len();
             }
+            if self.admission.is_open() && !matches!(first, b'C' | b'c') {
+                self.ask(false);
+                if self.poll_decision(cx).is_pending() {
+                    self.need = None;
+                    return used;
+                }
+                if self.client.out.end().is_some() {
+                    return bytes.len();
+                }
+            }
             let limits = &self.shared.options.limits;
             let headers = self.options.headers();
             let bounds =

@@ -3,7 +3,7 @@
 //! A connection keeps what it found for the subjects it publishes to, until any subscription changes. Messages of one
 //! read are gathered per subscriber and handed over together, so that a subscriber is locked and woken once per read.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
@@ -58,8 +58,6 @@ pub(crate) enum Outcome {
     Delivered,
     /// Nobody listens.
     Nobody,
-    /// The publisher may not publish there.
-    Denied,
 }
 
 struct Route {
@@ -123,7 +121,14 @@ impl Router {
         self.generation = 0;
     }
 
-    /// Passes one message to all who listen.
+    /// Whether the publisher may publish there. Counts as an answer where that is why.
+    pub(crate) fn permits(&mut self, shared: &Shared, publisher: Publisher<'_>, subject: &[u8]) -> bool {
+        let at = self.route(shared, publisher, subject);
+        self.routes.get(at).is_some_and(|route| route.permitted)
+            || self.own.as_ref().is_some_and(|own| own.may_answer(subject))
+    }
+
+    /// Passes one message, which is permitted, to all who listen.
     pub(crate) fn publish(
         &mut self,
         shared: &Shared,
@@ -135,9 +140,6 @@ impl Router {
         let at = self.route(shared, publisher, message.subject);
         self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let Some(route) = self.routes.get(at) else { return Outcome::Nobody };
-        if !route.permitted && !self.own.as_ref().is_some_and(|own| own.may_answer(message.subject)) {
-            return Outcome::Denied;
-        }
         let mut delivery = Delivery {
             shared,
             dests: &mut self.dests,
@@ -160,18 +162,6 @@ impl Router {
         if let Some(dest) = self.dests.first_mut() {
             dest.open(0, &mut self.touched);
             dest.bytes.extend_from_slice(bytes);
-        }
-    }
-
-    /// How much was gathered for the publisher itself.
-    pub(crate) fn answered(&self) -> usize {
-        self.dests.first().map_or(0, |dest| dest.bytes.len())
-    }
-
-    /// Takes back what the publisher was answered since it was [`answered`](Self::answered) that much.
-    pub(crate) fn take_back(&mut self, answered: usize) {
-        if let Some(dest) = self.dests.first_mut() {
-            dest.bytes.truncate(answered);
         }
     }
 
@@ -365,15 +355,5 @@ impl Shared {
         };
         router.publish(self, anyone, message);
         router.flush(self);
-    }
-
-    /// Sums up what monitoring shows as messages and bytes: received, then sent.
-    pub(crate) fn flows(&self) -> ((u64, u64), (u64, u64)) {
-        (self.stats.received.read(), self.stats.sent.read())
-    }
-
-    /// How many clients were dropped because they were too slow.
-    pub(crate) fn slow_consumers(&self) -> u64 {
-        self.stats.slow_consumers.load(Ordering::Relaxed)
     }
 }

@@ -10,7 +10,9 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
-use crate::{Admitted, Credentials, Denied, Permissions, client::Transport, reason::Reason};
+use crate::{
+    Admitted, Credentials, Denied, Permissions, client::Transport, reason::Reason, subscription::Sub,
+};
 
 type Decision = Pin<Box<dyn Future<Output = Result<Admitted, Denied>> + Send>>;
 
@@ -18,10 +20,14 @@ type Decision = Pin<Box<dyn Future<Output = Result<Admitted, Denied>> + Send>>;
 pub(super) enum Admission {
     /// It has to say who it is before anything else.
     Required,
-    /// It may do so.
+    /// It need not. What it may do is asked for when it first wants something.
     Open,
-    /// It has, and somebody decides. What it sends meanwhile waits.
-    Pending(Decision),
+    /// Somebody decides. What the client sends meanwhile waits.
+    Pending {
+        decision: Decision,
+        /// Whether the client asked for it, with CONNECT.
+        said: bool,
+    },
     /// It was admitted.
     Granted,
 }
@@ -32,13 +38,17 @@ impl Admission {
     }
 
     pub(super) fn is_pending(&self) -> bool {
-        matches!(self, Self::Pending(_))
+        matches!(self, Self::Pending { .. })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Asks who the client is. It has said so in `self.options`.
-    pub(super) fn ask(&mut self) {
+    /// Asks what the client may do. Who it is, it has `said` in `self.options`, or it went on without.
+    pub(super) fn ask(&mut self, said_so: bool) {
         let origin = &self.client.origin;
         let said = self.options.clone();
         self.options.forget_secrets();
@@ -57,7 +67,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             tls_subject: origin.tls_subject.clone().filter(|_| origin.transport != Transport::Tcp),
         };
         let access = Arc::clone(&self.shared.options.access);
-        self.admission = Admission::Pending(Box::pin(async move { access.admit(&credentials).await }));
+        let decision = Box::pin(async move { access.admit(&credentials).await });
+        self.admission = Admission::Pending { decision, said: said_so };
     }
 
     /// Follows the decision, if one is awaited, and processes what has come meanwhile.
@@ -71,9 +82,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// `true` when a decision has come just now.
     pub(super) fn poll_decision(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let Admission::Pending(decision) = &mut self.admission else { return Poll::Ready(false) };
+        let Admission::Pending { decision, said } = &mut self.admission else { return Poll::Ready(false) };
+        let said = *said;
         match ready!(decision.as_mut().poll(cx)) {
-            Ok(admitted) => self.admit(admitted),
+            Ok(admitted) => self.admit(admitted, said),
             Err(denied) => {
                 self.admission = Admission::Required;
                 self.client.out.close(denied.into());
@@ -82,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(true)
     }
 
-    fn admit(&mut self, admitted: Admitted) {
+    fn admit(&mut self, admitted: Admitted, said: bool) {
         self.client.admit(&admitted);
         if let Some(max) = admitted.max_subscriptions {
             self.max_subscriptions = max;
@@ -91,11 +103,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.permissions = restricted.then(|| Arc::new(admitted.permissions));
         self.router.flush(&self.shared);
         self.router.forget();
+        self.end_what_is_not_permitted();
         self.admission = Admission::Granted;
         self.deadlines.admitted(&self.shared.options.limits, admitted.expires_after);
-        if self.options.verbose() {
+        if said && self.options.verbose() {
             self.router.answer(b"+OK\r\n");
         }
+    }
+
+    /// Who connects again as somebody else keeps only the subscriptions that this one may have.
+    fn end_what_is_not_permitted(&self) {
+        let permissions = self.permissions.as_deref();
+        let keeps = |sub: &Sub| {
+            permissions.is_none_or(|held| held.may_subscribe(&sub.subject, sub.queue.as_deref()))
+                && permissions.map(|held| held.denied_within(&sub.subject)).unwrap_or_default() == sub.denied
+        };
+        self.client.subs.lock().retain(|_, sub| {
+            let keeps = keeps(sub);
+            if !keeps {
+                sub.end();
+                self.shared.unsubscribe(sub);
+            }
+            keeps
+        });
     }
 }
 

@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             about.protocol = options.protocol().unwrap_or(0);
         }
         self.options = options;
-        self.ask();
+        self.ask(true);
         match self.poll_decision(cx) {
             std::task::Poll::Pending => Flow::Wait,
             std::task::Poll::Ready(_) => self.client.out.end().map_or(Flow::Next, Flow::End),
@@ -74,22 +74,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn publish(&mut self, publish: &Publish<'_>) -> Flow {
-        let before = self.router.answered();
         if self.options.pedantic() && !subject::is_literal(publish.subject) {
             self.router.answer(b"-ERR 'Invalid Publish Subject'\r\n");
         }
+        let permissions = self.permissions.clone();
+        let publisher = Publisher { echo: self.options.echo(), permissions: permissions.as_deref() };
+        if permissions.is_some() && !self.router.permits(&self.shared, publisher, publish.subject) {
+            let error =
+                format!("-ERR 'Permissions Violation for Publish to {}'\r\n", quoted(publish.subject));
+            self.router.answer(error.as_bytes());
+            return Flow::Next;
+        }
         self.acknowledge();
-        let publisher = Publisher { echo: self.options.echo(), permissions: self.permissions.as_deref() };
-        match self.router.publish(&self.shared, publisher, publish) {
-            Outcome::Delivered => {}
-            Outcome::Denied => {
-                // What was not permitted is not acknowledged either.
-                self.router.take_back(before);
-                let error =
-                    format!("-ERR 'Permissions Violation for Publish to {}'\r\n", quoted(publish.subject));
-                self.router.answer(error.as_bytes());
-            }
-            Outcome::Nobody => self.nobody(publish),
+        if self.router.publish(&self.shared, publisher, publish) == Outcome::Nobody {
+            self.nobody(publish);
         }
         Flow::Next
     }

@@ -155,6 +155,55 @@ async fn what_is_denied_within_a_pattern_is_not_delivered() {
     wire.settle().await;
 }
 
+/// Lets everybody in, but only to listen.
+struct Window;
+
+#[async_trait]
+impl Access for Window {
+    fn required(&self) -> bool {
+        false
+    }
+
+    async fn admit(&self, _: &Credentials) -> Result<Admitted, Denied> {
+        tokio::task::yield_now().await;
+        let permissions = Permissions {
+            publish: Rules::except([">"]),
+            subscribe: Rules::only(["public.>"]),
+            responses: None,
+        };
+        Ok(Admitted { permissions, ..Admitted::everything(Identity::new("")) })
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_out_connect_may_do_no_more_than_who_says_nothing_in_it() {
+    let server = server(|options| options.access = Arc::new(Window)).await;
+    for connect in ["", "CONNECT {\"verbose\":false}\r\n"] {
+        let mut wire = Wire::silent(&server).await;
+        wire.send([connect, "PUB public.a 0\r\n\r\nSUB > 1\r\nSUB public.* 2\r\nPING\r\n"].concat()).await;
+        wire.expect("-ERR 'Permissions Violation for Publish to \"public.a\"'\r\n").await;
+        wire.expect("-ERR 'Permissions Violation for Subscription to \">\"'\r\n").await;
+        if connect.is_empty() {
+            wire.expect("+OK\r\n").await;
+        }
+        wire.expect("PONG\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn who_connects_again_as_somebody_else_keeps_only_what_that_one_may_have() {
+    let (server, _) = gated(100).await;
+    let mut wire = admitted(&server, "anybody").await;
+    wire.send("SUB secret 1\r\nSUB foo.* 2\r\nSUB foo.open 3\r\n").await;
+    wire.send(connect("narrow")).await;
+    wire.settle().await;
+    server.publish("secret", None, None, "").unwrap();
+    server.publish("foo.secret", None, None, "").unwrap();
+    server.publish("foo.open", None, None, "").unwrap();
+    wire.expect("MSG foo.open 3 0\r\n\r\n").await;
+    wire.settle().await;
+}
+
 #[tokio::test]
 async fn a_service_may_answer_what_it_was_asked_and_no_more() {
     let (server, _) = gated(100).await;
