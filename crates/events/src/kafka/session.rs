@@ -183,10 +183,10 @@ async fn ensure(client: &Client, target: &KafkaTarget) -> Result<Vec<i32>, BoxEr
         create(client, target).await?;
         found = partitions(client, topic).await?;
     }
-    match found.is_empty() {
-        true => Err(format!("the topic `{topic}` was made, but is not there yet").into()),
-        false => Ok(found),
+    if found.is_empty() {
+        return Err(format!("the topic `{topic}` was made, but is not there yet").into());
     }
+    Ok(found)
 }
 
 async fn partitions(client: &Client, name: &str) -> Result<Vec<i32>, Error> {
