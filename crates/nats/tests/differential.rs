@@ -6,7 +6,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test ends at the first thing that is not as it should be"
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends at the first thing that is not as it should be, and says what it leaves out"
 )]
 
 #[path = "differential/cases.rs"]

@@ -1,5 +1,9 @@
 //! Clients that speak WebSocket, beside clients that do not.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::time::Duration;
 
