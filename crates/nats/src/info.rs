@@ -87,7 +87,7 @@ impl Shared {
             tls_required: tls.is_some(),
             tls_available: tls.is_some(),
             tls_verify: tls.is_some_and(Tls::verifies),
-            jetstream: options.jetstream,
+            jetstream: options.jetstream.is_some(),
             client_id: id,
             client_ip: origin.peer.ip().to_string(),
             nonce: (!nonce.is_empty()).then_some(nonce),

@@ -15,7 +15,6 @@
 //! - `stats` holds every counter that monitoring shows, `Shared::clients` every connection.
 //! - [`Server::subscribe`], [`Server::handle`] and [`Server::publish`] are the way into the bus without a socket.
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "TLS, WebSocket and monitoring will use the rest")]
 
 mod access;
 mod ambient;
@@ -25,6 +24,7 @@ mod connection;
 pub mod fuzzing;
 mod headers;
 mod info;
+pub mod jetstream;
 mod limits;
 mod listener;
 mod local;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use crate::{Access, Anonymous, Limits, Tls, WebSocket};
+use crate::{Access, Anonymous, Limits, Tls, WebSocket, jetstream};
 
 /// What a server is started with.
 #[derive(Clone)]
@@ -27,8 +27,10 @@ pub struct Options {
     pub websocket: Option<WebSocket>,
     /// Where monitoring is shown over HTTP; port 0 takes any that is free.
     pub monitor: Option<SocketAddr>,
-    /// Whether INFO announces JetStream. Somebody has to answer `$JS.API.>` then.
-    pub jetstream: bool,
+    /// What keeps streams. With it, INFO announces JetStream.
+    pub jetstream: Option<Arc<dyn jetstream::Store>>,
+    /// Patterns of subjects that streams and consumers send nothing to: they are for who embeds the server.
+    pub reserved: Vec<String>,
 }
 
 impl Default for Options {
@@ -44,7 +46,8 @@ impl Default for Options {
             tls: None,
             websocket: None,
             monitor: None,
-            jetstream: false,
+            jetstream: None,
+            reserved: Vec::new(),
         }
     }
 }
@@ -61,7 +64,8 @@ impl fmt::Debug for Options {
             .field("tls", &self.tls)
             .field("websocket", &self.websocket)
             .field("monitor", &self.monitor)
-            .field("jetstream", &self.jetstream)
+            .field("jetstream", &self.jetstream.is_some())
+            .field("reserved", &self.reserved)
             .finish_non_exhaustive()
     }
 }
@@ -78,6 +82,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The streams that were kept cannot be read.
+    #[error("cannot read the streams that were kept")]
+    Streams(#[from] jetstream::StoreError),
     /// The threads of the server cannot be started.
     #[error("cannot start the threads of the server")]
     Threads(#[source] io::Error),

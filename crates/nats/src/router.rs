@@ -19,8 +19,10 @@ use crate::{
     subscription::{Sub, Target, Turn},
 };
 
+mod forward;
 mod frame;
 
+pub(crate) use forward::Interest;
 pub(crate) use frame::no_responders;
 
 /// Subjects whose routes are kept.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 
 use crate::{
-    Headers, Identity, Message, Options, StartError, Subscription,
+    Headers, Identity, Message, Options, StartError, Subscription, jetstream,
     listener::{self, Door},
     local::{Queue, Receiver},
     protocol::{Publish, Sizes},
@@ -69,8 +69,15 @@ impl Server {
             *monitor = address;
             doors.push((listener, Door::Monitor));
         }
+        let streams = match &options.jetstream {
+            Some(store) => Some((Arc::clone(store), store.load().await?)),
+            None => None,
+        };
         let workers = Workers::start(options.workers).map_err(StartError::Threads)?;
         let shared = Arc::new(Shared::new(options, bound, workers));
+        if let Some((store, kept)) = streams {
+            jetstream::start(&shared, store, &kept)?;
+        }
         for (listener, door) in doors {
             let accepting = Arc::clone(&shared);
             shared.workers.spawn(async move {

@@ -11,6 +11,7 @@ use std::{
 
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// Routes of messages that are published from within the process.
     pub(crate) inside: Mutex<Router>,
+    /// Told of every new subscription.
+    pub(crate) subscribed: Notify,
     subscriptions: RwLock<Trie>,
     /// Raised with every change of the subscriptions, so that routes can be kept.
     generation: AtomicU64,
@@ -61,6 +64,7 @@ impl Shared {
             workers,
             stop: CancellationToken::new(),
             inside: Mutex::new(Router::new(None)),
+            subscribed: Notify::new(),
             subscriptions: RwLock::default(),
             generation: AtomicU64::new(1),
             last_id: AtomicU64::new(0),
@@ -90,6 +94,8 @@ impl Shared {
         let mut subscriptions = self.subscriptions.write();
         subscriptions.insert(sub);
         self.generation.fetch_add(1, Ordering::Release);
+        drop(subscriptions);
+        self.subscribed.notify_one();
     }
 
     pub(crate) fn unsubscribe(&self, sub: &Arc<Sub>) {

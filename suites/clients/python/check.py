@@ -79,9 +79,52 @@ async def unsubscribe_after(client):
     assert subscription.pending_msgs == 0, subscription.pending_msgs
 
 
+async def durable_pull(client):
+    js = client.jetstream()
+    await js.add_stream(name="PY", subjects=["py.kept.*"])
+    for number in range(20):
+        ack = await js.publish(f"py.kept.{number}", str(number).encode(), headers={"Nats-Msg-Id": str(number)})
+        assert ack.seq == number + 1, ack
+    again = await js.publish("py.kept.0", b"0", headers={"Nats-Msg-Id": "0"})
+    assert again.duplicate and again.seq == 1, again
+    consumer = await js.pull_subscribe("py.kept.*", durable="worker", stream="PY")
+    for message in await consumer.fetch(5, timeout=5):
+        await message.ack_sync()
+    # Whoever comes later under the same name goes on there.
+    other = await client.jetstream().pull_subscribe("py.kept.*", durable="worker", stream="PY")
+    (refused,) = await other.fetch(1, timeout=5)
+    assert refused.data == b"5", refused.data
+    await refused.nak()
+    rest = await other.fetch(14, timeout=5)
+    assert {message.data for message in rest} <= {str(n).encode() for n in range(5, 20)}, rest
+    for message in rest:
+        await message.ack()
+    info = await js.stream_info("PY")
+    assert info.state.messages == 20, info.state
+
+
+async def key_values(client):
+    kv = await client.jetstream().create_key_value(bucket="py", history=5)
+    revision = await kv.create("a", b"1")
+    await kv.update("a", b"2", last=revision)
+    await kv.put("b", b"3")
+    assert (await kv.get("a")).value == b"2"
+    assert [entry.value for entry in await kv.history("a")] == [b"1", b"2"]
+    assert sorted(await kv.keys()) == ["a", "b"]
+    watcher = await kv.watchall()
+    first = {(await watcher.updates(timeout=5)).key for _ in range(2)}
+    assert first == {"a", "b"}, first
+    assert await watcher.updates(timeout=5) is None
+    await kv.delete("b")
+    gone = await watcher.updates(timeout=5)
+    assert (gone.key, gone.operation) == ("b", "DEL"), gone
+    await watcher.stop()
+
+
 async def main():
     client = await nats.connect(URL, name="nats-py")
-    for check in (publish_and_subscribe, queue_group, request_and_reply, headers, unsubscribe_after):
+    checks = [publish_and_subscribe, queue_group, request_and_reply, headers, unsubscribe_after]
+    for check in checks + [durable_pull, key_values]:
         await check(client)
         print(f"ok {check.__name__}")
     await client.drain()

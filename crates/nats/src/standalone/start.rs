@@ -10,6 +10,7 @@ use std::{
 
 use flagbase_nats::{
     Access, Anonymous, Handshake, Options, Permissions, StaticUsers, Tls, TlsError, WebSocket,
+    jetstream::{self, Memory},
 };
 
 use super::{
@@ -75,6 +76,8 @@ impl Setup {
             limits: config.limits.clone(),
             access: access(&arguments, &config)?,
             tls: tls.map(|files| encryption(&files)).transpose()?,
+            jetstream: (arguments.jetstream || config.jetstream)
+                .then(|| Arc::new(Memory::new()) as Arc<dyn jetstream::Store>),
             websocket: config.websocket.as_ref().map(|file| websocket(file, &host)).transpose()?,
             monitor: monitor.map(|listen| address(&listen, &host)).transpose()?,
             host,

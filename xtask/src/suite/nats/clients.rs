@@ -111,7 +111,7 @@ impl Running {
         fs::create_dir_all(home).with_context(|| format!("make `{}`", home.display()))?;
         let port = free_port()?;
         let child = Command::new(program)
-            .args(["-a", "127.0.0.1", "-p"])
+            .args(["-js", "-a", "127.0.0.1", "-p"])
             .arg(port.to_string())
             .arg("-l")
             .arg(home.join("clients.log"))

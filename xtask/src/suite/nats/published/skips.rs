@@ -19,6 +19,13 @@ pub(super) struct Skip {
 
 const INTERNET: &str = "talks to a server in the internet";
 const CLUSTER: &str = "needs a cluster";
+const LEAF: &str = "needs leaf nodes";
+const COPIES: &str = "mirrors, sources and subject transforms are refused";
+const PRIORITY: &str = "priority groups, pausing and resetting of consumers are refused";
+const BATCHES: &str = "batched publishing is refused";
+const LIMITS: &str = "a stream's limits for its consumers are without effect";
+const LEVEL: &str = "needs a server that says it is of version 2.11";
+const RESTART: &str = "the program alone keeps streams as long as it runs";
 
 /// Every file that is run.
 pub(super) const SUITES: &[Suite] = &[
@@ -34,6 +41,42 @@ pub(super) const SUITES: &[Suite] = &[
             Skip { test: "client::tls_with_native_certs", why: INTERNET },
         ],
         ours: &[],
+    },
+    Suite {
+        name: "jetstream_tests",
+        nobody: &[Skip { test: "jetstream::create_stream_with_replicas", why: CLUSTER }],
+        ours: &[
+            Skip { test: "jetstream::mirrors", why: COPIES },
+            Skip { test: "jetstream::mirrors_remove", why: COPIES },
+            Skip { test: "jetstream::sources", why: COPIES },
+            Skip { test: "jetstream::source_consumer_round_trip", why: COPIES },
+            Skip { test: "jetstream::stream_subject_transforms", why: COPIES },
+            Skip { test: "jetstream::subject_transform", why: COPIES },
+            Skip { test: "jetstream::consumer_overflow", why: PRIORITY },
+            Skip { test: "jetstream::consumer_overflow_stream", why: PRIORITY },
+            Skip { test: "jetstream::consumer_priority_timeout", why: PRIORITY },
+            Skip { test: "jetstream::prioritized_pull_consumer", why: PRIORITY },
+            Skip { test: "jetstream::prioritized_fetch", why: PRIORITY },
+            Skip { test: "jetstream::pause_consumer", why: PRIORITY },
+            Skip { test: "jetstream::consumer_reset", why: PRIORITY },
+            Skip { test: "jetstream::allow_batch_publish_round_trip", why: BATCHES },
+            Skip { test: "jetstream::limits", why: LIMITS },
+            Skip { test: "jetstream::push_ordered_recreate", why: RESTART },
+            Skip { test: "jetstream::push_ordered_recreate_after_idle_restart", why: RESTART },
+            Skip { test: "jetstream::pull_consumer_with_reconnections", why: RESTART },
+        ],
+    },
+    Suite {
+        name: "kv_tests",
+        nobody: &[],
+        ours: &[
+            Skip { test: "kv::cross_account_mirrors", why: LEAF },
+            Skip { test: "kv::create_with_ttl", why: LEVEL },
+            Skip { test: "kv::limit_markers", why: LEVEL },
+            Skip { test: "kv::purge_with_ttl", why: LEVEL },
+            Skip { test: "kv::watch_with_limit_markers", why: LEVEL },
+            Skip { test: "kv::watch_with_markers", why: LEVEL },
+        ],
     },
     Suite { name: "nkey_tests", nobody: &[], ours: &[] },
     Suite { name: "jwt_tests", nobody: &[], ours: &[] },
