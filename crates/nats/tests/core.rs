@@ -1,5 +1,12 @@
 //! The server from outside, over raw sockets.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 #[path = "core/access.rs"]
 mod access;
