@@ -14,7 +14,9 @@ use flagbase_core::{
     metrics::Meters,
     tasks::Tasks,
 };
-use flagbase_nats::{Headers, Options, PublishError, Server, StartError, Tls, TlsError, WebSocket};
+use flagbase_nats::{
+    Headers, Options, PublishError, Server, StartError, Tls, TlsError, WebSocket, jetstream::Store,
+};
 
 use door::Door;
 
@@ -25,7 +27,7 @@ const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// How the embedded server is to be.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EmbeddedOptions {
     /// The address to listen on.
     pub host: String,
@@ -41,6 +43,8 @@ pub struct EmbeddedOptions {
     pub origins: Vec<String>,
     /// Where monitoring is shown, to everybody who asks.
     pub monitor: Option<SocketAddr>,
+    /// What keeps streams of programs; without it there are none.
+    pub streams: Option<Arc<dyn Store>>,
 }
 
 /// Why the embedded server did not start.
@@ -94,7 +98,7 @@ impl Embedded {
 }
 
 fn server(options: EmbeddedOptions, access: Arc<Door>) -> Result<Options, TlsError> {
-    let EmbeddedOptions { host, port, tls, websocket, origins, monitor, .. } = options;
+    let EmbeddedOptions { host, port, tls, websocket, origins, monitor, streams, .. } = options;
     let tls = tls.map(|(chain, key)| Tls::from_pem(&chain, &key, None)).transpose()?;
     let websocket = websocket.map(|address| WebSocket {
         address,
@@ -105,7 +109,19 @@ fn server(options: EmbeddedOptions, access: Arc<Door>) -> Result<Options, TlsErr
         ..WebSocket::default()
     });
     let server_name = Some("flagbase".to_owned());
-    Ok(Options { host, port, server_name, access, tls, websocket, monitor, ..Options::default() })
+    Ok(Options {
+        host,
+        port,
+        server_name,
+        access,
+        tls,
+        websocket,
+        monitor,
+        jetstream: streams,
+        // Nobody may let a stream say what only Flagbase says.
+        reserved: vec!["flagbase.>".to_owned()],
+        ..Options::default()
+    })
 }
 
 #[async_trait]

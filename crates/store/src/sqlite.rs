@@ -27,6 +27,7 @@ mod lock;
 mod migrations;
 mod readers;
 pub(crate) mod restore;
+mod streams;
 mod writer;
 
 /// Where the database is and how it is used.
@@ -75,7 +76,7 @@ impl SqliteConfig {
     }
 }
 
-/// `Catalog`, `Accounts`, `Ledger` and `Deliveries` in one SQLite file. Clones share it; the last one to go writes what is
+/// `Catalog`, `Accounts`, `Ledger` and `Deliveries`, and the streams of the bus, in one SQLite file. Clones share it; the last one to go writes what is
 /// queued and closes the file.
 #[derive(Debug, Clone)]
 pub struct Sqlite {

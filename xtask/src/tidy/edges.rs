@@ -17,7 +17,7 @@ const TESTKIT: &[&str] = &["flagbase-testkit"];
 const RULES: [Rule; 10] = [
     Rule { name: "flagbase-engine", product: &[], tests: &[] },
     Rule { name: "flagbase-core", product: &["flagbase-engine"], tests: TESTKIT },
-    Rule { name: "flagbase-store", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-store", product: &["flagbase-core", "flagbase-nats"], tests: TESTKIT },
     Rule { name: "flagbase-events", product: &["flagbase-core", "flagbase-nats"], tests: TESTKIT },
     Rule { name: "flagbase-gateway", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-api", product: CORE, tests: TESTKIT },

@@ -46,6 +46,7 @@ async fn house(anonymous: bool) -> House {
         websocket: None,
         origins: Vec::new(),
         monitor: None,
+        streams: None,
     };
     House { embedded: Embedded::start(options, authority, &tasks).await.unwrap(), tasks }
 }

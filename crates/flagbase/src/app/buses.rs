@@ -107,6 +107,7 @@ async fn embedded(
         websocket: events.websocket.parse().ok(),
         origins: config.server.cors_origins.clone(),
         monitor: events.monitor.parse().ok(),
+        streams: events.jetstream.then(|| Arc::clone(&base.streams)),
     };
     let authority = Authority {
         identity: Arc::clone(identity),

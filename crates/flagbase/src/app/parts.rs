@@ -23,6 +23,7 @@ use flagbase_core::segments::Segments;
 use flagbase_core::tasks::Tasks;
 use flagbase_core::webhooks::{Deliveries, Webhooks};
 use flagbase_gateway::{self as gateway, Gateway};
+use flagbase_nats::jetstream::Store;
 use flagbase_store::Sqlite;
 
 use super::buses::Buses;
@@ -47,6 +48,7 @@ pub(super) struct Base {
     accounts: Arc<dyn Accounts>,
     pub(super) ledger: Arc<dyn Ledger>,
     deliveries: Arc<dyn Deliveries>,
+    pub(super) streams: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     pub(super) feed: Arc<Feed>,
@@ -124,6 +126,7 @@ impl Base {
             accounts: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             deliveries: Arc::new(store.clone()),
+            streams: Arc::new(store.clone()),
             clock,
             random,
             feed: Arc::new(feed),

@@ -123,6 +123,7 @@ pub(crate) struct Events {
     pub websocket: String,
     /// Empty for nowhere.
     pub monitor: String,
+    pub jetstream: bool,
     #[serde(deserialize_with = "duration::deserialize")]
     pub retention: Duration,
 }

@@ -15,8 +15,11 @@ const APPLICATION_ID: u32 = 0x464C_6147;
 type Migration = &'static str;
 
 /// All steps, in order. A released step is never edited.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[include_str!("../../migrations/0001_begin.sql"), include_str!("../../migrations/0002_webhooks.sql")];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    include_str!("../../migrations/0001_begin.sql"),
+    include_str!("../../migrations/0002_webhooks.sql"),
+    include_str!("../../migrations/0003_streams.sql"),
+];
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
