@@ -105,10 +105,12 @@ impl Wire {
 
     async fn read(&mut self) -> bool {
         let mut buffer = vec![0; 64 * 1024];
-        match timeout(PATIENCE, self.socket.read(&mut buffer)).await {
-            Err(_) => panic!("nothing more came, after {:?}", String::from_utf8_lossy(&self.seen)),
-            Ok(Ok(0) | Err(_)) => false,
-            Ok(Ok(length)) => {
+        let Ok(read) = timeout(PATIENCE, self.socket.read(&mut buffer)).await else {
+            panic!("nothing more came, after {:?}", String::from_utf8_lossy(&self.seen));
+        };
+        match read {
+            Ok(0) | Err(_) => false,
+            Ok(length) => {
                 self.seen.extend_from_slice(&buffer[..length]);
                 true
             }
