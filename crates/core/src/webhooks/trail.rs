@@ -162,7 +162,10 @@ impl Webhooks {
         if webhook.enabled {
             return Ok(webhook);
         }
-        let message = format!("webhook `{key}` is disabled, nothing is sent to it; enable it first");
+        let message = format!(
+            "webhook `{key}` is disabled, nothing is sent to it; enable it first: \
+                               `flagbase webhook update {key} --enabled`"
+        );
         Err(Refusal::new(Class::Conflict, "webhook_disabled", message))
     }
 }
