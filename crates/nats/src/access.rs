@@ -52,7 +52,8 @@ pub struct Identity(Arc<str>);
 /// A client that may connect.
 #[derive(Debug, Clone)]
 pub struct Admitted {
-    /// Who it is; what [`Server::revoke`](crate::Server::revoke) is asked about.
+    /// Who it is; what [`Server::revoke`](crate::Server::revoke) and
+    /// [`Server::disconnect`](crate::Server::disconnect) are asked about.
     pub identity: Identity,
     /// What it may publish and subscribe to.
     pub permissions: Permissions,

@@ -13,6 +13,8 @@ pub(crate) enum Reason {
     AuthenticationExpired,
     /// What admitted it was taken back.
     Revoked,
+    /// It has to be admitted anew.
+    Readmission,
     /// Too much waits to be written to it.
     SlowConsumerPendingBytes,
     /// It took no byte for too long.
@@ -60,6 +62,7 @@ impl Reason {
             Self::Stale => "Stale Connection",
             Self::TlsHandshake => "Secure Connection - TLS Required",
             Self::ClientClosed
+            | Self::Readmission
             | Self::SlowConsumerPendingBytes
             | Self::SlowConsumerWriteDeadline
             | Self::WriteError
@@ -77,6 +80,7 @@ impl Reason {
             Self::AuthenticationFailure => "Authentication Failure",
             Self::AuthenticationExpired => "Authentication Expired",
             Self::Revoked => "Credentials Revoked",
+            Self::Readmission => "Permissions Changed",
             Self::SlowConsumerPendingBytes => "Slow Consumer (Pending Bytes)",
             Self::SlowConsumerWriteDeadline => "Slow Consumer (Write Deadline)",
             Self::WriteError => "Write Error",

@@ -185,12 +185,22 @@ impl Server {
         Ok(sub)
     }
 
-    /// Disconnects every client whose identity `matches`, at once.
+    /// Disconnects every client whose identity `matches`, at once, and tells it that its credentials were taken back.
+    /// Some clients do not come back after that.
     pub fn revoke(&self, matches: impl Fn(&Identity) -> bool) {
+        self.close(Reason::Revoked, matches);
+    }
+
+    /// Disconnects every client whose identity `matches`, at once and without an error, so that it connects again.
+    pub fn disconnect(&self, matches: impl Fn(&Identity) -> bool) {
+        self.close(Reason::Readmission, matches);
+    }
+
+    fn close(&self, reason: Reason, matches: impl Fn(&Identity) -> bool) {
         for client in self.shared.everyone() {
-            let revoked = client.about.lock().identity.as_ref().is_some_and(&matches);
-            if revoked {
-                client.out.close(Reason::Revoked);
+            let matching = client.about.lock().identity.as_ref().is_some_and(&matches);
+            if matching {
+                client.out.close(reason);
             }
         }
     }

@@ -230,6 +230,16 @@ async fn revocation_acts_at_once_and_on_nobody_else() {
 }
 
 #[tokio::test]
+async fn whoever_is_to_come_back_is_told_nothing() {
+    let (server, _) = gated(100).await;
+    let (mut gone, mut stays) = (admitted(&server, "narrow").await, admitted(&server, "anybody").await);
+    server.disconnect(|identity| identity.as_str() == "narrow");
+    gone.expect_end("").await;
+    stays.settle().await;
+    admitted(&server, "narrow").await.settle().await;
+}
+
+#[tokio::test]
 async fn an_admission_ends_when_it_expires() {
     let (server, _) = gated(100).await;
     let mut wire = Wire::silent(&server).await;
