@@ -1,5 +1,10 @@
 //! Streams, consumers and what clients are told of them, through the way in without a socket.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::{
     sync::{
@@ -41,7 +46,9 @@ async fn api(server: &Server, operation: &str, body: Value) -> Value {
 
 async fn publish(server: &Server, subject: &str, headers: &[(&str, &str)]) -> Value {
     let mut all = Headers::new();
-    headers.iter().for_each(|(name, value)| all.add(*name, *value).unwrap());
+    for (name, value) in headers {
+        all.add(*name, *value).unwrap();
+    }
     let headers = (!headers.is_empty()).then_some(&all);
     serde_json::from_slice(&ask(server, subject, headers, "payload").await.payload).unwrap()
 }

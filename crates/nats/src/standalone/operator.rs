@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(admitted.permissions.subscribe, Rules::default());
         assert_eq!(
             (admitted.expires_after, admitted.max_subscriptions),
-            (Some(Duration::from_secs(60)), None)
+            (Some(Duration::from_mins(1)), None)
         );
     }
 

@@ -76,7 +76,7 @@ fn users_have_keys_and_permissions_of_their_own() {
     let publish = Rules { allow: Some(vec!["a.>".into(), "b".into()]), deny: vec!["a.x".into()] };
     let subscribe = Rules { allow: Some(vec!["c".into()]), deny: Vec::new() };
     assert_eq!((&a.permissions.publish, &a.permissions.subscribe), (&publish, &subscribe));
-    let responses = Responses { max: 5, expires_after: Duration::from_secs(60) };
+    let responses = Responses { max: 5, expires_after: Duration::from_mins(1) };
     assert_eq!(a.permissions.responses, Some(responses));
     assert_eq!((&b.permissions.publish.allow, b.permissions.responses.is_some()), (&Some(Vec::new()), true));
 }
