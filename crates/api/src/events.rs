@@ -123,7 +123,7 @@ impl<S: Sync> FromRequestParts<S> for Which {
         };
         let after = text.map(|text| text.parse().map_err(|_| bad_query(name, &text, "a revision")));
         let pattern = query(parts, "type").map(|text| {
-            text.parse().map_err(|error| {
+            Pattern::of_events(&text).map_err(|error| {
                 Refusal::new(Class::Malformed, "bad_query", format!("`type={text}`: the pattern {error}"))
             })
         });
@@ -131,11 +131,19 @@ impl<S: Sync> FromRequestParts<S> for Which {
             "head" => Ok(Revision::MAX),
             number => number.parse().map_err(|_| bad_query("until", number, "a revision, or `head`")),
         });
+        let (after, until) = (after.transpose()?, until.transpose()?);
+        // Whoever resumes may be at the end already; whoever asks for nothing has mixed something up.
+        if let (Some(after), Some(until), "after") = (after, until, name)
+            && until < after
+        {
+            let message = format!("`until={until}` is before `after={after}`: nothing is between them");
+            return Err(Refusal::new(Class::Malformed, "bad_query", message).into());
+        }
         Ok(Self(Follow {
             environment: query(parts, "environment"),
             pattern: pattern.transpose()?.unwrap_or_else(Pattern::all),
-            after: after.transpose()?,
-            until: until.transpose()?,
+            after,
+            until,
         }))
     }
 }

@@ -45,6 +45,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Environment,
+        Self::Flag,
+        Self::Segment,
+        Self::Guard,
+        Self::Route,
+        Self::Webhook,
+        Self::Role,
+        Self::ApiKey,
+        Self::User,
+        Self::Session,
+    ];
+
     /// The word used in subjects, columns and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -72,21 +86,10 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        [
-            Self::Environment,
-            Self::Flag,
-            Self::Segment,
-            Self::Guard,
-            Self::Route,
-            Self::Webhook,
-            Self::Role,
-            Self::ApiKey,
-            Self::User,
-            Self::Session,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == word)
-        .ok_or_else(|| format!("unknown kind `{word}`"))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| format!("unknown kind `{word}`"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod following;
+mod known;
 mod messages;
 mod pattern;
 mod rights;

@@ -6,12 +6,12 @@ use std::str::FromStr;
 /// more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    tokens: Vec<Token>,
-    rest: bool,
+    pub(super) tokens: Vec<Token>,
+    pub(super) rest: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Any,
     Word(Box<str>),
 }

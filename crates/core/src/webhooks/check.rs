@@ -112,8 +112,8 @@ fn faults(written: &Written, settings: &Settings) -> Vec<Fault> {
         return faults;
     }
     for (at, pattern) in written.events.iter().enumerate() {
-        if let Err(error) = pattern.parse::<Pattern>() {
-            faults.push(Fault::new(format!("/events/{at}"), error.to_string()));
+        if let Err(error) = Pattern::of_events(pattern) {
+            faults.push(Fault::new(format!("/events/{at}"), error));
         }
     }
     faults
@@ -217,7 +217,8 @@ mod tests {
         for (body, pointer) in [
             (json!({"url": url, "events": []}), "/events"),
             (json!({"url": url, "events": ["a..b"]}), "/events/0"),
-            (json!({"url": url, "events": ["ok.>", "flagbase.f*"]}), "/events/1"),
+            (json!({"url": url, "events": ["flagbase.>", "flagbase.f*"]}), "/events/1"),
+            (json!({"url": url, "events": ["flagbase.flags.*"]}), "/events/0"),
             (json!({"url": url, "secret": "whsec_x"}), "/secret"),
             (json!({"url": url, "key": "other"}), "/key"),
             (json!({}), "/url"),

@@ -73,12 +73,6 @@ struct Which {
 impl Which {
     fn call(self, client: &Client) -> Call {
         let subject = self.subject.or(self.kind);
-        let first = subject.as_deref().and_then(|subject| subject.split('.').next());
-        if first.is_some_and(|first| !["flagbase", "*", ">"].contains(&first)) {
-            client
-                .printer
-                .hint("this follows what Flagbase says, below `flagbase`; use a NATS client for the rest");
-        }
         Call::get(&["api", "v1", "events"])
             .query_some("type", subject)
             .query_some("environment", client.environment())
@@ -93,6 +87,10 @@ pub(crate) async fn run(args: EventsArgs, client: &ClientArgs, environment: &Env
             follow(&client, which.call(&client).query_some("after", after)).await
         }
         EventsCommand::Replay { which, after, until } => {
+            if let Some(until) = until.filter(|until| *until < after) {
+                return Err(Failure::usage(format!("--until {until} is before --after {after}"))
+                    .hint("a replay goes forward: --after is where it begins, --until where it ends"));
+            }
             let until = until.map_or_else(|| "head".to_owned(), |until| until.to_string());
             follow(&client, which.call(&client).query("after", after).query("until", until)).await
         }
@@ -123,11 +121,13 @@ async fn lag(client: &Client) -> Outcome {
     client.print(&sinks, &SINKS)
 }
 
-/// Prints one event: whole, or as time, type and subject.
+/// Prints one event: whole, or as revision, time, type and subject.
 pub(crate) fn print(client: &Client, event: &Value) -> Outcome {
     let member = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or("-");
     let who = event.pointer("/data/actor/name").and_then(Value::as_str).unwrap_or_default();
-    let summary = format!("{}  {}  {}  {who}", member("time"), member("type"), member("subject"));
+    let revision = event.get("flagbaseseq").and_then(Value::as_u64).unwrap_or_default();
+    let summary =
+        format!("{revision:>6}  {}  {}  {}  {who}", member("time"), member("type"), member("subject"));
     client.printer.print_item(event, summary.trim_end())
 }
 

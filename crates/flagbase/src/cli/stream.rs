@@ -101,6 +101,7 @@ where
     let mut last: Option<String> = None;
     let mut response = client.open(&call, None).await?;
     let mut pause = Duration::from_secs(1);
+    let mut resumed = false;
     loop {
         let mut parser = Parser { id: last.clone(), ..Parser::default() };
         while let Ok(Some(bytes)) = response.chunk().await {
@@ -109,9 +110,7 @@ where
                 pause = Duration::from_secs(1);
                 match event.kind {
                     Kind::Event => each(event).await?,
-                    Kind::Reset => client
-                        .printer
-                        .done("the server has an older state than before; going on with what is new"),
+                    Kind::Reset => client.printer.done(&reset(&event.data, resumed)),
                     Kind::End => return Ok(()),
                 }
             }
@@ -120,6 +119,19 @@ where
             }
         }
         response = reconnect(client, &call, last.as_deref(), &mut pause).await?;
+        resumed = true;
+    }
+}
+
+/// What a place beyond the end of the log means: after a lost connection the log was longer before, else it was asked for.
+fn reset(data: &Value, resumed: bool) -> String {
+    let end = data.get("head").and_then(Value::as_u64).map(|head| format!("the log ends at {head}"));
+    match end {
+        Some(end) if !resumed => end,
+        end => {
+            let end = end.map(|end| format!(": {end}")).unwrap_or_default();
+            format!("the server has an older state than before{end}; going on with what is new")
+        }
     }
 }
 
@@ -150,6 +162,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_place_beyond_the_end_is_explained_by_how_one_got_there() {
+        let data = json!({"head": 12, "after": 40});
+        assert_eq!(reset(&data, false), "the log ends at 12");
+        assert!(reset(&data, true).contains("older state than before: the log ends at 12"));
+        assert!(reset(&json!({}), false).contains("older state"));
+    }
 
     #[test]
     fn events_are_found_however_the_bytes_are_cut() {
