@@ -44,6 +44,17 @@ pub(super) struct Door {
     reached: watch::Sender<Revision>,
 }
 
+/// What becomes of somebody after a change that may concern him.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// He may do the same as before.
+    Stays,
+    /// He may do something else, and has to come in anew for it.
+    Returns,
+    /// What he came in with is worth nothing any more.
+    Ended,
+}
+
 impl Door {
     pub(super) fn new(authority: Authority, anonymous: bool) -> Self {
         // Nobody is in yet, so nobody has to leave because of what is in the log already.
@@ -115,22 +126,36 @@ impl Door {
     async fn judge<'c>(&self, changes: impl Iterator<Item = &'c Change>) {
         let changes: Vec<_> = changes.collect();
         let concerned = self.holders.lock().concerned_by(&changes);
-        for (text, held) in concerned {
-            let now = match &held.holder {
-                Holder::Anybody => self.anybody().ok(),
-                Holder::Token { token, .. } => self.bearer(token).await.ok().map(|(_, rights)| rights),
-            };
-            if now.as_ref() != Some(&held.rights) {
-                self.holders.lock().forget(&text);
+        for (name, held) in concerned {
+            let verdict = self.verdict(&held).await;
+            if verdict == Verdict::Stays {
+                continue;
+            }
+            self.holders.lock().forget(&name);
+            // Who is only to come back must not hear this: some clients give up for good when they do.
+            if let (Verdict::Ended, Some(server)) = (verdict, self.server.get()) {
+                server.revoke(|identity| identity.as_str() == name);
             }
         }
     }
 
-    /// Disconnects whoever is not held any more.
+    async fn verdict(&self, held: &Held) -> Verdict {
+        let rights = match &held.holder {
+            Holder::Anybody => self.anybody().ok(),
+            Holder::Token { token, .. } => match self.authority.identity.authenticate(token).await {
+                Ok(caller) => Rights::of(&caller, &self.authority.feed.snapshots().load()),
+                Err(refusal) if refusal.class == Class::Unauthenticated => return Verdict::Ended,
+                Err(_) => None,
+            },
+        };
+        if rights.as_ref() == Some(&held.rights) { Verdict::Stays } else { Verdict::Returns }
+    }
+
+    /// Disconnects whoever is not held any more. With a token that is still good he comes back by himself.
     fn sweep(&self) {
         let Some(server) = self.server.get() else { return };
         let holders = self.holders.lock();
-        server.revoke(|identity| !holders.has(identity.as_str()));
+        server.disconnect(|identity| !holders.has(identity.as_str()));
     }
 
     fn anybody(&self) -> Result<Rights, Denied> {

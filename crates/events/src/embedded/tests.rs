@@ -2,20 +2,66 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use flagbase_core::{
-    environments::{EnvironmentKind, Environments},
+    caller::Caller,
+    environments::{Environment, EnvironmentKind, Environments},
     events::CloudEvent,
-    identity::{IdentityConfig, Registration, Secret},
+    flags::Asked,
+    identity::{Credentials, IdentityConfig, Origin, Registration, Secret},
+    refusal::Precondition,
 };
 use flagbase_testkit::{
     FixedClock, Memory, SeededRandom,
     bus::{BusUnderTest, Listener},
 };
 
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
 use super::*;
 
 struct House {
     embedded: Arc<Embedded>,
+    authority: Authority,
     tasks: Tasks,
+}
+
+impl House {
+    /// An administrator, and the token of the session that he began.
+    async fn administrator(&self) -> (Arc<Caller>, String) {
+        let identity = &self.authority.identity;
+        let (email, password) = ("alice@example.com".to_owned(), "a long enough sentence".to_owned());
+        let credentials = Credentials { email, password };
+        identity.create_admin(credentials.clone()).await.unwrap();
+        let origin = Origin { address: None, client: String::new() };
+        let token = identity.login(credentials, &origin).await.unwrap().token;
+        (identity.authenticate(&token).await.unwrap(), token)
+    }
+
+    /// A client that was let in with `connect`.
+    async fn client(&self, connect: &str) -> TcpStream {
+        let mut client = TcpStream::connect(self.embedded.address()).await.unwrap();
+        client.write_all(format!("CONNECT {connect}\r\n").as_bytes()).await.unwrap();
+        answers(&mut client).await;
+        client
+    }
+}
+
+/// Waits for the answer to a PING.
+async fn answers(client: &mut TcpStream) {
+    client.write_all(b"PING\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"PONG\r\n") {
+        assert_ne!(client.read_buf(&mut heard).await.unwrap(), 0, "{}", String::from_utf8_lossy(&heard));
+    }
+}
+
+/// What a client is told before the server hangs up.
+async fn farewell(mut client: TcpStream) -> String {
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).await.unwrap();
+    heard
 }
 
 async fn house(anonymous: bool) -> House {
@@ -48,7 +94,8 @@ async fn house(anonymous: bool) -> House {
         monitor: None,
         streams: None,
     };
-    House { embedded: Embedded::start(options, authority, &tasks).await.unwrap(), tasks }
+    let embedded = Embedded::start(options, authority.clone(), &tasks).await.unwrap();
+    House { embedded, authority, tasks }
 }
 
 /// Hears what goes out on any subject of Flagbase, each event once.
@@ -72,7 +119,7 @@ impl Listener for Ear {
 }
 
 async fn fresh() -> BusUnderTest {
-    let House { embedded, tasks } = house(true).await;
+    let House { embedded, tasks, .. } = house(true).await;
     let messages = embedded.server.subscribe("flagbase.>", None, 4096).unwrap();
     let bus: Arc<dyn EventBus> = embedded.clone();
     BusUnderTest::new(bus, Ear { messages }, (embedded, tasks))
@@ -98,4 +145,25 @@ async fn two_servers_cannot_have_one_port() {
     assert_eq!(ports.len(), 2, "a free port each");
     first.embedded.stop().await;
     second.embedded.stop().await;
+}
+
+#[tokio::test]
+async fn only_those_whose_token_has_ended_are_told_so_and_only_those_who_may_do_something_else_have_to_go() {
+    let house = house(true).await;
+    let (administrator, token) = house.administrator().await;
+    let anybody = house.client(r#"{"verbose":false}"#).await;
+    let mut alice = house.client(&format!(r#"{{"verbose":false,"auth_token":"{token}"}}"#)).await;
+    let live = Environment {
+        key: "live".into(),
+        name: String::new(),
+        kind: EnvironmentKind::Production,
+        attributes: Vec::new(),
+    };
+    let asked = Asked { caller: &administrator, environment: "live", reason: "" };
+    let environments = Environments::new(Arc::clone(&house.authority.feed));
+    environments.put(asked, live, Precondition::Absent).await.unwrap();
+    assert_eq!(farewell(anybody).await, "", "it comes back, and may see less");
+    answers(&mut alice).await;
+    house.authority.identity.logout(&administrator).await.unwrap();
+    assert_eq!(farewell(alice).await, "-ERR 'User Authentication Revoked'\r\n");
 }
