@@ -57,6 +57,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<Secret>,
+    /// The variable that the token is from, when it is not the remembered one.
+    variable: Option<&'static str>,
     environment: Option<String>,
     reason: Option<String>,
     /// How to print answers.
@@ -82,14 +84,9 @@ impl Client {
         let server = args.server.clone().or_else(|| credentials.current.clone());
         let base = parse_server(server.as_deref().unwrap_or(DEFAULT_SERVER))?;
         let remembered = credentials.servers.get(base.as_str().trim_end_matches('/'));
-        let token = match (environment.get("FLAGBASE_TOKEN"), environment.get("FLAGBASE_TOKEN_FILE")) {
-            (Some(_), Some(_)) => {
-                return Err(Failure::usage("`FLAGBASE_TOKEN` and `FLAGBASE_TOKEN_FILE` are both set")
-                    .hint("keep one of the two"));
-            }
-            (Some(token), None) => Some(Secret::new(token)),
-            (None, Some(file)) => Some(super::ask::from_file(file.as_ref())?),
-            (None, None) => remembered.map(|login| Secret::new(login.token.clone())),
+        let (token, variable) = match from_variable(environment)? {
+            Some((token, variable)) => (Some(token), Some(variable)),
+            None => (remembered.map(|login| Secret::new(login.token.clone())), None),
         };
         let http = reqwest::Client::builder()
             .user_agent(concat!("flagbase/", env!("CARGO_PKG_VERSION")))
@@ -100,6 +97,7 @@ impl Client {
             http,
             base,
             token,
+            variable,
             environment: args.environment.clone(),
             reason: args.reason.clone(),
             printer: Printer { format: args.output, quiet: args.quiet },
@@ -125,7 +123,13 @@ impl Client {
     /// Acts with this token instead of the remembered one.
     pub(crate) fn with_token(mut self, token: Option<Secret>) -> Self {
         self.token = token;
+        self.variable = None;
         self
+    }
+
+    /// The variable whose token is used instead of the remembered one, when it is set.
+    pub(crate) fn variable(&self) -> Option<&'static str> {
+        self.variable
     }
 
     /// Sends one request and reads the whole answer.
@@ -276,9 +280,14 @@ impl Client {
             StatusCode::UNAUTHORIZED if self.token.is_none() => {
                 failure.hint("log in with `flagbase login EMAIL`, or set FLAGBASE_TOKEN")
             }
-            StatusCode::UNAUTHORIZED => {
-                failure.hint("the session has ended: log in again with `flagbase login EMAIL`")
-            }
+            StatusCode::UNAUTHORIZED => failure.hint(match self.variable {
+                Some(name) => {
+                    format!(
+                        "the token of {name} is used, and not what you logged in with: unset or replace it"
+                    )
+                }
+                None => "the session has ended: log in again with `flagbase login EMAIL`".to_owned(),
+            }),
             StatusCode::FORBIDDEN => failure.hint("`flagbase whoami` shows what you are allowed to do"),
             StatusCode::PRECONDITION_FAILED => {
                 failure.hint("somebody changed it in between: look at it and try again")
@@ -288,6 +297,20 @@ impl Client {
             }
             _ => failure,
         }
+    }
+}
+
+/// The token that the environment sets, and the variable it is from.
+fn from_variable(environment: &Environment) -> Outcome<Option<(Secret, &'static str)>> {
+    const TOKEN: &str = "FLAGBASE_TOKEN";
+    const FILE: &str = "FLAGBASE_TOKEN_FILE";
+    match (environment.get(TOKEN), environment.get(FILE)) {
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("`{TOKEN}` and `{FILE}` are both set")).hint("keep one of the two"))
+        }
+        (Some(token), None) => Ok(Some((Secret::new(token), TOKEN))),
+        (None, Some(file)) => Ok(Some((super::ask::from_file(file.as_ref())?, FILE))),
+        (None, None) => Ok(None),
     }
 }
 

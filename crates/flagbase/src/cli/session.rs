@@ -44,6 +44,9 @@ const ME: View = View(&[
 
 pub(crate) async fn login(args: LoginArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
     let client = Client::new(client, environment)?;
+    let variable = client.variable();
+    // Who logs in is not who a variable says, and a token that has ended must not be in the way.
+    let client = client.with_token(None);
     let (token, email) = match &args.token_file {
         Some(file) => (ask::from_file(file)?, String::new()),
         None => with_password(&client, &args).await?,
@@ -56,6 +59,9 @@ pub(crate) async fn login(args: LoginArgs, client: &ClientArgs, environment: &En
     credentials.servers.insert(client.server().to_owned(), login);
     credentials.current = Some(client.server().to_owned());
     credentials.save(&path)?;
+    if let Some(variable) = variable {
+        output::warn(&format!("{variable} is set, and used instead of this login: unset it"));
+    }
     client.changed(&format!("logged in to {} as {}", client.server(), name(&me)), &me, &ME)
 }
 

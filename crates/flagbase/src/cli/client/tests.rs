@@ -9,6 +9,7 @@ fn client(environment: Option<&str>) -> Client {
         http: reqwest::Client::new(),
         base: parse_server("http://flags.example.com/base").unwrap(),
         token: Some(Secret::new("t0ken")),
+        variable: None,
         environment: environment.map(str::to_owned),
         reason: Some("because\nof this".to_owned()),
         printer: Printer { format: Format::Json, quiet: true },
@@ -73,6 +74,17 @@ fn each_refusal_has_its_exit_code_and_the_servers_own_words() {
     ] {
         assert_eq!(exit_for(status), exit, "{status}");
     }
+}
+
+#[test]
+fn a_token_that_is_not_accepted_is_explained_by_where_it_is_from() {
+    let problem = json!({"code": "unauthorized", "detail": "the token is not valid"});
+    let hint = |client: &Client| client.refused(StatusCode::UNAUTHORIZED, &problem).to_string();
+    let mut client = client(None);
+    assert!(hint(&client).contains("log in again"));
+    client.variable = Some("FLAGBASE_TOKEN");
+    assert!(hint(&client).contains("FLAGBASE_TOKEN is used,") && hint(&client).contains("unset or replace"));
+    assert_eq!(client.with_token(None).variable(), None);
 }
 
 #[test]
