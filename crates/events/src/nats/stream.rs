@@ -4,7 +4,10 @@ use std::{error::Error as _, time::Duration};
 
 use async_nats::jetstream::{
     self, Context, ErrorCode,
-    context::{GetStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind},
+    context::{
+        GetStreamError, GetStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind, RequestError,
+        RequestErrorKind,
+    },
     message::PublishMessage,
     stream::{Config, StorageType},
 };
@@ -18,6 +21,11 @@ pub(super) const IN_FLIGHT: usize = 32;
 
 /// What the stream keeps: everything that Flagbase says.
 const SUBJECTS: &str = "flagbase.>";
+/// What a server says that could have streams but has none.
+const DISABLED: [ErrorCode; 2] =
+    [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
+const CORE_ONLY: &str = "this NATS server has no JetStream for this login: start it with `nats-server -js`, or leave \
+                         `jetstream` out of the address";
 /// How long event ids are remembered: longer than a restart with all it may bring.
 const DUPLICATES: Duration = Duration::from_mins(10);
 
@@ -26,6 +34,7 @@ pub(super) async fn ensure(context: &Context, wanted: &StreamTarget) -> Result<(
     let found = match context.get_stream(&wanted.name).await {
         Ok(stream) => Some(stream.cached_info().config.clone()),
         Err(error) if is_missing(&error.kind()) => None,
+        Err(error) if is_core_only(&error) => return Err(CORE_ONLY.into()),
         Err(error) => return Err(error.into()),
     };
     match (found, wanted.manage) {
@@ -47,6 +56,15 @@ pub(super) async fn ensure(context: &Context, wanted: &StreamTarget) -> Result<(
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// Whether nobody answers where streams are asked for.
+fn is_core_only(error: &GetStreamError) -> bool {
+    if let GetStreamErrorKind::JetStream(error) = error.kind() {
+        return DISABLED.contains(&error.error_code());
+    }
+    let cause = error.source().and_then(|source| source.downcast_ref::<RequestError>());
+    cause.is_some_and(|cause| cause.kind() == RequestErrorKind::NoResponders)
 }
 
 fn check(config: &Config) -> Result<(), BoxError> {

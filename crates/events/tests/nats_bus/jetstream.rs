@@ -35,6 +35,14 @@ async fn the_stream_is_made_before_the_first_event() {
 }
 
 #[tokio::test]
+async fn a_server_that_keeps_no_streams_is_told_apart() {
+    let server = ExternalServer::nats(false, &[]).await;
+    let halted = bus(&stream_url(server.port())).publish(&[event("k", 1)]).await.unwrap_err();
+    let BusError::Unavailable(error) = halted.error else { panic!("{}", halted.error) };
+    assert!(error.to_string().contains("nats-server -js"), "{error}");
+}
+
+#[tokio::test]
 async fn a_stream_that_is_there_is_changed_only_where_the_address_says_so() {
     let server = ExternalServer::nats(true, &[]).await;
     let context = context(&server).await;
