@@ -271,6 +271,21 @@ async fn a_stream_resumed_from_beyond_the_end_says_so_and_goes_on_from_the_head(
 }
 
 #[tokio::test]
+async fn questions_that_can_have_no_answer_are_refused_with_what_is_near() {
+    let product = product().await;
+    let token = product.login("alice", "developer").await;
+    for (asked, word) in [
+        ("events?type=flagbase.flags.*", "did you mean `flag`?"),
+        ("changes?type=orders.*", "begin with `flagbase`"),
+        ("events?after=40&until=20", "`until=20` is before `after=40`"),
+    ] {
+        let refused = product.get(&token, &format!("/api/v1/{asked}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{asked}");
+        assert!(refused.json["detail"].as_str().unwrap().contains(word), "{}", refused.json);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_at_logout_and_at_shutdown() {
     let product = product().await;
     let alice = product.login("alice", "developer").await;
