@@ -2,9 +2,12 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::config::{Config, LogFormat};
+
+/// What speaks to external buses, and says at each attempt what the relay says once.
+const CHATTY: &str = "async_nats=error,rskafka=error";
 
 /// The form that was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +19,7 @@ pub(crate) enum Form {
 /// Starts logging as configured.
 pub(crate) fn start(config: &Config) -> Form {
     // Checked with the configuration already.
-    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_default();
+    let filter = EnvFilter::try_new(directives(&config.log.level)).unwrap_or_default();
     let form = form(config.log.format, io::stderr().is_terminal());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -34,6 +37,15 @@ pub(crate) fn start(config: &Config) -> Form {
     form
 }
 
+/// The filter for `level`, which is a level or a filter itself. What it says of a target goes before what is said here.
+fn directives(level: &str) -> String {
+    let mut overall = level.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok());
+    match overall.next_back() {
+        Some(LevelFilter::WARN | LevelFilter::INFO) => format!("{CHATTY},{level}"),
+        _ => level.to_owned(),
+    }
+}
+
 fn form(configured: LogFormat, terminal: bool) -> Form {
     match (configured, terminal) {
         (LogFormat::Text, _) | (LogFormat::Auto, true) => Form::Text,
@@ -48,6 +60,18 @@ fn colours() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_of_buses_are_quiet_unless_somebody_looks_closer() {
+        for level in ["info", "WARN", "flagbase_gateway=debug,info"] {
+            assert_eq!(directives(level), format!("{CHATTY},{level}"));
+        }
+        for level in ["debug", "trace,hyper=info", "error", "off", "flagbase=info"] {
+            assert_eq!(directives(level), level);
+        }
+        let asked_for = EnvFilter::try_new(directives("info,rskafka=debug")).unwrap().to_string();
+        assert!(asked_for.contains("rskafka=debug") && !asked_for.contains("rskafka=error"), "{asked_for}");
+    }
 
     #[test]
     fn people_get_text_and_collectors_json_unless_told_otherwise() {

@@ -16,18 +16,25 @@ use super::{
 /// Writes the log of the database at `path` again, if there is one.
 pub(super) fn settle(path: &Path) -> Result<(), StoreError> {
     let log = beside(path, "-wal");
-    if fs::metadata(&log).map_or(0, |found| found.len()) == 0 {
+    // Whatever else it is, the one who looks at it next says so; opened here, SQLite would take its log away.
+    if fs::metadata(&log).map_or(0, |found| found.len()) == 0 || !is_database(path) {
         return Ok(());
     }
     let connection = connect::plain(path).map_err(StoreError::failed("open", path))?;
     // While this connection may write, nobody else does: not even a command that runs beside.
     match connection.execute_batch("BEGIN IMMEDIATE") {
-        // Whatever it is, the one who looks at it next says so.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => return Ok(()),
         begun => begun.map_err(StoreError::failed("open", path))?,
     }
     rewrite(&log).map_err(StoreError::failed("write", &log))?;
     connection.execute_batch("ROLLBACK").map_err(StoreError::failed("open", path))
+}
+
+/// Whether the file begins as every database does (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+fn is_database(path: &Path) -> bool {
+    let mut begin = [0; 16];
+    let read = fs::File::open(path).and_then(|file| file.read_exact_at(&mut begin, 0));
+    read.is_ok() && begin == *b"SQLite format 3\0"
 }
 
 fn rewrite(log: &Path) -> io::Result<()> {
