@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod blobs;
 pub mod caller;
 pub mod catalog;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod environments;
 pub mod events;
 pub mod feed;
 pub mod flags;
+pub mod functions;
 pub mod gateway;
 pub mod guards;
 pub mod identity;

@@ -1,0 +1,1 @@
+//! Runs user code: WebAssembly in this process, or Firecracker microVMs.
