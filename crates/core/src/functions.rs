@@ -5,6 +5,7 @@
 mod code;
 mod compute;
 mod settings;
+pub mod vault;
 
 pub use code::{Artifact, Digest, Prepared, Serves, Shape};
 pub use compute::{

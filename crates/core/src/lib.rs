@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod blobs;
+pub mod buckets;
 pub mod caller;
 pub mod catalog;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod gateway;
 pub mod guards;
 pub mod identity;
 pub mod keys;
+pub mod keyvalue;
 pub mod ledger;
 pub mod metrics;
 pub mod overrides;
