@@ -1,0 +1,71 @@
+//! One call: who, until when, and what it may still write to its log.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use flagbase_core::functions::{Limits, Visit};
+use tokio::time::Instant;
+
+use super::services::{Level, Line, Services, Source};
+
+/// What everything that serves one call shares.
+pub(crate) struct Call {
+    /// Of what, by whom.
+    pub(crate) visit: Visit,
+    /// What the guest reaches.
+    pub(crate) host: Arc<dyn Services>,
+    /// When it has taken too long.
+    pub(crate) deadline: Instant,
+    /// Raised whenever the guest had to be interrupted while computing.
+    pub(crate) computing: AtomicBool,
+    log_left: AtomicU64,
+}
+
+impl Call {
+    /// A call that begins now.
+    pub(crate) fn new(visit: Visit, host: Arc<dyn Services>) -> Self {
+        let limits = &visit.deployed.settings.limits;
+        Self {
+            deadline: Instant::now() + limits.timeout,
+            computing: AtomicBool::new(false),
+            log_left: AtomicU64::new(limits.log),
+            visit,
+            host,
+        }
+    }
+
+    /// What it may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.visit.deployed.settings.limits
+    }
+
+    /// How long it may still take.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Writes a line to the function's log, as long as the call may write more.
+    pub(crate) fn log(&self, level: Level, source: Source, message: &str, fields: &[(String, String)]) {
+        let size = fields.iter().fold(message.len() + 1, |sum, (name, value)| sum + name.len() + value.len());
+        let take = |left: u64| Some(left.saturating_sub(size as u64));
+        let left = self.log_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
+        if left == 0 {
+            return;
+        }
+        if size as u64 <= left {
+            self.host.log(&self.visit, Line { level, source, message, fields });
+            return;
+        }
+        let most = self.limits().log;
+        let message = format!("the log of this call ends here: it may write {most} bytes");
+        self.host.log(
+            &self.visit,
+            Line { level: Level::Warn, source: Source::Host, message: &message, fields: &[] },
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! What guests can import: what their function is granted, and nothing else.
+
+use flagbase_core::functions::Grants;
+use wasmtime::{Engine, component::Linker};
+
+use super::{drafts, guest::Guest, http};
+
+/// The interfaces that are granted; each set has a linker of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of six, named")]
+pub(crate) struct Terms {
+    /// Evaluating flags.
+    pub(crate) flags: bool,
+    /// Key-value stores.
+    pub(crate) keyvalue: bool,
+    /// Buckets.
+    pub(crate) buckets: bool,
+    /// Publishing on the bus.
+    pub(crate) publish: bool,
+    /// Requests to the outside.
+    pub(crate) outbound: bool,
+    /// Secrets.
+    pub(crate) secrets: bool,
+}
+
+impl From<&Grants> for Terms {
+    fn from(grants: &Grants) -> Self {
+        Self {
+            flags: grants.flags,
+            keyvalue: !grants.keyvalue.is_empty(),
+            buckets: !grants.buckets.is_empty(),
+            publish: !grants.publish.is_empty(),
+            outbound: !grants.outbound.is_empty(),
+            secrets: grants.secrets,
+        }
+    }
+}
+
+/// A linker with what is granted by `terms`.
+pub(crate) fn build(engine: &Engine, terms: Terms) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    // Clocks, random numbers, standard streams, the environment; a file system without a single directory; sockets to
+    // no address.
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    http::link(&mut linker, terms)?;
+    drafts::link(&mut linker, terms)?;
+    Ok(linker)
+}
