@@ -193,6 +193,17 @@ impl Caller {
         environment: &'a EnvironmentSnapshot,
         header: impl Fn(&str) -> Option<&'a str>,
     ) -> Context<'a> {
+        let mut context = self.context_without_headers(environment);
+        for (name, slot) in &environment.headers {
+            if let Some(value) = header(name) {
+                context.set(*slot, Value::Str(value));
+            }
+        }
+        context
+    }
+
+    /// The same, as far as it was verified.
+    pub fn context_without_headers<'a>(&'a self, environment: &'a EnvironmentSnapshot) -> Context<'a> {
         let mut context = Context::new();
         context.set(Slot::ANONYMOUS, Value::Bool(self.is_nobody()));
         context.set(Slot::ROLE, Value::Str(&self.role));
@@ -205,11 +216,6 @@ impl Caller {
         }
         if let Some(session) = &self.session {
             context.set(Slot::SESSION_ID, Value::Str(session));
-        }
-        for (name, slot) in &environment.headers {
-            if let Some(value) = header(name) {
-                context.set(*slot, Value::Str(value));
-            }
         }
         context
     }

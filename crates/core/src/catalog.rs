@@ -32,6 +32,10 @@ pub enum Kind {
     Guard,
     /// A gateway route.
     Route,
+    /// Code that people bring, with all its versions.
+    Function,
+    /// A place for objects.
+    Bucket,
     /// An endpoint that is told of events; its scope is empty when it is told of all.
     Webhook,
     /// A named set of permissions; not scoped.
@@ -46,12 +50,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Environment,
         Self::Flag,
         Self::Segment,
         Self::Guard,
         Self::Route,
+        Self::Function,
+        Self::Bucket,
         Self::Webhook,
         Self::Role,
         Self::ApiKey,
@@ -67,6 +73,8 @@ impl Kind {
             Self::Segment => "segment",
             Self::Guard => "guard",
             Self::Route => "route",
+            Self::Function => "function",
+            Self::Bucket => "bucket",
             Self::Webhook => "webhook",
             Self::Role => "role",
             Self::ApiKey => "api_key",
@@ -136,12 +144,12 @@ pub struct Document {
     pub updated_at: Timestamp,
 }
 
-/// Who did it: `kind` is `user`, `api_key`, `guard` or `system`.
+/// Who did it: `kind` is `user`, `api_key`, `guard`, `function` or `system`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// `user`, `api_key`, `guard` or `system`.
+    /// `user`, `api_key`, `guard`, `function` or `system`.
     pub kind: Arc<str>,
-    /// The user's or key's id, the guard's key.
+    /// The user's or key's id, the guard's key, the function's name.
     pub id: Arc<str>,
     /// What people call it: the email, the key's name.
     pub name: Arc<str>,

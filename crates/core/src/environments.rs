@@ -130,7 +130,7 @@ impl Environments {
         Ok((self.find(&environment.key).await?, expect == Expect::Absent))
     }
 
-    /// Removes an environment that holds no flags, segments, routes or webhooks.
+    /// Removes an environment that holds no flags, segments, routes, functions, buckets or webhooks.
     pub async fn delete(&self, asked: Asked<'_>, key: &str, seen: Precondition) -> Result<(), Refusal> {
         let snapshot = self.feed.snapshots().get();
         asked.caller.require_everywhere(&snapshot, Permission::EnvironmentWrite)?;
@@ -141,7 +141,7 @@ impl Environments {
         }
         let expect = seen.expect(&format!("environment `{key}`"), Some(current.revision))?;
         let mut drafts = Vec::new();
-        for kind in [Kind::Flag, Kind::Segment, Kind::Route, Kind::Webhook] {
+        for kind in [Kind::Flag, Kind::Segment, Kind::Route, Kind::Function, Kind::Bucket, Kind::Webhook] {
             let page = Page { limit: 1, ..Page::default() };
             if let Some(document) = self.feed.catalog().list(kind, key, page).await?.first() {
                 return Err(conflict(

@@ -3,12 +3,25 @@
 //! [`Compute`] is the port behind which code runs.
 
 mod code;
+mod compiled;
 mod compute;
+mod definition;
+mod grants;
+mod host;
+mod logs;
+mod runner;
 mod settings;
 pub mod vault;
 
 pub use code::{Artifact, Digest, Prepared, Serves, Shape};
+pub use compiled::{CompiledFunction, named_version};
 pub use compute::{
     Body, BodyFault, BodyStream, Compute, Deployed, Event, Fault, Occasion, PrepareError, Step, Visit,
 };
+pub use definition::{Definition, MOST_VERSIONS, On, Trigger, Version};
+pub use grants::OutboundRule;
+pub use host::{Bucket, Evaluator, GuestObjects, GuestSecrets, Host, HostError, HostParts, Store};
+pub use logs::{Level, LogLine, Logs, LogsAsked, Stream};
+pub(crate) use runner::ShownCalls;
+pub use runner::{Calls, Runner, RunnerParts, Under, VersionCalls};
 pub use settings::{Grants, Limits, Settings};

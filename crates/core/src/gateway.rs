@@ -21,6 +21,8 @@ pub use compiled::{Answer, CompiledRoute, Target, Upstream};
 pub use config::{GatewayConfig, TrustedProxy};
 use decide::context as decide_context;
 pub use decide::{Admission, Choice, Decision, Head, decide};
+pub(crate) use duration::show as show_duration;
+pub(crate) use parse::{Reader, require as read_require};
 pub use path::{PathFault, clean};
 pub use preview::{Preview, Question};
 pub use route::{

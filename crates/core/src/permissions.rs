@@ -33,6 +33,21 @@ pub enum Permission {
     /// Create, change and delete gateway routes.
     #[serde(rename = "route.write")]
     RouteWrite,
+    /// See functions: their settings, versions, logs and what they did not take.
+    #[serde(rename = "function.read")]
+    FunctionRead,
+    /// Create, deploy, promote, change and delete functions, and set their secrets.
+    #[serde(rename = "function.write")]
+    FunctionWrite,
+    /// Call any version of a function, past its flag.
+    #[serde(rename = "function.invoke")]
+    FunctionInvoke,
+    /// See buckets, and read what is in them.
+    #[serde(rename = "bucket.read")]
+    BucketRead,
+    /// Create and delete buckets, and write what is in them.
+    #[serde(rename = "bucket.write")]
+    BucketWrite,
     /// Record events about flags.
     #[serde(rename = "metric.record")]
     MetricRecord,
@@ -64,7 +79,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::FlagRead,
         Self::FlagEvaluate,
         Self::FlagPreview,
@@ -74,6 +89,11 @@ impl Permission {
         Self::FlagOverride,
         Self::RouteRead,
         Self::RouteWrite,
+        Self::FunctionRead,
+        Self::FunctionWrite,
+        Self::FunctionInvoke,
+        Self::BucketRead,
+        Self::BucketWrite,
         Self::MetricRecord,
         Self::MetricRead,
         Self::GuardWrite,
@@ -97,6 +117,11 @@ impl Permission {
             Self::FlagOverride => "flag.override",
             Self::RouteRead => "route.read",
             Self::RouteWrite => "route.write",
+            Self::FunctionRead => "function.read",
+            Self::FunctionWrite => "function.write",
+            Self::FunctionInvoke => "function.invoke",
+            Self::BucketRead => "bucket.read",
+            Self::BucketWrite => "bucket.write",
             Self::MetricRecord => "metric.record",
             Self::MetricRead => "metric.read",
             Self::GuardWrite => "guard.write",

@@ -35,8 +35,13 @@ pub struct Role {
 impl Role {
     /// The roles that are always there.
     pub fn built_in() -> [Self; 3] {
-        let read =
-            [Permission::FlagRead, Permission::FlagEvaluate, Permission::RouteRead, Permission::MetricRead];
+        let read = [
+            Permission::FlagRead,
+            Permission::FlagEvaluate,
+            Permission::RouteRead,
+            Permission::FunctionRead,
+            Permission::MetricRead,
+        ];
         let build = Permission::ALL
             .into_iter()
             // Whoever may register is a developer: he cannot touch what guards everybody.
@@ -146,6 +151,9 @@ mod tests {
         }
         assert!(production.allow(Permission::FlagEvaluate) && production.allow(Permission::FlagRead));
         assert!(development.allow(Permission::KeyManage) && !production.allow(Permission::KeyManage));
+        for building in [Permission::FunctionWrite, Permission::FunctionInvoke, Permission::BucketRead] {
+            assert!(development.allow(building) && !production.allow(building), "{building:?}");
+        }
         for withheld in [Permission::UserManage, Permission::EnvironmentWrite, Permission::GuardWrite] {
             assert!(!development.allow(withheld) && !production.allow(withheld), "{withheld:?}");
         }

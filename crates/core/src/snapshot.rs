@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     catalog::{Catalog, CatalogError, Change, Document, DocumentId, Kind, Revision},
     environments::Environment,
+    functions::{CompiledFunction, Definition},
     gateway::{Route, RouteTable},
     guards::Guard,
     keys::ApiKey,
@@ -46,6 +47,8 @@ pub struct EnvironmentSnapshot {
     pub routes: Arc<RouteTable>,
     /// Guards, by key.
     pub guards: HashMap<Arc<str>, Arc<Guard>>,
+    /// Functions, by name.
+    pub functions: HashMap<Arc<str>, Arc<CompiledFunction>>,
     /// Declared request headers (lower case) and the attributes they fill.
     pub headers: Box<[(Box<str>, Slot)]>,
 }
@@ -131,7 +134,9 @@ impl Snapshot {
             }),
             Kind::ApiKey => apply_to(&mut self.keys, change, |_| None),
             Kind::Webhook => self.apply_webhook(change),
-            Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route => {
+            // Buckets are read where objects are: nothing on the request path depends on them.
+            Kind::Bucket => {}
+            Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Function => {
                 if let Some(environment) = self.environments.get_mut(&change.id.environment) {
                     // In place when this clone is the only holder, a shallow copy otherwise.
                     Arc::make_mut(environment).apply(change);
@@ -178,7 +183,15 @@ impl EnvironmentSnapshot {
     fn with_rules(definition: Environment, rules: Ruleset) -> Self {
         let headers = headers(&definition, rules.attributes());
         let key = definition.key.as_str().into();
-        Self { key, definition, rules, routes: Arc::default(), guards: HashMap::new(), headers }
+        Self {
+            key,
+            definition,
+            rules,
+            routes: Arc::default(),
+            guards: HashMap::new(),
+            functions: HashMap::new(),
+            headers,
+        }
     }
 
     fn apply(&mut self, change: &Change) {
@@ -207,7 +220,23 @@ impl EnvironmentSnapshot {
                 let route = change.after.as_ref().and_then(|body| read::<Route>(&change.id, body));
                 self.routes = Arc::new(self.routes.with(key, route, change.revision));
             }
+            Kind::Function => self.apply_function(change),
             _ => {}
+        }
+    }
+
+    fn apply_function(&mut self, change: &Change) {
+        let read = |body: &Value| {
+            Definition::from_stored(body)
+                .map_err(|faults| tracing::error!(document = %change.id, ?faults, "left out: {} makes no sense", change.id))
+                .ok()
+        };
+        match change.after.as_ref().and_then(read) {
+            Some(definition) => {
+                let function = CompiledFunction::new(&self.key, &definition, change.revision);
+                drop(self.functions.insert(Arc::clone(&change.id.key), Arc::new(function)));
+            }
+            None => drop(self.functions.remove(&change.id.key)),
         }
     }
 

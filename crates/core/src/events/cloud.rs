@@ -92,9 +92,14 @@ impl Bodies {
         let detail = without_secrets(&trace::without(&change.detail));
         match change.id.kind {
             Kind::User | Kind::Session | Kind::ApiKey => Self { detail, ..Self::default() },
-            Kind::Environment | Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Role => {
-                Self { before: change.before.clone(), after: change.after.clone(), detail }
-            }
+            Kind::Environment
+            | Kind::Flag
+            | Kind::Segment
+            | Kind::Guard
+            | Kind::Route
+            | Kind::Function
+            | Kind::Bucket
+            | Kind::Role => Self { before: change.before.clone(), after: change.after.clone(), detail },
             Kind::Webhook => {
                 let [before, after] =
                     [&change.before, &change.after].map(|body| body.as_ref().map(webhooks::told));

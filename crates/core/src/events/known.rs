@@ -4,8 +4,20 @@ use super::{Pattern, PatternError, pattern::Token, subject::ROOT};
 use crate::catalog::Kind;
 
 /// What can happen to things, as subjects say it.
-const VERBS: [&str; 9] =
-    ["created", "updated", "enabled", "disabled", "deleted", "revoked", "overridden", "rotated", "test"];
+const VERBS: [&str; 12] = [
+    "created",
+    "updated",
+    "enabled",
+    "disabled",
+    "deleted",
+    "revoked",
+    "overridden",
+    "rotated",
+    "test",
+    "deployed",
+    "promoted",
+    "rolled_back",
+];
 
 /// The token that begins the subjects of one environment.
 const ENVIRONMENT: &str = "env";
@@ -118,6 +130,8 @@ mod tests {
             "flagbase.*.disabled",
             "flagbase.api_key.created",
             "flagbase.webhook.test",
+            "flagbase.function.deployed",
+            "flagbase.env.default.function.hello.rolled_back",
             "flagbase.*.orders.>",
             "flagbase.env.>",
             "flagbase.env.a%2Eb.flag.new-checkout.*",

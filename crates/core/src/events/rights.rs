@@ -39,12 +39,14 @@ pub struct Rights {
 }
 
 /// All kinds of changes.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind::Environment,
     Kind::Flag,
     Kind::Segment,
     Kind::Guard,
     Kind::Route,
+    Kind::Function,
+    Kind::Bucket,
     Kind::Webhook,
     Kind::Role,
     Kind::ApiKey,
@@ -135,7 +137,9 @@ fn below(environment: &str) -> String {
 /// Whether changes of a kind can belong to an environment, and whether they can belong to none.
 const fn belongs(kind: Kind) -> (bool, bool) {
     match kind {
-        Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route => (true, false),
+        Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Function | Kind::Bucket => {
+            (true, false)
+        }
         Kind::Webhook => (true, true),
         Kind::Environment | Kind::Role | Kind::ApiKey | Kind::User | Kind::Session => (false, true),
     }

@@ -8,7 +8,7 @@ use futures_util::Stream;
 use jiff::Timestamp;
 
 use super::{Artifact, Digest, Grants, Limits, Prepared, Settings, Shape};
-use crate::{caller::Caller, trace::TraceParent};
+use crate::{caller::Caller, catalog::Actor, trace::TraceParent};
 
 /// Runs code. Every implementation passes `testkit::compute`.
 ///
@@ -96,6 +96,14 @@ pub struct Visit {
     pub trace: Option<TraceParent>,
     /// Attributes that rules see beside the caller, such as declared headers: name and value.
     pub attributes: Arc<[(Box<str>, Box<str>)]>,
+}
+
+impl Visit {
+    /// Who the function is in the change log.
+    pub fn actor(&self) -> Actor {
+        let name = &self.deployed.function;
+        Actor { kind: "function".into(), id: Arc::clone(name), name: Arc::clone(name) }
+    }
 }
 
 /// Why there is a call without a request.

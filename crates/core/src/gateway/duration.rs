@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes what [`parse`] reads.
-pub(super) fn show(duration: Duration) -> String {
+pub(crate) fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis.is_multiple_of(1000) { format!("{}s", duration.as_secs()) } else { format!("{millis}ms") }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 mod reader;
 
-use reader::Reader;
+pub(crate) use reader::Reader;
 
 const MOST_URLS: usize = 64;
 const MOST_VARIANTS: usize = 100;
@@ -319,7 +319,8 @@ fn when_off(reader: &mut Reader, value: Option<&Value>) -> Option<OffAnswer> {
     Some(OffAnswer { status: u16::try_from(status).unwrap_or(404), body, content_type })
 }
 
-fn require(reader: &mut Reader, value: Option<&Value>) -> Require {
+/// Reads who is let in.
+pub(crate) fn require(reader: &mut Reader, value: Option<&Value>) -> Require {
     const FORM: &str = "is `anyone`, `authenticated` or `{\"roles\": [\"developer\"]}`";
     match value {
         None | Some(Value::Null) => return Require::Anyone,

@@ -14,7 +14,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{engine::guard::Rule, guards::Guard};
+use crate::{
+    engine::guard::Rule,
+    functions::{Calls, ShownCalls},
+    guards::Guard,
+};
 
 /// Label sets of one family, at most; the rest goes by [`super::OTHER`].
 const MOST_LABELS: usize = 500;
@@ -62,6 +66,7 @@ pub struct Meters {
     webhook_duration: Histogram,
     webhooks_flying: Gauge,
     webhooks_disabled: Counter,
+    functions: Arc<Calls>,
 }
 
 impl Default for Meters {
@@ -96,12 +101,13 @@ impl Meters {
             webhook_duration: Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0]),
             webhooks_flying: Gauge::default(),
             webhooks_disabled: Counter::default(),
+            functions: Arc::default(),
         }
     }
 
     /// A line that first appears with the first fault is missed by whoever asks for an increase.
     fn begin_at_zero(&self) {
-        for reason in ["cardinality", "overflow", "queue_full"] {
+        for reason in ["cardinality", "overflow", "queue_full", "ledger_unavailable"] {
             self.dropped(reason, 0);
         }
         let built_in = Guard::default_for("");
@@ -257,6 +263,12 @@ impl Meters {
         r.register("rollup_flush_seconds", "Time a write of rollups took", self.flush.clone());
         self.register_guards(r);
         self.register_webhooks(r);
+        r.register_collector(Box::new(ShownCalls(Arc::clone(&self.functions))));
+    }
+
+    /// Calls of functions.
+    pub fn functions(&self) -> &Arc<Calls> {
+        &self.functions
     }
 
     fn register_webhooks(&self, r: &mut Registry) {

@@ -11,20 +11,20 @@ const MOST_FAULTS: usize = 100;
 
 /// Notes faults while members are read.
 #[derive(Default)]
-pub(super) struct Reader {
-    pub(super) faults: Vec<Fault>,
+pub(crate) struct Reader {
+    pub(crate) faults: Vec<Fault>,
 }
 
 impl Reader {
     /// Notes a fault.
-    pub(super) fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         if self.faults.len() < MOST_FAULTS {
             self.faults.push(Fault::new(pointer, message));
         }
     }
 
     /// The members of an object.
-    pub(super) fn object<'v>(&mut self, pointer: &str, value: &'v Value) -> Option<&'v Map<String, Value>> {
+    pub(crate) fn object<'v>(&mut self, pointer: &str, value: &'v Value) -> Option<&'v Map<String, Value>> {
         let members = value.as_object();
         if members.is_none() {
             self.fault(pointer, "must be an object");
@@ -33,7 +33,7 @@ impl Reader {
     }
 
     /// Notes every member that is not known, with the known one it was most likely meant to be.
-    pub(super) fn known(&mut self, pointer: &str, members: &Map<String, Value>, known: &[&str]) {
+    pub(crate) fn known(&mut self, pointer: &str, members: &Map<String, Value>, known: &[&str]) {
         for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
             let short: String = name.chars().take(64).flat_map(char::escape_debug).collect();
             let hint = crate::gateway::routes::nearest(&short, known.iter().copied()).map_or_else(
@@ -46,7 +46,7 @@ impl Reader {
     }
 
     /// A string of at most `longest` bytes; `None` when absent or null.
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         members: &Map<String, Value>,
         parent: &str,
@@ -68,7 +68,7 @@ impl Reader {
     }
 
     /// A truth value; false when absent.
-    pub(super) fn boolean(&mut self, members: &Map<String, Value>, parent: &str, name: &str) -> bool {
+    pub(crate) fn boolean(&mut self, members: &Map<String, Value>, parent: &str, name: &str) -> bool {
         match members.get(name) {
             None | Some(Value::Null) => false,
             Some(Value::Bool(value)) => *value,
@@ -80,7 +80,7 @@ impl Reader {
     }
 
     /// A whole number in `range`; `None` when absent.
-    pub(super) fn number(
+    pub(crate) fn number(
         &mut self,
         members: &Map<String, Value>,
         parent: &str,
@@ -98,7 +98,7 @@ impl Reader {
     }
 
     /// A duration from 1 ms to 24 h; `None` when absent.
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         members: &Map<String, Value>,
         parent: &str,
@@ -117,7 +117,7 @@ impl Reader {
     }
 
     /// The items of an array; none when absent.
-    pub(super) fn array<'v>(&mut self, pointer: &str, value: Option<&'v Value>, most: usize) -> &'v [Value] {
+    pub(crate) fn array<'v>(&mut self, pointer: &str, value: Option<&'v Value>, most: usize) -> &'v [Value] {
         match value {
             None | Some(Value::Null) => &[],
             Some(Value::Array(items)) if items.len() <= most => items,
@@ -133,7 +133,7 @@ impl Reader {
     }
 
     /// An array of strings; empty when absent.
-    pub(super) fn texts(&mut self, pointer: &str, value: Option<&Value>, most: usize) -> Vec<String> {
+    pub(crate) fn texts(&mut self, pointer: &str, value: Option<&Value>, most: usize) -> Vec<String> {
         let mut texts = Vec::new();
         for (at, item) in self.array(pointer, value, most).iter().enumerate() {
             match item {

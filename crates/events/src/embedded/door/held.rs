@@ -113,7 +113,13 @@ impl Holder {
             Kind::User => *caller.id == *key,
             Kind::Session => caller.session.as_deref() == Some(key),
             Kind::ApiKey => matches!(&caller.principal, Principal::Key(own) if *own.id == *key),
-            Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Webhook => false,
+            Kind::Flag
+            | Kind::Segment
+            | Kind::Guard
+            | Kind::Route
+            | Kind::Function
+            | Kind::Bucket
+            | Kind::Webhook => false,
         }
     }
 }
