@@ -1,8 +1,11 @@
 //! WebAssembly in this process, on Wasmtime: one engine, a pool of instances, code compiled ahead in a child process.
 
 mod call;
+mod calls;
 mod command;
 mod drafts;
+mod engine;
+mod epochs;
 mod fault;
 mod guest;
 mod http;
@@ -12,6 +15,4 @@ mod linker;
 mod load;
 mod outbound;
 mod output;
-mod services;
-
-pub use services::{Level, Line, Services, Source};
+mod own;

@@ -1,17 +1,14 @@
 //! What went wrong in a guest, in words for its caller; the details go to the function's log.
 
-use flagbase_core::functions::Fault;
+use flagbase_core::functions::{Fault, Level, Stream};
 use wasmtime::{Store, Trap};
 
-use super::{
-    guest::Guest,
-    services::{Level, Source},
-};
+use super::guest::Guest;
 
 /// Why a call into the guest came to nothing. What the trace says goes to the function's log, not to the caller.
 pub(crate) fn of(error: &wasmtime::Error, store: &Store<Guest>) -> Fault {
     let guest = store.data();
-    guest.call.log(Level::Error, Source::Host, &format!("{error:?}"), &[]);
+    guest.call.log(Level::Error, Stream::Host, &format!("{error:?}"), Vec::new());
     if let Some(limit) = guest.meter.refused() {
         return Fault::LimitReached(limit.to_owned());
     }

@@ -3,7 +3,7 @@
 use flagbase_core::functions::Grants;
 use wasmtime::{Engine, component::Linker};
 
-use super::{drafts, guest::Guest, http};
+use super::{drafts, guest::Guest, http, own};
 
 /// The interfaces that are granted; each set has a linker of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,7 @@ pub(crate) fn build(engine: &Engine, terms: Terms) -> wasmtime::Result<Linker<Gu
     // Clocks, random numbers, standard streams, the environment; a file system without a single directory; sockets to
     // no address.
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    own::link(&mut linker, terms)?;
     http::link(&mut linker, terms)?;
     drafts::link(&mut linker, terms)?;
     Ok(linker)

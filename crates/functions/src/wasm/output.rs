@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use flagbase_core::functions::{Level, Stream};
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
@@ -14,10 +15,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::{
-    call::Call,
-    services::{Level, Source},
-};
+use super::call::Call;
 
 /// A line is broken after so many bytes.
 const LONGEST_LINE: usize = 8 << 10;
@@ -38,12 +36,12 @@ impl Current {
 
     /// Standard output.
     pub(crate) fn stdout(&self) -> LogStream {
-        LogStream::new(Arc::clone(&self.0), Source::Stdout)
+        LogStream::new(Arc::clone(&self.0), Stream::Stdout)
     }
 
     /// Standard error.
     pub(crate) fn stderr(&self) -> LogStream {
-        LogStream::new(Arc::clone(&self.0), Source::Stderr)
+        LogStream::new(Arc::clone(&self.0), Stream::Stderr)
     }
 }
 
@@ -51,7 +49,7 @@ impl Current {
 #[derive(Clone)]
 pub(crate) struct LogStream {
     call: Arc<Mutex<Arc<Call>>>,
-    source: Source,
+    stream: Stream,
     line: Arc<Mutex<Unfinished>>,
 }
 
@@ -59,13 +57,13 @@ pub(crate) struct LogStream {
 struct Unfinished(Vec<u8>);
 
 impl LogStream {
-    fn new(call: Arc<Mutex<Arc<Call>>>, source: Source) -> Self {
-        Self { call, source, line: Arc::default() }
+    fn new(call: Arc<Mutex<Arc<Call>>>, stream: Stream) -> Self {
+        Self { call, stream, line: Arc::default() }
     }
 
     /// Lines of `call` alone.
-    pub(crate) fn of(call: &Arc<Call>, source: Source) -> Self {
-        Self::new(Arc::new(Mutex::new(Arc::clone(call))), source)
+    pub(crate) fn of(call: &Arc<Call>, stream: Stream) -> Self {
+        Self::new(Arc::new(Mutex::new(Arc::clone(call))), stream)
     }
 
     fn take(&self, bytes: &[u8]) {
@@ -80,8 +78,8 @@ impl LogStream {
 
     fn put(&self, line: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(line);
-        let level = if self.source == Source::Stderr { Level::Error } else { Level::Info };
-        self.call.lock().log(level, self.source, text.trim_end(), &[]);
+        let level = if self.stream == Stream::Stderr { Level::Error } else { Level::Info };
+        self.call.lock().log(level, self.stream, text.trim_end(), Vec::new());
         line.clear();
     }
 }
