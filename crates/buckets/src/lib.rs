@@ -1,2 +1,8 @@
-//! Keeps blobs: bytes under opaque ids, on the local file system.
+//! Keeps blobs: the adapters of `Blobs`.
+//!
+//! [`Files`] keeps them in a directory.
 #![forbid(unsafe_code)]
+
+mod files;
+
+pub use files::Files;

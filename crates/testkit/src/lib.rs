@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod backend;
+pub mod blobs;
 pub mod bus;
 pub mod catalog;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod server;
 
 pub use self::{
     backend::{Backend, Received},
+    blobs::MemoryBlobs,
     bus::BusUnderTest,
     clock::FixedClock,
     contract::Stores,
