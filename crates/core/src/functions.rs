@@ -18,7 +18,7 @@ pub use compiled::{CompiledFunction, named_version};
 pub use compute::{
     Body, BodyFault, BodyStream, Compute, Deployed, Event, Fault, Occasion, PrepareError, Step, Visit,
 };
-pub use definition::{Definition, MOST_VERSIONS, On, Trigger, Version};
+pub use definition::{Definition, MOST_VERSIONS, On, Trigger, Version, is_name as is_function_name};
 pub use grants::OutboundRule;
 pub use host::{Bucket, Evaluator, GuestObjects, GuestSecrets, Host, HostError, HostParts, Store};
 pub use logs::{Level, LogLine, Logs, LogsAsked, Stream};

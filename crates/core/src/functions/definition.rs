@@ -16,6 +16,7 @@ use crate::{
     gateway::{Require, show_duration},
 };
 
+pub use read::is_name;
 pub use trigger::{On, Trigger};
 
 /// Versions of a function that are kept, at most.

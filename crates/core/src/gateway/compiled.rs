@@ -12,7 +12,10 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     catalog::Revision,
-    gateway::{AddressPolicy, MatchValue, PathMatch, Require, Route, StripPrefix, UpstreamUrl},
+    gateway::{
+        AddressPolicy, FunctionTarget, MatchValue, PathMatch, Route, StripPrefix, UpstreamUrl,
+        route::FUNCTION,
+    },
 };
 
 /// A route ready to decide requests.
@@ -51,7 +54,9 @@ pub struct Answer {
 pub struct Upstream {
     /// The variant; `None` for the route's own.
     pub variant: Option<Arc<str>>,
-    /// At least one.
+    /// The function, where requests go to one; then there are no targets.
+    pub function: Option<FunctionTarget>,
+    /// At least one, unless requests go to a function.
     pub targets: Box<[Arc<Target>]>,
     next: AtomicUsize,
 }
@@ -77,9 +82,13 @@ impl CompiledRoute {
         for (variant, urls) in &route.variants {
             upstreams.push(Upstream::new(Some(variant), urls)?);
         }
-        let fallback = (!route.backend_url.is_empty()).then_some(upstreams.len());
+        let own = match &route.function {
+            Some(name) => vec![format!("{FUNCTION}{name}")],
+            None => route.backend_url.clone(),
+        };
+        let fallback = (!own.is_empty()).then_some(upstreams.len());
         if fallback.is_some() {
-            upstreams.push(Upstream::new(None, &route.backend_url)?);
+            upstreams.push(Upstream::new(None, &own)?);
         }
         let headers = route.headers.iter().map(|header| {
             HeaderName::from_bytes(header.name.as_bytes()).ok().map(|name| (name, header.value.clone()))
@@ -143,11 +152,7 @@ impl CompiledRoute {
 
     /// Whether a caller of this role may take it.
     pub fn admits(&self, role: &str, somebody: bool) -> bool {
-        match &self.route.require {
-            Require::Anyone => true,
-            Require::Authenticated => somebody,
-            Require::Roles(roles) => somebody && roles.iter().any(|admitted| admitted == role),
-        }
+        self.route.require.admits(role, somebody)
     }
 
     /// The longest its upstream may take to begin its answer.
@@ -177,6 +182,14 @@ impl Answer {
 
 impl Upstream {
     fn new(variant: Option<&String>, urls: &[String]) -> Option<Self> {
+        let variant = variant.map(|name| name.as_str().into());
+        let next = AtomicUsize::new(0);
+        if let [only] = urls
+            && let Some(named) = only.strip_prefix(FUNCTION)
+        {
+            let function = Some(FunctionTarget::parse(named).ok()?);
+            return Some(Self { variant, function, targets: Box::default(), next });
+        }
         // Policy is asked again for every address that is connected to.
         let open = AddressPolicy { loopback: true, private: true };
         let targets = urls.iter().map(|text| {
@@ -186,11 +199,7 @@ impl Upstream {
             let down = AtomicBool::new(false);
             Some(Arc::new(Target { text: text.as_str().into(), url, origin, host_header, down }))
         });
-        Some(Self {
-            variant: variant.map(|name| name.as_str().into()),
-            targets: targets.collect::<Option<_>>()?,
-            next: AtomicUsize::new(0),
-        })
+        Some(Self { variant, function: None, targets: targets.collect::<Option<_>>()?, next })
     }
 
     /// The next target in turn that is up, leaving out those already `tried`; when all are down, the next in turn all

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use crate::{
     caller::Caller,
     engine::{CompiledFlag, Context, Evaluation, Reason, Slot, Value},
-    gateway::{CompiledRoute, Found},
+    functions::Under,
+    gateway::{CompiledRoute, Found, FunctionDecision, FunctionTarget, functions::decide_target},
     snapshot::EnvironmentSnapshot,
 };
 
@@ -52,6 +53,8 @@ pub enum Admission {
 pub enum Decision {
     /// It goes to this upstream of the route, by position.
     Forward(Choice, usize),
+    /// It goes to a function.
+    Function(Box<ToFunction>),
     /// The flag is off for this caller: the route's answer.
     Off(Choice),
     /// The caller is not let in.
@@ -62,6 +65,19 @@ pub enum Decision {
     NoRoute,
 }
 
+/// A request that a route gives to a function.
+#[derive(Debug, Clone)]
+pub struct ToFunction {
+    /// The route, and what its flag gave.
+    pub choice: Choice,
+    /// The route's flag and variant, when a fault of the function is to be held against them; see [`crate::gateway::Said::under`].
+    pub under: Option<Under>,
+    /// The function, as the route names it.
+    pub target: FunctionTarget,
+    /// Which version runs, and what the function's own flag said.
+    pub decision: FunctionDecision,
+}
+
 /// What becomes of a request. Pure: the same snapshot, head and caller give the same decision.
 pub fn decide(environment: &EnvironmentSnapshot, head: &Head<'_>, caller: &Caller) -> Decision {
     let route = match environment.routes.find(head.host, head.path, head.method, head.headers) {
@@ -70,12 +86,11 @@ pub fn decide(environment: &EnvironmentSnapshot, head: &Head<'_>, caller: &Calle
         Found::Nothing => return Decision::NoRoute,
     };
     if !route.admits(&caller.role, !caller.is_nobody()) {
-        let why = if caller.is_nobody() { Admission::Unauthenticated } else { Admission::Forbidden };
-        return Decision::Refused(Arc::clone(route), why);
+        return Decision::Refused(Arc::clone(route), Admission::of(caller));
     }
     let Some(key) = &route.flag else {
         let choice = Choice { route: Arc::clone(route), variant: None, reason: None };
-        return to_upstream(choice, route.fallback());
+        return to_upstream(environment, head, caller, (choice, None, route.fallback()));
     };
     match environment.rules.flag(key) {
         Some(flag) => by_flag(environment, head, caller, (route, flag)),
@@ -103,13 +118,25 @@ fn by_flag(
         None if variant.value == Json::Bool(false) => None,
         None => route.fallback(),
     };
-    to_upstream(choice, upstream)
+    // With the flag off, its off variant decides: only what is not that variant can be taken back.
+    let matters = flag.off_variant().name != variant.name;
+    let under = matters.then(|| Under { flag: Arc::clone(flag.key()), variant: Arc::clone(&variant.name) });
+    to_upstream(environment, head, caller, (choice, under, upstream))
 }
 
-fn to_upstream(choice: Choice, upstream: Option<usize>) -> Decision {
-    match upstream {
-        Some(upstream) => Decision::Forward(choice, upstream),
-        None => Decision::Off(choice),
+fn to_upstream(
+    environment: &EnvironmentSnapshot,
+    head: &Head<'_>,
+    caller: &Caller,
+    (choice, under, upstream): (Choice, Option<Under>, Option<usize>),
+) -> Decision {
+    let Some(at) = upstream else { return Decision::Off(choice) };
+    match choice.route.upstreams().get(at).and_then(|upstream| upstream.function.clone()) {
+        Some(target) => {
+            let decision = decide_target(environment, head, caller, &target);
+            Decision::Function(Box::new(ToFunction { choice, under, target, decision }))
+        }
+        None => Decision::Forward(choice, at),
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     engine::Fault,
     gateway::{
-        AddressPolicy, HeaderMatch, HealthCheck, MatchValue, OffAnswer, PathMatch, Require, Route,
-        StripPrefix, Timeouts, UpstreamUrl, clean,
+        AddressPolicy, FunctionTarget, HeaderMatch, HealthCheck, MatchValue, OffAnswer, PathMatch, Require,
+        Route, StripPrefix, Timeouts, UpstreamUrl, clean, route::FUNCTION,
     },
 };
 
@@ -26,7 +26,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 
 /// Members of a route; `pattern` stands for `path` and `match`, and what an answer holds besides is ignored, so that
 /// what was read can be sent back.
-const MEMBERS: [&str; 23] = [
+const MEMBERS: [&str; 24] = [
     "id",
     "name",
     "host",
@@ -38,6 +38,7 @@ const MEMBERS: [&str; 23] = [
     "strip_prefix",
     "flag_key",
     "backend_url",
+    "function",
     "variants",
     "when_off",
     "forward_token",
@@ -76,11 +77,15 @@ fn read(reader: &mut Reader, members: &Map<String, Value>, policy: AddressPolicy
         .filter(|value| !value.is_null())
         .map_or_else(Vec::new, |value| urls(reader, "/backend_url", value, policy));
     let variants = variants(reader, members.get("variants"), policy);
-    if backend_url.is_empty() && variants.is_empty() && reader.faults.is_empty() {
+    let function = function(reader, members);
+    if backend_url.is_empty() && function.is_none() && variants.is_empty() && reader.faults.is_empty() {
         reader.fault(
             "/backend_url",
-            "a route needs a `backend_url`, or `variants` with upstreams of their own",
+            "a route needs a `backend_url`, a `function`, or `variants` with upstreams of their own",
         );
+    }
+    if !backend_url.is_empty() && function.is_some() {
+        reader.fault("/function", "requests go to a `backend_url` or to a `function`; leave one of them out");
     }
     let flag_key = reader.text(members, "", "flag_key", 200).filter(|key| !key.is_empty());
     if flag_key.is_none() && !variants.is_empty() {
@@ -98,6 +103,7 @@ fn read(reader: &mut Reader, members: &Map<String, Value>, policy: AddressPolicy
         strip_prefix,
         flag_key,
         backend_url,
+        function,
         variants,
         when_off: when_off(reader, members.get("when_off")),
         forward_token: reader.boolean(members, "", "forward_token"),
@@ -276,13 +282,30 @@ fn urls(reader: &mut Reader, pointer: &str, value: &Value, policy: AddressPolicy
         reader.fault(pointer, "needs at least one upstream address");
     }
     let mut urls = Vec::new();
+    let alone = many.len() == 1;
     for (pointer, url) in many {
+        if let Some(name) = url.strip_prefix(FUNCTION) {
+            match FunctionTarget::parse(name) {
+                Ok(_) if alone => urls.push(url),
+                Ok(_) => reader.fault(pointer, "a function stands alone: it needs no others beside it"),
+                Err(message) => reader.fault(pointer, message),
+            }
+            continue;
+        }
         match UpstreamUrl::parse(&url, policy) {
             Ok(_) => urls.push(url),
             Err(message) => reader.fault(pointer, message),
         }
     }
     urls
+}
+
+fn function(reader: &mut Reader, members: &Map<String, Value>) -> Option<String> {
+    let text = reader.text(members, "", "function", 100)?;
+    if let Err(message) = FunctionTarget::parse(&text) {
+        reader.fault("/function", message);
+    }
+    Some(text)
 }
 
 fn variants(

@@ -10,7 +10,10 @@ use crate::{
     caller::{Caller, Principal},
     engine::Explanation,
     flags::Asked,
-    gateway::{Admission, Choice, Decision, Head, Routes, clean, decide, decide_context},
+    gateway::{
+        Admission, Choice, Decision, FunctionDecision, Head, Routes, ToFunction, clean, decide,
+        decide_context,
+    },
     permissions::Permission,
     refusal::Refusal,
     snapshot::EnvironmentSnapshot,
@@ -60,7 +63,7 @@ pub struct Somebody {
 /// What would become of a request.
 #[derive(Debug, Default, Serialize)]
 pub struct Preview {
-    /// `forward`, `off`, `unauthenticated`, `forbidden`, `wrong_method` or `no_route`.
+    /// `forward`, `function`, `off`, `unauthenticated`, `forbidden`, `wrong_method` or `no_route`.
     pub decision: &'static str,
     /// The status the gateway would answer by itself; none when it would forward.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,12 @@ pub struct Preview {
     /// Upstream addresses the request could go to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<Arc<str>>,
+    /// The function the request would go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<Arc<str>>,
+    /// Which version of it would run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// The path the upstream would see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_path: Option<String>,
@@ -175,6 +184,7 @@ impl Preview {
                     ..Self::chosen(environment, head, caller, choice)
                 }
             }
+            Decision::Function(to) => Self::to_function(environment, head, caller, *to),
             Decision::Forward(choice, upstream) => {
                 let upstream = choice.route.upstreams().get(upstream);
                 let targets = upstream.map(|upstream| &*upstream.targets).unwrap_or_default();
@@ -190,6 +200,48 @@ impl Preview {
                     ..Self::chosen(environment, head, caller, choice)
                 }
             }
+        }
+    }
+
+    fn to_function(
+        environment: &EnvironmentSnapshot,
+        head: &Head<'_>,
+        caller: &Caller,
+        to: ToFunction,
+    ) -> Self {
+        let name = &to.target.name;
+        let (status, version, end) = match &to.decision {
+            FunctionDecision::Run(chosen) => {
+                let version = chosen.deployed.version;
+                let by = chosen.said.as_ref().map(|said| {
+                    format!(" (flag `{}` gives `{}`, {})", said.flag, said.variant, said.reason.as_str())
+                });
+                let by = by.unwrap_or_default();
+                (None, Some(version), format!("goes to version {version} of function `{name}`{by}"))
+            }
+            FunctionDecision::Refused(_, Admission::Unauthenticated) => {
+                (Some(401), None, format!("goes to function `{name}`, which needs a token"))
+            }
+            FunctionDecision::Refused(_, Admission::Forbidden) => {
+                let role = &caller.role;
+                (Some(403), None, format!("goes to function `{name}`, which does not admit role `{role}`"))
+            }
+            FunctionDecision::NoVersion(_) => {
+                (Some(404), None, format!("goes to function `{name}`, which has no such version"))
+            }
+            FunctionDecision::NoFunction => {
+                (Some(404), None, format!("goes to function `{name}`, which does not exist"))
+            }
+        };
+        let (path, function) = (to.choice.route.stripped(head.path).to_owned(), Arc::clone(name));
+        Self {
+            decision: "function",
+            status,
+            function: Some(function),
+            version,
+            upstream_path: Some(path),
+            why: told(&to.choice, &end),
+            ..Self::chosen(environment, head, caller, to.choice)
         }
     }
 

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::{
     engine::Fault,
-    gateway::{AddressPolicy, duration, parse},
+    gateway::{AddressPolicy, FunctionTarget, duration, parse},
 };
+
+/// What an upstream that is a function begins with.
+pub(super) const FUNCTION: &str = "function:";
 
 /// A gateway route: which requests it takes, who may take it, and where they go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,7 +43,10 @@ pub struct Route {
     /// Where requests go when no upstream is named after their variant; empty: nowhere.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_many")]
     pub backend_url: Vec<String>,
-    /// Where requests go, by variant.
+    /// The function that requests go to instead of an upstream: `hello`, or `hello@2` for one of its versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Where requests go, by variant; `function:hello` for a function.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, Vec<String>>,
     /// What is answered while the flag is off for the caller.
@@ -173,6 +179,13 @@ impl Route {
     pub fn to_json(&self) -> Value {
         // A route holds nothing that JSON cannot.
         serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// Names of the functions that requests may go to.
+    pub fn functions(&self) -> impl Iterator<Item = FunctionTarget> {
+        let variants = self.variants.values().flatten();
+        let named = variants.chain(&self.backend_url).filter_map(|text| text.strip_prefix(FUNCTION));
+        named.chain(self.function.as_deref()).filter_map(|text| FunctionTarget::parse(text).ok())
     }
 
     /// The path in the first API's form: `/x` is exact, `/x/*` is everything below.

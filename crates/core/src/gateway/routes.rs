@@ -166,8 +166,31 @@ fn identify(body: &mut Value, id: &str) -> Result<(), Refusal> {
     }
 }
 
+/// A route can only lead to functions that exist, and to versions that they have.
+fn check_functions(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Refusal> {
+    for target in route.functions() {
+        let place = &environment.definition.key;
+        let Some(function) = environment.functions.get(&target.name) else {
+            let names = environment.functions.keys().map(|name| &**name);
+            let hint = nearest(&target.name, names)
+                .map_or_else(|| "deploy it first".to_owned(), |near| format!("did you mean `{near}`?"));
+            let message =
+                format!("function `{}` does not exist in environment `{place}`; {hint}", target.name);
+            return Err(Refusal::fault("/function", message));
+        };
+        if let Some(number) = target.version.filter(|number| function.version(*number).is_none()) {
+            let known: Vec<_> = function.versions().iter().map(|it| it.version.to_string()).collect();
+            let message =
+                format!("function `{}` has no version {number}; it has {}", target.name, known.join(", "));
+            return Err(Refusal::fault("/function", message));
+        }
+    }
+    Ok(())
+}
+
 /// A route can only ask a flag that exists, for variants that it has.
 fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Refusal> {
+    check_functions(environment, route)?;
     let Some(key) = &route.flag_key else {
         return Ok(());
     };
@@ -188,7 +211,7 @@ fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Re
         })
         .collect();
     let boolean = flag.kind() == ValueKind::Boolean;
-    if faults.is_empty() && route.backend_url.is_empty() && !boolean {
+    if faults.is_empty() && route.backend_url.is_empty() && route.function.is_none() && !boolean {
         let left = flag.variants().filter(|v| !route.variants.contains_key(&*v.name));
         faults.extend(left.take(1).map(|variant| {
             let message = format!("variant `{}` of flag `{key}` goes nowhere; give it an upstream in `variants`, or set `backend_url`", variant.name);

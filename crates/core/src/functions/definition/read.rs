@@ -38,7 +38,7 @@ const SHOWN: [&str; 7] =
     ["current", "before", "last_number", "versions", "revision", "created_at", "updated_at"];
 
 /// Whether functions, triggers, stores and buckets may be called so.
-pub(in crate::functions) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| word(byte) || byte == b'-')
