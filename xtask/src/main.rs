@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks on the terminal")]
 
 mod bench;
+mod guests;
 mod process;
 mod servers;
 mod suite;
@@ -32,6 +33,8 @@ enum Task {
     Bench(bench::Options),
     /// Install the servers that tests and benches run against, and print where they are
     Servers(servers::Options),
+    /// Build the guests that the tests of functions run, from their C sources
+    Guests(guests::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Servers(options) => servers::run(&options),
+        Task::Guests(options) => guests::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
