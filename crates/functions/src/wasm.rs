@@ -2,6 +2,7 @@
 
 mod call;
 mod calls;
+mod clocks;
 mod command;
 mod drafts;
 mod engine;

@@ -11,12 +11,16 @@ use std::{
 use flagbase_core::functions::{Evaluator, Host, Level, Limits, Stream, Visit};
 use tokio::time::Instant;
 
+use super::outbound::Outside;
+
 /// What everything that serves one call shares.
 pub(crate) struct Call {
     /// Of what, by whom.
     pub(crate) visit: Visit,
     /// What the guest reaches.
     pub(crate) host: Arc<Host>,
+    /// The way to the outside.
+    pub(crate) outside: Arc<Outside>,
     /// When it has taken too long.
     pub(crate) deadline: Instant,
     /// Raised whenever the guest had to be interrupted while computing.
@@ -27,7 +31,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// A call that begins now.
-    pub(crate) fn new(visit: Visit, host: Arc<Host>) -> Self {
+    pub(crate) fn new(visit: Visit, host: Arc<Host>, outside: Arc<Outside>) -> Self {
         let limits = &visit.deployed.settings.limits;
         Self {
             deadline: Instant::now() + limits.timeout,
@@ -36,6 +40,7 @@ impl Call {
             log_left: AtomicU64::new(limits.log),
             visit,
             host,
+            outside,
         }
     }
 

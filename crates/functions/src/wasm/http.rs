@@ -1,17 +1,37 @@
 //! Components that export `wasi:http/incoming-handler`.
 
+mod ask;
+mod relay;
+
+use std::sync::Arc;
+
 use flagbase_core::functions::{Body, Fault};
+use tokio::sync::oneshot;
 use wasmtime::{
     Store,
     component::{InstancePre, Linker},
 };
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::{
+    WasiHttp, WasiHttpView as _,
+    p2::{
+        bindings::{LinkOptions, ProxyPre, http as interfaces, http::types::Scheme},
+        body::HyperOutgoingBody,
+    },
+};
 
-use super::{guest::Guest, linker::Terms};
+use self::{ask::Ask, relay::Relay};
+use super::{calls::Driver, fault, guest::Guest, linker::Terms};
+
+/// What a guest answers with: a response, or a code of `wasi:http`.
+type Answer = Result<::http::Response<HyperOutgoingBody>, interfaces::types::ErrorCode>;
 
 /// Adds `wasi:http/types` for everybody, and `wasi:http/outgoing-handler` where requests to the outside are granted.
 pub(crate) fn link(linker: &mut Linker<Guest>, terms: Terms) -> wasmtime::Result<()> {
-    let _ = (linker, terms);
+    let options = LinkOptions::default();
+    interfaces::types::add_to_linker::<_, WasiHttp>(linker, &options.into(), Guest::http)?;
+    if terms.outbound {
+        interfaces::outgoing_handler::add_to_linker::<_, WasiHttp>(linker, Guest::http)?;
+    }
     Ok(())
 }
 
@@ -29,11 +49,66 @@ impl Program {
     /// Answers one request in a fresh instance. The store goes with the answer's body when that comes in parts.
     pub(crate) async fn serve(
         &self,
+        driver: &Driver,
         store: Store<Guest>,
         request: ::http::Request<Body>,
     ) -> Result<::http::Response<Body>, Fault> {
-        let _ = (&self.pre, store, request);
-        std::future::ready(Err(Fault::Unstartable("components of `wasi:http` are not served yet".to_owned())))
-            .await
+        let call = Arc::clone(&store.data().call);
+        let ask = Ask::new(request, call.limits().request_body)?;
+        let broken = ask.broken();
+        let (tell, mut answer) = oneshot::channel();
+        let mut running = driver.polite(&call, run(self.pre.clone(), store, ask, tell));
+        // Both in one task: most guests answer and end without ever waiting.
+        let early = tokio::select! {
+            biased;
+            ended = &mut running => Err(ended.flatten()),
+            answered = &mut answer => Ok(answered),
+        };
+        let (answered, running) = match early {
+            Ok(answered) => (answered.ok(), Some(running)),
+            Err(Ok(())) => (answer.try_recv().ok(), None),
+            Err(Err(why)) => match (broken.take(), answer.try_recv().ok()) {
+                // It gave up because the body broke off; that is nobody's fault here.
+                (Some(body), _) => return Err(Fault::Body(body)),
+                // The head is out of the guest, but nobody has seen it yet.
+                (None, _) => return Err(why),
+            },
+        };
+        if let Some(body) = broken.take() {
+            return Err(Fault::Body(body));
+        }
+        match answered {
+            Some(Ok(response)) => Relay::new(&call, running).respond(response).await,
+            Some(Err(code)) => Err(Fault::Reported(code.to_string())),
+            None => Err(Fault::BadAnswer("it ended without an answer".to_owned())),
+        }
     }
 }
+
+/// Runs a guest to its end; its answer comes over `tell` as soon as there is one.
+async fn run(
+    pre: ProxyPre<Guest>,
+    mut store: Store<Guest>,
+    ask: Ask,
+    tell: oneshot::Sender<Answer>,
+) -> Result<(), Fault> {
+    let outcome = handle(&pre, &mut store, ask, tell).await;
+    outcome.map_err(|error| fault::of(&error, &store))
+}
+
+async fn handle(
+    pre: &ProxyPre<Guest>,
+    store: &mut Store<Guest>,
+    ask: Ask,
+    tell: oneshot::Sender<Answer>,
+) -> wasmtime::Result<()> {
+    let proxy = pre.instantiate_async(&mut *store).await?;
+    let scheme = if ask.is_secure() { Scheme::Https } else { Scheme::Http };
+    let mut view = store.data_mut().http();
+    let request = view.new_incoming_request(scheme, ask.into_request())?;
+    let out = view.new_response_outparam(tell)?;
+    proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
+}
+
+#[cfg(test)]
+mod tests;
