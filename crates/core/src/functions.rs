@@ -8,6 +8,7 @@ mod compute;
 mod definition;
 mod grants;
 mod host;
+mod life;
 mod logs;
 mod runner;
 mod settings;
@@ -21,6 +22,10 @@ pub use compute::{
 pub use definition::{Definition, MOST_VERSIONS, On, Trigger, Version, is_name as is_function_name};
 pub use grants::OutboundRule;
 pub use host::{Bucket, Evaluator, GuestObjects, GuestSecrets, Host, HostError, HostParts, Store};
+pub(crate) use host::{CODE, code_name};
+pub use life::{
+    Deployment, Download, Functions, FunctionsParts, Invocation, Invoked, Outcome, Upload, not_found, view,
+};
 pub use logs::{Level, LogLine, Logs, LogsAsked, Stream};
 pub(crate) use runner::ShownCalls;
 pub use runner::{Calls, Runner, RunnerParts, Under, VersionCalls};

@@ -31,6 +31,7 @@ pub use preview::{Preview, Question};
 pub use route::{
     HeaderMatch, HealthCheck, MatchValue, OffAnswer, PathMatch, Require, Route, StripPrefix, Timeouts,
 };
+pub(crate) use routes::nearest;
 pub use routes::{Registered, Routes, view};
 pub use table::{Found, RouteTable};
 pub use upstream::{Scheme, UpstreamUrl};

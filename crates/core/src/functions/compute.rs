@@ -37,7 +37,7 @@ pub trait Compute: Send + Sync {
     async fn deliver(&self, visit: Visit, occasion: Occasion) -> Result<(), Fault>;
 
     /// Forgets everything kept for code that is not `alive` any more, in memory and on disk.
-    async fn retain(&self, alive: &(dyn Fn(&Digest) -> bool + Send + Sync));
+    async fn retain(&self, alive: &(dyn for<'d> Fn(&'d Digest) -> bool + Send + Sync));
 
     /// Stops what still runs, and gives everything back.
     async fn stop(&self);
@@ -179,6 +179,15 @@ impl std::fmt::Debug for Body {
 }
 
 impl Body {
+    /// Its parts.
+    pub fn into_stream(self) -> BodyStream {
+        match self {
+            Self::Empty => Box::pin(futures_util::stream::empty()),
+            Self::Whole(bytes) => Box::pin(futures_util::stream::iter([Ok(bytes)])),
+            Self::Stream(parts, _) => parts,
+        }
+    }
+
     /// All of it, when it is at most `most` bytes.
     pub async fn collect(self, most: u64) -> Result<Bytes, BodyFault> {
         use futures_util::StreamExt as _;

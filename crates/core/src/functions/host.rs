@@ -185,12 +185,12 @@ impl Host {
 }
 
 /// The name of the blob that holds code.
-pub(super) fn code_name(digest: &Digest) -> String {
+pub(crate) fn code_name(digest: &Digest) -> String {
     format!("{CODE}{}", digest.hex())
 }
 
 /// What the names of blobs that hold code begin with.
-pub(super) const CODE: &str = "functions/";
+pub(crate) const CODE: &str = "functions/";
 
 fn not_granted(what: &str, how: &str) -> HostError {
     HostError::Denied(format!("{what} is not granted to this function; add {how} to its grants"))

@@ -222,7 +222,7 @@ fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Re
 }
 
 /// The known name that `given` was most likely meant to be.
-pub(super) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|name| (strsim::jaro_winkler(given, name), name))
         .filter(|(likeness, _)| *likeness > 0.8)

@@ -1,0 +1,62 @@
+//! Which version is the current one.
+
+use serde_json::json;
+
+use super::{Class, Functions, Precondition, Refusal, definition, no_version};
+use crate::{catalog::Document, flags::Asked, permissions::Permission};
+
+impl Functions {
+    /// Makes `number` the current version. Promoting the one that is current is fine and changes nothing.
+    pub async fn promote(
+        &self,
+        asked: Asked<'_>,
+        (name, number): (&str, u32),
+        seen: Precondition,
+    ) -> Result<Document, Refusal> {
+        self.switch(asked, (name, Some(number)), seen, false).await
+    }
+
+    /// Goes back to `number`; without one, to the version that was current before.
+    pub async fn roll_back(
+        &self,
+        asked: Asked<'_>,
+        (name, number): (&str, Option<u32>),
+        seen: Precondition,
+    ) -> Result<Document, Refusal> {
+        self.switch(asked, (name, number), seen, true).await
+    }
+
+    async fn switch(
+        &self,
+        asked: Asked<'_>,
+        (name, number): (&str, Option<u32>),
+        seen: Precondition,
+        back: bool,
+    ) -> Result<Document, Refusal> {
+        self.feed.permitted(asked.caller, asked.environment, Permission::FunctionWrite)?;
+        let edit = self.feed.edit().await;
+        let current = self.documents.find(asked.environment, name).await?;
+        let expect = seen.expect(&self.documents.called(name), Some(current.revision))?;
+        let mut function = definition(&current)?;
+        let number = number.or_else(|| function.previous()).ok_or_else(|| {
+            let message = format!(
+                "function `{name}` had no other current version before; promote the one you want by its number"
+            );
+            Refusal::new(Class::Conflict, "nothing_before", message)
+        })?;
+        if function.version(number).is_none() {
+            return Err(no_version(&function, number));
+        }
+        if function.current == Some(number) {
+            return Ok(current);
+        }
+        let detail = json!({"version": number, "before": function.current});
+        if back {
+            function.roll_back(number);
+        } else {
+            function.promote(number);
+        }
+        let verb = if back { "rolled_back" } else { "promoted" };
+        self.store(&edit, asked, (&function, expect), (verb, detail)).await
+    }
+}
