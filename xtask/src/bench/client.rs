@@ -52,17 +52,31 @@ impl Client {
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
+    /// `POST path` with bytes as they are; fails unless the answer is a success.
+    pub(crate) fn upload(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
+        let Answer { status, body } = self.send_as("application/octet-stream", ("POST", path), bytes)?;
+        let text = String::from_utf8_lossy(&body);
+        ensure!((200..300).contains(&status), "POST {path} was answered with {status}: {text}");
+        Ok(())
+    }
+
     fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
+        self.send_as("application/json", (method, path), body.as_bytes())
+    }
+
+    fn send_as(&mut self, kind: &str, (method, path): (&str, &str), body: &[u8]) -> Result<Answer> {
         let authorization = self.token.as_ref();
         let authorization =
             authorization.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\n{authorization}\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+             content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
             self.port,
             body.len()
         );
-        self.stream.get_mut().write_all(request.as_bytes()).context("send a request")?;
+        let stream = self.stream.get_mut();
+        stream.write_all(request.as_bytes()).context("send a request")?;
+        stream.write_all(body).context("send a body")?;
         read_answer(&mut self.stream).with_context(|| format!("read the answer to {method} {path}"))
     }
 }
