@@ -15,21 +15,27 @@ pub mod blobs;
 pub mod bus;
 pub mod catalog;
 pub mod clock;
+pub mod compute;
 pub mod contract;
 pub mod deliveries;
 pub mod disk;
 pub mod external;
+pub mod firecracker;
+pub mod keyvalue;
 pub mod ledger;
 pub mod memory;
 pub mod model;
+pub mod objects;
 pub mod random;
 pub mod server;
+pub mod vault;
 
 pub use self::{
     backend::{Backend, Received},
     blobs::MemoryBlobs,
     bus::BusUnderTest,
     clock::FixedClock,
+    compute::{ComputeUnderTest, FakeCompute},
     contract::Stores,
     external::ExternalServer,
     memory::{Memory, MemoryAccounts, MemoryCatalog, MemoryLedger},
