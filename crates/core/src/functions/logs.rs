@@ -103,8 +103,11 @@ pub struct LogsAsked<'a> {
 pub struct Logs {
     clock: Arc<dyn Clock>,
     sequence: AtomicU64,
-    functions: RwLock<HashMap<(Arc<str>, Arc<str>), Arc<Kept>>>,
+    functions: RwLock<HashMap<Name, Arc<Kept>>>,
 }
+
+/// Environment and function.
+type Name = (Arc<str>, Arc<str>);
 
 struct Kept {
     lines: Mutex<Ring>,
@@ -200,8 +203,8 @@ impl Logs {
 #[derive(Hash)]
 struct Borrowed<'a>(&'a str, &'a str);
 
-impl hashbrown::Equivalent<(Arc<str>, Arc<str>)> for Borrowed<'_> {
-    fn equivalent(&self, key: &(Arc<str>, Arc<str>)) -> bool {
+impl hashbrown::Equivalent<Name> for Borrowed<'_> {
+    fn equivalent(&self, key: &Name) -> bool {
         *self.0 == *key.0 && *self.1 == *key.1
     }
 }

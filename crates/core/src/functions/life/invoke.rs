@@ -98,12 +98,11 @@ impl Functions {
             Some(number) => function.version(number),
             None => mine(environment, function, caller),
         };
-        deployed.map(Arc::clone).ok_or_else(|| match number {
-            Some(number) => {
+        deployed.map(Arc::clone).ok_or_else(|| {
+            if let Some(number) = number {
                 let message = format!("function `{name}` has no version {number}");
                 Refusal::not_found("version_not_found", message)
-            }
-            None => {
+            } else {
                 let message =
                     format!("no version of function `{name}` was promoted yet; promote one, or name one");
                 Refusal::new(Class::Conflict, "no_current_version", message)

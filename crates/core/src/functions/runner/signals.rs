@@ -96,9 +96,8 @@ impl Signals {
     async fn write(&self, batch: Vec<RecordedEvent>, stop: &CancellationToken) {
         let events = batch.len() as u64;
         for attempt in 1..=ATTEMPTS {
-            let error = match self.ledger.record(batch.clone()).await {
-                Ok(_) => return self.meters.ingested(EVENT, "accepted", events),
-                Err(error) => error,
+            let Err(error) = self.ledger.record(batch.clone()).await else {
+                return self.meters.ingested(EVENT, "accepted", events);
             };
             tracing::warn!(%error, attempt, events, "guards cannot be told of faults of functions");
             let pause = stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1)));
