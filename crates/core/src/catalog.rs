@@ -195,7 +195,7 @@ pub enum Write {
     Put(Value),
     /// Remove the document.
     Delete,
-    /// Touch no document: the change is a notice about something kept elsewhere.
+    /// Touch no document: the change is a notice, without a body before or after.
     Nothing,
 }
 

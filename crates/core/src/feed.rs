@@ -204,7 +204,8 @@ impl Edit<'_> {
     }
 }
 
-/// Counters that make cached callers stale: one moves when its user or session changes.
+/// Counters that make cached callers stale: one moves when its user or session changes. What is cached of a function goes
+/// by the counter of its name.
 ///
 /// A cached caller carries the stamp taken *before* its user was read; it is good while the stamp has not moved.
 /// Several users share a counter, which costs a needless re-verification now and then, never a stale permit.
@@ -225,8 +226,13 @@ impl Epochs {
         self.counter(user).load(Ordering::Acquire) + self.counter(session).load(Ordering::Acquire)
     }
 
+    /// The present stamp of a function.
+    pub fn of_function(&self, name: &str) -> u64 {
+        self.counter(name).load(Ordering::Acquire)
+    }
+
     fn forget(&self, change: &Change) {
-        if matches!(change.id.kind, Kind::User | Kind::Session) {
+        if matches!(change.id.kind, Kind::User | Kind::Session | Kind::Function) {
             self.counter(&change.id.key).fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -12,6 +12,7 @@ mod life;
 mod logs;
 mod runner;
 mod settings;
+pub mod triggers;
 pub mod vault;
 
 pub use code::{Artifact, Digest, Prepared, Serves, Shape};

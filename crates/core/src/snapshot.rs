@@ -126,16 +126,19 @@ impl Snapshot {
     pub fn apply(mut self, change: &Change) -> Self {
         self.revision = change.revision;
         let key = &change.id.key;
+        // A notice: it left the document, if there is one, as it was.
+        if change.before.is_none() && change.after.is_none() {
+            return self;
+        }
         match change.id.kind {
             // A new definition changes what every flag is compiled against: the feed loads the snapshot anew.
-            Kind::Environment | Kind::User | Kind::Session => {}
+            // Buckets are read where objects are: nothing on the request path depends on them.
+            Kind::Environment | Kind::User | Kind::Session | Kind::Bucket => {}
             Kind::Role => apply_to(&mut self.roles, change, |role| {
                 Role::built_in().into_iter().find(|built_in| built_in.key == role)
             }),
             Kind::ApiKey => apply_to(&mut self.keys, change, |_| None),
             Kind::Webhook => self.apply_webhook(change),
-            // Buckets are read where objects are: nothing on the request path depends on them.
-            Kind::Bucket => {}
             Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Function => {
                 if let Some(environment) = self.environments.get_mut(&change.id.environment) {
                     // In place when this clone is the only holder, a shallow copy otherwise.

@@ -1,6 +1,6 @@
-//! Keeps state: the adapters of `Catalog`, `Accounts` and `Ledger`.
+//! Keeps state: the adapters of `Catalog`, `Accounts`, `Ledger`, and what else is kept.
 //!
-//! [`Sqlite`] implements all three on one file. Driver errors stop here: callers see the ports' errors, and
+//! [`Sqlite`] implements all of them on one file. Driver errors stop here: callers see the ports' errors, and
 //! [`StoreError`] for what is done to the file as a whole (open, back up, restore).
 #![forbid(unsafe_code)]
 

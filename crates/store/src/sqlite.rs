@@ -22,12 +22,16 @@ mod deliveries;
 mod doubt;
 pub(crate) mod error;
 mod fault;
+mod keyvalue;
 mod ledger;
 mod lock;
 mod migrations;
+mod objects;
+mod occasions;
 mod readers;
 pub(crate) mod restore;
 mod streams;
+mod vault;
 mod writer;
 
 /// Where the database is and how it is used.
@@ -76,8 +80,8 @@ impl SqliteConfig {
     }
 }
 
-/// `Catalog`, `Accounts`, `Ledger` and `Deliveries`, and the streams of the bus, in one SQLite file. Clones share it; the last one to go writes what is
-/// queued and closes the file.
+/// All ports of state, and the streams of the bus, in one SQLite file. Clones share it; the last one to go writes what
+/// is queued and closes the file.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     inner: Arc<Inner>,

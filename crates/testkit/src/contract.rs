@@ -2,7 +2,15 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use flagbase_core::{accounts::Accounts, catalog::Catalog, ledger::Ledger, webhooks::Deliveries};
+use flagbase_core::{
+    accounts::Accounts,
+    buckets::ObjectIndex,
+    catalog::Catalog,
+    functions::{triggers::Occasions, vault::Vault},
+    keyvalue::KeyValue,
+    ledger::Ledger,
+    webhooks::Deliveries,
+};
 
 /// A fresh, empty store to test, behind its ports.
 pub struct Stores {
@@ -14,6 +22,14 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// What is sent to webhooks.
     pub deliveries: Arc<dyn Deliveries>,
+    /// What functions keep.
+    pub keyvalue: Arc<dyn KeyValue>,
+    /// Their secrets.
+    pub vault: Arc<dyn Vault>,
+    /// Which objects there are.
+    pub objects: Arc<dyn ObjectIndex>,
+    /// What waits for functions.
+    pub occasions: Arc<dyn Occasions>,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
@@ -21,14 +37,18 @@ impl Stores {
     /// The ports of `store`; `keep` (a temporary directory, say) lives as long as they are tested.
     pub fn of<S>(store: S, keep: impl Any + Send + Sync) -> Self
     where
-        S: Catalog + Accounts + Ledger + Deliveries + 'static,
+        S: Catalog + Accounts + Ledger + Deliveries + KeyValue + Vault + ObjectIndex + Occasions + 'static,
     {
         let store = Arc::new(store);
         Self {
             catalog: Arc::clone(&store) as _,
             accounts: Arc::clone(&store) as _,
             ledger: Arc::clone(&store) as _,
-            deliveries: store,
+            deliveries: Arc::clone(&store) as _,
+            keyvalue: Arc::clone(&store) as _,
+            vault: Arc::clone(&store) as _,
+            objects: Arc::clone(&store) as _,
+            occasions: store,
             _keep: Box::new(keep),
         }
     }
@@ -51,6 +71,10 @@ macro_rules! store_contract {
         $crate::accounts_cases!($fresh);
         $crate::ledger_cases!($fresh);
         $crate::deliveries_cases!($fresh);
+        $crate::keyvalue_cases!($fresh);
+        $crate::vault_cases!($fresh);
+        $crate::objects_cases!($fresh);
+        $crate::occasions_cases!($fresh);
 
         $crate::model_cases!($fresh);
     };

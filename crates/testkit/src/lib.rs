@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod memory;
 pub mod model;
 pub mod objects;
+pub mod occasions;
 pub mod random;
 pub mod server;
 pub mod vault;

@@ -16,9 +16,11 @@ use serde_json::Value;
 mod accounts;
 mod catalog;
 mod deliveries;
+mod kept;
 mod ledger;
+mod occasions;
 
-/// `Catalog`, `Accounts`, `Ledger` and `Deliveries` in memory. Clones share what is stored.
+/// All ports of state in memory. Clones share what is stored.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
@@ -44,6 +46,8 @@ struct State {
     people: People,
     measured: Measured,
     sent: deliveries::Sent,
+    kept: kept::Kept,
+    waiting: occasions::Waiting,
 }
 
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use super::{Pattern, PatternError, pattern::Token, subject::ROOT};
 use crate::catalog::Kind;
 
 /// What can happen to things, as subjects say it.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 17] = [
     "created",
     "updated",
     "enabled",
@@ -17,6 +17,11 @@ const VERBS: [&str; 12] = [
     "deployed",
     "promoted",
     "rolled_back",
+    "secret_set",
+    "secret_deleted",
+    "dead_lettered",
+    "object_created",
+    "object_deleted",
 ];
 
 /// The token that begins the subjects of one environment.
@@ -131,6 +136,8 @@ mod tests {
             "flagbase.api_key.created",
             "flagbase.webhook.test",
             "flagbase.function.deployed",
+            "flagbase.function.dead_lettered",
+            "flagbase.bucket.object_created",
             "flagbase.env.default.function.hello.rolled_back",
             "flagbase.*.orders.>",
             "flagbase.env.>",

@@ -1,9 +1,18 @@
 //! Secrets of functions: sealed before they are kept, opened only for the function they belong to.
+//!
+//! [`Secrets`] is the use case, [`Keyring`] seals and opens, [`Vault`] is the port behind which sealed secrets are kept.
+//! The key is not where the secrets are. What was sealed for one function and name opens for no other.
+
+mod keyring;
+mod secrets;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::catalog::{BoxError, Change, Commit, DocumentId};
+
+pub use keyring::{Keyring, KeyringError, OpenError};
+pub use secrets::{MOST_SECRET, MOST_SECRETS, SecretInfo, Secrets};
 
 /// A secret as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,7 +30,8 @@ pub(crate) fn append(connection: &Connection, commit: Commit) -> Result<Vec<Chan
         if !is_expected(draft.expect, current) {
             return Err(Stop::Refused(CatalogError::Conflict { id: draft.id, current }));
         }
-        let before = stored.map(|(_, body)| body);
+        // A notice did nothing to the document, so it tells nothing of it.
+        let before = stored.map(|(_, body)| body).filter(|_| !matches!(draft.write, Write::Nothing));
         let revision = next_revision(connection)?;
         let change = Change {
             revision,

@@ -73,6 +73,19 @@ pub(crate) fn folded(text: &str) -> String {
     text.to_lowercase()
 }
 
+/// The first text, in the order of bytes, after all that begin with `prefix`; `None` when there is none.
+pub(crate) fn beyond(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        // A step of a range of characters passes over what is no character.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -97,7 +110,29 @@ mod tests {
         assert!(matches!(body, Err(Fault::Corrupt(_))));
     }
 
+    #[test]
+    fn beyond_a_prefix_is_the_next_text_that_does_not_begin_with_it() {
+        for (prefix, expected) in [
+            ("", None),
+            ("a", Some("b")),
+            ("a/", Some("a0")),
+            ("\u{10ffff}", None),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{d7ff}", Some("\u{e000}")),
+        ] {
+            assert_eq!(beyond(prefix).as_deref(), expected, "{prefix:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_begins_with_a_prefix_is_between_it_and_beyond_it(prefix: String, rest: String, other: String) {
+            let inside = |text: &str| *text >= *prefix && beyond(&prefix).is_none_or(|end| *text < *end);
+            let longer = format!("{prefix}{rest}");
+            prop_assert!(inside(&longer));
+            prop_assert_eq!(inside(&other), other.starts_with(&prefix));
+        }
+
         #[test]
         fn every_time_reads_back_to_the_nanosecond(nanos_in: i64) {
             let connection = Connection::open_in_memory().unwrap();

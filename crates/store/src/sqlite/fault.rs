@@ -1,7 +1,9 @@
 //! What can go wrong with one read or write, in words an operator can act on.
 
 use flagbase_core::{
-    accounts::AccountsError, catalog::CatalogError, ledger::LedgerError, webhooks::DeliveriesError,
+    accounts::AccountsError, buckets::IndexError, catalog::CatalogError,
+    functions::{triggers::OccasionsError, vault::VaultError},
+    keyvalue::KeyValueError, ledger::LedgerError, webhooks::DeliveriesError,
 };
 use rusqlite::{Error, ErrorCode, ffi};
 
@@ -86,7 +88,16 @@ macro_rules! into_port_error {
     )*};
 }
 
-into_port_error!(CatalogError, AccountsError, LedgerError, DeliveriesError);
+into_port_error!(
+    CatalogError,
+    AccountsError,
+    LedgerError,
+    DeliveriesError,
+    KeyValueError,
+    VaultError,
+    IndexError,
+    OccasionsError
+);
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     include_str!("../../migrations/0001_begin.sql"),
     include_str!("../../migrations/0002_webhooks.sql"),
     include_str!("../../migrations/0003_streams.sql"),
+    include_str!("../../migrations/0004_functions.sql"),
 ];
 
 /// What a file is.
@@ -111,15 +112,29 @@ fn save(config: &SqliteConfig, target: usize, now: Timestamp) -> Result<PathBuf,
 }
 
 fn apply(connection: &mut Connection, steps: &[Migration]) -> rusqlite::Result<()> {
+    // A new database gets all steps at once, so that nobody ever sees half a schema and takes it for an old one.
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    if version(&transaction)? == 0 {
+        for (number, step) in (1_u32..).zip(steps) {
+            take(&transaction, number, step)?;
+        }
+        return transaction.commit();
+    }
+    drop(transaction);
     for (number, step) in (1_u32..).zip(steps) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Looked up inside the transaction: another process may have migrated in the meantime.
         if version(&transaction)? < number {
-            transaction.execute_batch(step)?;
-            transaction.execute("UPDATE meta SET schema_version = ?1", [number])?;
+            take(&transaction, number, step)?;
             transaction.commit()?;
         }
     }
+    Ok(())
+}
+
+fn take(connection: &Connection, number: u32, step: Migration) -> rusqlite::Result<()> {
+    connection.execute_batch(step)?;
+    connection.execute("UPDATE meta SET schema_version = ?1", [number])?;
     Ok(())
 }
 

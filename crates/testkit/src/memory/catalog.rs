@@ -16,6 +16,13 @@ pub(super) struct Prepared {
     pub(super) changes: Vec<Change>,
 }
 
+impl Prepared {
+    /// Documents that are removed.
+    fn gone(&self) -> impl Iterator<Item = &DocumentId> {
+        self.documents.iter().filter(|(_, document)| document.is_none()).map(|(id, _)| id)
+    }
+}
+
 impl Log {
     /// Checks a commit and says what it would change.
     pub(super) fn prepare(&self, commit: Commit) -> Result<Prepared, CatalogError> {
@@ -39,7 +46,8 @@ impl Log {
                 return Err(CatalogError::Conflict { id: draft.id, current });
             }
             let created_at = stored.map_or(at, |document| document.created_at);
-            let before = stored.map(|document| document.body.clone());
+            let untouched = matches!(draft.write, Write::Nothing);
+            let before = stored.filter(|_| !untouched).map(|document| document.body.clone());
             let mut after = None;
             match draft.write {
                 Write::Nothing => {}
@@ -91,6 +99,10 @@ impl Catalog for Memory {
     async fn commit(&self, commit: Commit) -> Result<Vec<Change>, CatalogError> {
         let mut state = self.state.lock();
         let prepared = state.log.prepare(commit)?;
+        for gone in prepared.gone() {
+            state.kept.forget(gone);
+            state.waiting.forget(gone);
+        }
         Ok(state.log.keep(prepared))
     }
 

@@ -1,0 +1,209 @@
+//! Buckets and objects.
+
+use bytes::Bytes;
+use flagbase_core::{
+    blobs::Blobs as _,
+    buckets::{Object, Objects},
+    functions::{Body, GuestObjects, HostError},
+    refusal::{Class, Precondition},
+};
+use flagbase_testkit::blobs::{broken_off, parts};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+
+fn bucket(name: &str) -> DocumentId {
+    DocumentId::new(Kind::Bucket, "default", name)
+}
+
+impl Product {
+    async fn make(&self, name: &str) {
+        let body = json!({ "description": "for tests" });
+        let (_, new) =
+            self.buckets.put(asked(&person("admin")), name, &body, Precondition::None).await.unwrap();
+        assert!(new);
+    }
+
+    async fn put(&self, key: &str, text: &str) -> Object {
+        let body = Body::Whole(Bytes::copy_from_slice(text.as_bytes()));
+        self.buckets.put_object(asked(&person("admin")), ("b", key), "text/plain", body).await.unwrap()
+    }
+
+    async fn read(&self, key: &str, range: Option<(u64, u64)>) -> Option<String> {
+        let part = self.buckets.objects();
+        let part = Objects::get(part, &bucket("b"), key, range).await.unwrap()?;
+        let bytes = Body::Stream(part.bytes, None).collect(u64::MAX).await.unwrap();
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    async fn blobs(&self) -> usize {
+        self.blobs.list("", "", u32::MAX).await.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn an_object_is_kept_read_told_and_removed() {
+    let product = product().await;
+    product.make("b").await;
+    let admin = person("admin");
+    let body = Body::Stream(parts(&["hello ", "world"]), None);
+    let kept =
+        product.buckets.put_object(asked(&admin), ("b", "a/greeting"), "text/plain", body).await.unwrap();
+    assert_eq!((kept.size, kept.content_type.as_str(), kept.etag.len()), (11, "text/plain", 64));
+    assert_eq!(product.read("a/greeting", None).await.as_deref(), Some("hello world"));
+    assert_eq!(product.read("a/greeting", Some((6, 99))).await.as_deref(), Some("world"));
+    assert_eq!(product.buckets.head_object(&admin, "default", ("b", "a/greeting")).await.unwrap(), kept);
+
+    assert!(product.buckets.delete_object(asked(&admin), ("b", "a/greeting")).await.unwrap());
+    assert!(!product.buckets.delete_object(asked(&admin), ("b", "a/greeting")).await.unwrap());
+    assert_eq!((product.read("a/greeting", None).await, product.blobs().await), (None, 0));
+    let changes = product.changes(&bucket("b")).await;
+    let verbs: Vec<_> = changes.iter().map(|change| change.verb.as_str()).collect();
+    assert_eq!(verbs, ["created", "object_created", "object_deleted"]);
+    let told = json!({"bucket": "b", "key": "a/greeting", "size": 11, "content_type": "text/plain", "etag": kept.etag});
+    assert!(changes[1..].iter().all(|change| change.detail == told));
+}
+
+#[tokio::test]
+async fn a_second_write_takes_the_place_and_frees_what_was_there() {
+    let product = product().await;
+    product.make("b").await;
+    let (one, two) = (product.put("k", "one").await, product.put("k", "two").await);
+    assert_ne!((&one.blob, &one.etag), (&two.blob, &two.etag));
+    assert_eq!(product.read("k", None).await.as_deref(), Some("two"));
+    assert_eq!(product.blobs().await, 1);
+    assert_eq!(product.put("other", "two").await.etag, two.etag, "the same bytes have the same one");
+}
+
+#[tokio::test]
+async fn what_breaks_off_and_what_has_no_bucket_leaves_nothing() {
+    let product = product().await;
+    product.make("b").await;
+    product.put("k", "before").await;
+    let admin = person("admin");
+    let broken = Body::Stream(broken_off("half"), None);
+    let refused = product.buckets.put_object(asked(&admin), ("b", "k"), "", broken).await.unwrap_err();
+    assert_eq!((refused.class, refused.code), (Class::Malformed, "bad_body"));
+    assert_eq!(product.read("k", None).await.as_deref(), Some("before"));
+    let refused =
+        product.buckets.put_object(asked(&admin), ("none", "k"), "", Body::Empty).await.unwrap_err();
+    assert_eq!(refused.code, "bucket_not_found");
+    assert_eq!(product.blobs().await, 1);
+    for key in ["", "a\0b", &"k".repeat(1025)] {
+        let refused = product.buckets.put_object(asked(&admin), ("b", key), "", Body::Empty).await;
+        assert_eq!(refused.unwrap_err().faults[0].pointer, "/key");
+    }
+    let refused = product.buckets.put_object(asked(&admin), ("b", "k"), "a\nb", Body::Empty).await;
+    assert_eq!(refused.unwrap_err().faults[0].pointer, "/content_type");
+}
+
+#[tokio::test]
+async fn objects_are_listed_by_prefix_in_pages_and_missing_buckets_are_told() {
+    let product = product().await;
+    product.make("b").await;
+    let admin = person("admin");
+    for key in ["img/1", "img/2", "txt/1"] {
+        product.put(key, "x").await;
+    }
+    let list = |bucket: &'static str, prefix: &'static str, after: &'static str, limit| {
+        let (buckets, admin) = (&product.buckets, &admin);
+        async move { buckets.list_objects(admin, "default", (bucket, prefix, after), limit).await }
+    };
+    let keys = |objects: Vec<Object>| objects.into_iter().map(|object| object.key).collect::<Vec<_>>();
+    assert_eq!(keys(list("b", "img/", "", 9).await.unwrap()), ["img/1", "img/2"]);
+    assert_eq!(keys(list("b", "", "img/1", 1).await.unwrap()), ["img/2"]);
+    assert!(list("b", "none", "", 9).await.unwrap().is_empty());
+    assert_eq!(list("none", "", "", 9).await.unwrap_err().code, "bucket_not_found");
+}
+
+#[tokio::test]
+async fn only_an_empty_bucket_is_removed() {
+    let product = product().await;
+    product.make("b").await;
+    product.put("k", "x").await;
+    let admin = person("admin");
+    let (document, usage) = product.buckets.get(&admin, "default", "b").await.unwrap();
+    assert_eq!((&document.body["description"], usage.objects, usage.bytes), (&"for tests".into(), 1, 1));
+    let refused = product.buckets.delete(asked(&admin), "b", Precondition::None).await.unwrap_err();
+    assert_eq!((refused.class, refused.code), (Class::Conflict, "bucket_not_empty"));
+    product.buckets.delete_object(asked(&admin), ("b", "k")).await.unwrap();
+    product.buckets.delete(asked(&admin), "b", Precondition::None).await.unwrap();
+    let gone = product.buckets.get(&admin, "default", "b").await.unwrap_err();
+    assert_eq!(gone.code, "bucket_not_found");
+}
+
+#[tokio::test]
+async fn names_and_bodies_of_buckets_make_sense_or_are_refused() {
+    let product = product().await;
+    let admin = person("admin");
+    for name in ["", "Upper", "-a", "a.b", &"a".repeat(64)] {
+        let refused = product.buckets.put(asked(&admin), name, &json!({}), Precondition::None).await;
+        assert_eq!(refused.unwrap_err().faults[0].pointer, "/name", "{name}");
+    }
+    for (body, pointer) in [
+        (json!([]), ""),
+        (json!({"colour": 1}), "/colour"),
+        (json!({"name": "x"}), "/name"),
+        (json!({"description": 1}), "/description"),
+    ] {
+        let refused = product.buckets.put(asked(&admin), "b", &body, Precondition::None).await;
+        assert_eq!(refused.unwrap_err().faults[0].pointer, pointer);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_refused() {
+    let product = product().await;
+    product.make("b").await;
+    product.put("k", "x").await;
+    let guest = person("guest");
+    assert!(product.buckets.get_object(&guest, "default", ("b", "k"), None).await.is_err());
+    assert!(product.buckets.put_object(asked(&guest), ("b", "k"), "", Body::Empty).await.is_err());
+    assert!(product.buckets.delete_object(asked(&guest), ("b", "k")).await.is_err());
+    assert!(product.buckets.put(asked(&guest), "c", &json!({}), Precondition::None).await.is_err());
+    assert_eq!(product.read("k", None).await.as_deref(), Some("x"));
+}
+
+#[tokio::test]
+async fn what_is_no_object_is_swept_once_it_is_old() {
+    let product = product().await;
+    product.make("b").await;
+    let objects = product.buckets.objects();
+    product.put("k", "x").await;
+    let id = |seed| {
+        let random: &dyn flagbase_core::random::Random = &SeededRandom::new(seed);
+        random.uuid7(&product.clock).simple().to_string()
+    };
+    let stray = format!("objects/00/{}", id(7));
+    product.blobs.put(&stray, parts(&["stray"])).await.unwrap();
+    product.blobs.put("objects/00/no-name-of-ours", parts(&["strange"])).await.unwrap();
+    product.blobs.put("functions/code", parts(&["code"])).await.unwrap();
+    assert_eq!(objects.sweep().await.unwrap(), 0, "it may be on its way into the index");
+    product.clock.advance(SignedDuration::from_hours(2));
+    assert_eq!(objects.sweep().await.unwrap(), 1);
+    assert_eq!(product.blobs().await, 3);
+    assert_eq!(product.read("k", None).await.as_deref(), Some("x"));
+}
+
+#[tokio::test]
+async fn functions_see_objects_by_their_grants_alone() {
+    let product = product().await;
+    product.make("b").await;
+    let objects = product.buckets.objects();
+    let (bucket, none) = (bucket("b"), bucket("none"));
+    let actor = Actor { kind: "function".into(), id: "hello".into(), name: "hello".into() };
+    let data = ("text/plain", Bytes::from_static(b"12345"));
+    let guest: &dyn GuestObjects = objects.as_ref();
+    guest.put(actor.clone(), &bucket, "k", data.clone()).await.unwrap();
+    assert_eq!(guest.get(&bucket, "k", 5).await.unwrap().unwrap(), "12345");
+    let refused = guest.get(&bucket, "k", 4).await.unwrap_err();
+    assert!(matches!(&refused, HostError::TooLarge(why) if why.contains("5 bytes")), "{refused}");
+    assert_eq!(guest.get(&bucket, "none", 5).await.unwrap(), None);
+    let missing = guest.put(actor.clone(), &none, "k", data).await.unwrap_err();
+    assert!(matches!(missing, HostError::NotFound(_)), "{missing}");
+    assert_eq!(guest.list(&bucket, "", "", 9).await.unwrap().len(), 1);
+    guest.delete(actor, &bucket, "k").await.unwrap();
+    let changes = product.changes(&bucket).await;
+    assert!(changes[1..].iter().all(|change| &*change.actor.kind == "function"));
+}
