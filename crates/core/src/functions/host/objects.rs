@@ -47,6 +47,7 @@ pub trait GuestObjects: Send + Sync {
 }
 
 /// A bucket that was granted.
+#[derive(Clone)]
 pub struct Bucket {
     objects: Arc<dyn GuestObjects>,
     id: DocumentId,

@@ -8,6 +8,7 @@ use super::HostError;
 use crate::keyvalue::{KeyValue, KeyValueError, MOST_KEYS, StoreId};
 
 /// A key-value store that was granted.
+#[derive(Clone)]
 pub struct Store {
     keyvalue: Arc<dyn KeyValue>,
     id: StoreId,
