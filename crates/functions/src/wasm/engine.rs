@@ -135,7 +135,9 @@ fn reserve(instances: u32) -> wasmtime::Result<(Engine, Room)> {
             }
         }
     }
-    tracing::warn!("instances are made without a pool: each call takes longer; raise the limit of address space");
+    tracing::warn!(
+        "instances are made without a pool: each call takes longer; raise the limit of address space"
+    );
     Ok((Engine::new(&config(Room::Lazy, false))?, Room::Lazy))
 }
 

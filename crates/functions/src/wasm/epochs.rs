@@ -39,8 +39,7 @@ impl Epochs {
             thread: Mutex::new(None),
         });
         let clock = Arc::clone(&epochs);
-        let thread =
-            Builder::new().name("function-clock".to_owned()).spawn(move || clock.run(&engine))?;
+        let thread = Builder::new().name("function-clock".to_owned()).spawn(move || clock.run(&engine))?;
         *epochs.thread.lock() = Some(thread);
         Ok(epochs)
     }

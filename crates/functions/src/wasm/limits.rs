@@ -19,6 +19,11 @@ impl Meter {
         Self { memory, used: 0, refused: None }
     }
 
+    /// Whether little of the memory is left.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.used > self.memory / 4 * 3
+    }
+
     /// What was refused at last, as a sentence; `None` when nothing was.
     pub(crate) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()

@@ -23,6 +23,12 @@ pub(crate) struct Terms {
     pub(crate) secrets: bool,
 }
 
+impl Terms {
+    /// Everything.
+    pub(crate) const ALL: Self =
+        Self { flags: true, keyvalue: true, buckets: true, publish: true, outbound: true, secrets: true };
+}
+
 impl From<&Grants> for Terms {
     fn from(grants: &Grants) -> Self {
         Self {

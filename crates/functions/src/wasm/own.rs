@@ -7,13 +7,13 @@ mod messages;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flagbase_core::functions::{Body, Event, Fault, Occasion, Serves};
+use flagbase_core::functions::{Body, Deployed, Event, Fault, Occasion, Serves};
 use wasmtime::{
     Store,
     component::{Component, HasSelf, Instance, InstancePre, Linker},
 };
 
-use super::{call::Call, fault, guest::Guest, linker::Terms};
+use super::{call::Call, calls, fault, guest::Guest, linker::Terms};
 
 /// What `wit/faas.wit` and `wit/features.wit` say, in Rust.
 pub(crate) mod bindings {
@@ -78,6 +78,24 @@ pub(crate) struct Program {
 pub(crate) struct Running {
     pub(crate) store: Store<Guest>,
     instance: Instance,
+}
+
+impl Running {
+    /// Turns to another call.
+    pub(crate) fn turn_to(&mut self, call: Arc<Call>) {
+        self.store.data_mut().turn_to(call);
+        calls::begin(&mut self.store);
+    }
+
+    /// Which version it is of.
+    pub(crate) fn deployed(&self) -> &Arc<Deployed> {
+        &self.store.data().call.visit.deployed
+    }
+
+    /// Whether the next call may find too little memory.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.store.data().meter.is_nearly_full()
+    }
 }
 
 impl Program {

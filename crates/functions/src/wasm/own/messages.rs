@@ -29,9 +29,15 @@ pub(super) fn request<'a>(
 /// The guest's answer, checked.
 pub(super) fn response(answer: handler::Response, limits: &Limits) -> Result<Response<Body>, Fault> {
     let handler::Response { status, headers, body } = answer;
+    // How a function in JavaScript says that an exception went through it.
+    if status == 0 {
+        return Err(Fault::Trapped(sentence(String::from_utf8_lossy(&body).into_owned())));
+    }
     if body.len() as u64 > limits.response_body {
         let (size, most) = (body.len(), limits.response_body);
-        return Err(Fault::LimitReached(format!("the answer's body has {size} bytes, and it may have {most}")));
+        return Err(Fault::LimitReached(format!(
+            "the answer's body has {size} bytes, and it may have {most}"
+        )));
     }
     let mut response = Response::new(if body.is_empty() { Body::Empty } else { Body::Whole(body.into()) });
     *response.status_mut() = StatusCode::from_u16(status)
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_none_is_refused() {
-        for status in [0, 42, 101, 199, 1000] {
+        for status in [42, 101, 199, 1000] {
             assert!(matches!(answer(status, vec![], b""), Err(Fault::BadAnswer(_))), "{status}");
         }
         for (name, value) in [("", ""), ("a b", "c"), ("a", "b\r\nc: d"), ("ä", "")] {
