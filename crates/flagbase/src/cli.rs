@@ -12,6 +12,7 @@ mod document;
 mod environment;
 mod events;
 mod flag;
+mod function;
 mod guard;
 mod key;
 mod overrides;
@@ -94,6 +95,9 @@ enum Command {
     Guard(guard::GuardArgs),
     /// Work with webhooks: endpoints that are told of events
     Webhook(webhook::WebhookArgs),
+    /// Work with functions: code that runs here
+    #[command(name = "fn", visible_alias = "function")]
+    Function(function::FunctionArgs),
     /// Follow what happens
     Events(events::EventsArgs),
     /// Print completions for a shell
@@ -170,6 +174,7 @@ async fn run_async(command: Command, global: &Global, environment: &Environment)
         Command::Role(args) => role::run(args, client, environment).await,
         Command::Key(args) => key::run(args, client, environment).await,
         Command::Guard(args) => guard::run(args, client, environment).await,
+        Command::Function(args) => function::run(args, client, environment).await,
         Command::Events(args) => events::run(args, client, environment).await,
         Command::Webhook(args) => webhook::run(args, client, environment).await,
         Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => Ok(()),

@@ -49,6 +49,34 @@ impl Pages {
     }
 }
 
+/// A spinner that says at which step the work is; nothing is drawn when nobody is watching.
+#[derive(Debug, Clone)]
+pub(crate) struct Steps {
+    spinner: ProgressBar,
+}
+
+impl Steps {
+    pub(crate) fn new(first: &'static str) -> Self {
+        let watched = io::stderr().is_terminal();
+        let spinner = if watched { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        spinner.set_message(first);
+        spinner.enable_steady_tick(TICK);
+        Self { spinner }
+    }
+
+    /// The work has come to `step`, of which so much is done.
+    pub(crate) fn at(&self, step: &str, percent: Option<u64>) {
+        self.spinner.set_message(match percent {
+            Some(percent) => format!("{step} {percent} %"),
+            None => step.to_owned(),
+        });
+    }
+
+    pub(crate) fn finish(&self) {
+        self.spinner.finish_and_clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[tokio::test]

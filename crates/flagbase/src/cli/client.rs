@@ -182,6 +182,62 @@ impl Client {
         Err(self.read(response).await.err().unwrap_or_else(|| Failure::plain("the stream was refused")))
     }
 
+    /// Sends bytes as they are, and calls `step` for each line of the answer (NDJSON) but the last, which is returned. It
+    /// may take as long as the server says that it is at work.
+    pub(crate) async fn upload(&self, call: &Call, bytes: Vec<u8>, step: impl Fn(&Value)) -> Outcome<Value> {
+        let request = self.request(call)?;
+        let request = request
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::ACCEPT, "application/x-ndjson")
+            .body(bytes);
+        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self
+                .read(response)
+                .await
+                .err()
+                .unwrap_or_else(|| Failure::plain("the code was refused")));
+        }
+        let (mut buffer, mut last) = (Vec::new(), Value::Null);
+        while let Some(part) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            buffer.extend_from_slice(&part);
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                last = serde_json::from_slice(&line).unwrap_or_default();
+                step(&last);
+            }
+        }
+        if !buffer.is_empty() {
+            last = serde_json::from_slice(&buffer).unwrap_or_default();
+        }
+        match last.get("problem") {
+            Some(problem) => {
+                let status = problem
+                    .get("status")
+                    .and_then(Value::as_u64)
+                    .and_then(|status| u16::try_from(status).ok());
+                let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+                Err(self.refused(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem))
+            }
+            None if last.get("version").is_some() => Ok(last),
+            None => Err(Failure::plain("the server stopped before the work was done").hint("try it again")),
+        }
+    }
+
+    /// The bytes of an answer as they are.
+    pub(crate) async fn download(&self, call: &Call) -> Outcome<Vec<u8>> {
+        let response = self.request(call)?.send().await.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self
+                .read(response)
+                .await
+                .err()
+                .unwrap_or_else(|| Failure::plain("the answer was refused")));
+        }
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Ok(bytes.into())
+    }
+
     /// Prints a document.
     pub(crate) fn print(&self, data: &Value, view: &View) -> Outcome {
         self.printer.print(data, view)
@@ -206,7 +262,7 @@ impl Client {
             query.extend_pairs(environment.map(|key| ("environment", key)));
         }
         let mut request = self.http.request(call.method.clone(), url);
-        if let Some(body) = &call.body {
+        if let Some(body) = call.body.as_ref().filter(|body| !body.is_null()) {
             request = request.header(header::CONTENT_TYPE, call.content_type).body(body.to_string());
         }
         if let Some(etag) = &call.if_match {

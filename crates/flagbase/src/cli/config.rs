@@ -79,14 +79,15 @@ fn print(loaded: &Loaded, args: &PrintArgs, format: Format) -> Outcome {
 fn tree(loaded: &Loaded) -> Value {
     let mut tree = json!({});
     for key in keys() {
-        let shown = loaded.shown(key);
-        match key.path.split_once('.') {
-            None => tree.as_object_mut().map(|tree| tree.insert(key.path.clone(), shown)),
-            Some((section, name)) => tree
-                .as_object_mut()
-                .and_then(|tree| tree.entry(section).or_insert_with(|| json!({})).as_object_mut())
-                .map(|section| section.insert(name.to_owned(), shown)),
-        };
+        let place = key.path.split('.').try_fold(&mut tree, |within, name| {
+            if within.is_null() {
+                *within = json!({});
+            }
+            Some(within.as_object_mut()?.entry(name).or_insert(Value::Null))
+        });
+        if let Some(place) = place {
+            *place = loaded.shown(key);
+        }
     }
     tree
 }

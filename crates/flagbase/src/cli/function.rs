@@ -1,0 +1,230 @@
+//! `flagbase fn`: everything one does with functions.
+
+mod alias;
+mod build;
+mod deploy;
+mod dev;
+mod invoke;
+mod letters;
+mod logs;
+mod manifest;
+mod new;
+mod secret;
+mod settings;
+mod versions;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::ask;
+use super::client::{Call, Client, ClientArgs};
+use crate::config::Environment;
+use crate::exit::Outcome;
+use crate::output::View;
+
+/// Where functions live.
+const FUNCTIONS: [&str; 3] = ["api", "v1", "functions"];
+
+const LIST: View = View(&[
+    ("name", "/name"),
+    ("current", "/current"),
+    ("flag", "/flag_key"),
+    ("versions", "/versions_kept"),
+    ("description", "/description"),
+    ("updated", "/updated_at"),
+]);
+
+const ONE: View = View(&[
+    ("name", "/name"),
+    ("description", "/description"),
+    ("environment", "/environment_key"),
+    ("current", "/current"),
+    ("flag", "/flag_key"),
+    ("address", "/address"),
+    ("who may call", "/require"),
+    ("forwards tokens", "/forward_token"),
+    ("warm", "/warm"),
+    ("limits", "/limits"),
+    ("grants", "/grants"),
+    ("variables", "/environment"),
+    ("triggers", "/triggers"),
+    ("updated", "/updated_at"),
+]);
+
+const VERSIONS: View = View(&[
+    ("version", "/number"),
+    ("runs", "/runs"),
+    ("shape", "/shape"),
+    ("file", "/file"),
+    ("size", "/size"),
+    ("serves", "/serves"),
+    ("by", "/created_by"),
+    ("made", "/created_at"),
+    ("note", "/note"),
+]);
+
+#[derive(Debug, Args)]
+pub(crate) struct FunctionArgs {
+    #[command(subcommand)]
+    command: FunctionCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum FunctionCommand {
+    /// Write the beginnings of a function
+    New(new::NewArgs),
+    /// Run a function on this machine, again after every change of its files
+    Dev(dev::DevArgs),
+    /// Run the build commands of `function.yaml`
+    Build(build::BuildArgs),
+    /// Put code on the server as a new version, and let it run
+    Deploy(deploy::DeployArgs),
+    /// Call a function, also a version that nobody else gets
+    Invoke(invoke::InvokeArgs),
+    /// Show what a function wrote
+    Logs(logs::LogsArgs),
+    /// List functions
+    List {
+        /// Only functions whose name or description contains this
+        #[arg(long)]
+        search: Option<String>,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Show a function
+    Get {
+        /// The function
+        name: String,
+    },
+    /// List the versions of a function
+    Versions {
+        /// The function
+        name: String,
+        #[command(subcommand)]
+        command: Option<versions::VersionCommand>,
+    },
+    /// Let a version run for everybody whom no flag gives another one
+    Promote {
+        /// The function
+        name: String,
+        /// The version
+        version: u32,
+    },
+    /// Let the version run that ran before, or the one named
+    Rollback {
+        /// The function
+        name: String,
+        /// The version
+        version: Option<u32>,
+    },
+    /// Change what a function may use, reach and be told
+    Set(settings::SetArgs),
+    /// Work with the secrets of a function
+    Secret(secret::SecretArgs),
+    /// Look at events that a function did not manage to take, and offer them again
+    DeadLetters(letters::LettersArgs),
+    /// Show how often each version was called and how it went
+    Metrics {
+        /// The function
+        name: String,
+    },
+    /// Remove a function with all its versions, secrets and logs
+    Delete {
+        /// The function
+        name: String,
+    },
+}
+
+pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let command = match args.command {
+        FunctionCommand::New(args) => return new::run(&args, client),
+        FunctionCommand::Build(args) => return build::run(&args, client).await,
+        FunctionCommand::Dev(args) => return dev::run(&args, client, environment).await,
+        other => other,
+    };
+    let client = Client::new(client, environment)?;
+    match command {
+        FunctionCommand::Deploy(args) => deploy::run(&args, &client).await,
+        FunctionCommand::Invoke(args) => invoke::run(&args, &client).await,
+        FunctionCommand::Logs(args) => logs::run(&args, &client).await,
+        FunctionCommand::List { search, limit } => {
+            let call = Call::get(&FUNCTIONS).scoped().query_some("search", search);
+            client.print(&client.list(call, limit).await?, &LIST)
+        }
+        FunctionCommand::Get { name } => show(&client, &name).await,
+        FunctionCommand::Versions { name, command } => versions::run(&client, &name, command).await,
+        FunctionCommand::Promote { name, version } => promote(&client, &name, version).await,
+        FunctionCommand::Rollback { name, version } => rollback(&client, &name, version).await,
+        FunctionCommand::Set(args) => settings::run(&args, &client).await,
+        FunctionCommand::Secret(args) => secret::run(args, &client).await,
+        FunctionCommand::DeadLetters(args) => letters::run(args, &client).await,
+        FunctionCommand::Metrics { name } => metrics(&client, &name).await,
+        FunctionCommand::Delete { name } => delete(&client, &name).await,
+        FunctionCommand::New(_) | FunctionCommand::Build(_) | FunctionCommand::Dev(_) => Ok(()),
+    }
+}
+
+/// The path of a function.
+fn at(name: &str) -> [&str; 4] {
+    let [api, version, functions] = FUNCTIONS;
+    [api, version, functions, name]
+}
+
+/// The path of something about a function.
+fn under<'a>(name: &'a str, part: &'a str) -> [&'a str; 5] {
+    let [api, version, functions, name] = at(name);
+    [api, version, functions, name, part]
+}
+
+/// Where people reach a function.
+fn address(client: &Client, name: &str) -> String {
+    format!("{}/functions/{name}/", client.server())
+}
+
+async fn show(client: &Client, name: &str) -> Outcome {
+    let mut function = client.call(Call::get(&at(name)).scoped()).await?;
+    super::document::set(&mut function, "address", address(client, name));
+    client.print(&function, &ONE)
+}
+
+async fn promote(client: &Client, name: &str, version: u32) -> Outcome {
+    let body = json!({"version": version});
+    let function = client.call(Call::post(&under(name, "promote"), body).scoped()).await?;
+    client.changed(&format!("version {version} of function `{name}` runs now"), &function, &ONE)
+}
+
+async fn rollback(client: &Client, name: &str, version: Option<u32>) -> Outcome {
+    let body = version.map_or_else(|| json!({}), |version| json!({"version": version}));
+    let function = client.call(Call::post(&under(name, "rollback"), body).scoped()).await?;
+    let current = function.get("current").and_then(Value::as_u64).unwrap_or_default();
+    client.changed(&format!("version {current} of function `{name}` runs again"), &function, &ONE)
+}
+
+async fn metrics(client: &Client, name: &str) -> Outcome {
+    let measured = client.call(Call::get(&under(name, "metrics")).scoped()).await?;
+    let view = View(&[
+        ("version", "/version"),
+        ("calls", "/calls"),
+        ("failed", "/failed"),
+        ("outcomes", "/outcomes"),
+        ("p50 ms", "/latency_ms/p50"),
+        ("p95 ms", "/latency_ms/p95"),
+        ("p99 ms", "/latency_ms/p99"),
+    ]);
+    match measured.get("versions") {
+        Some(versions) if client.printer.format == crate::output::Format::Table => {
+            client.print(versions, &view)
+        }
+        _ => client.print(&measured, &View::ALL),
+    }
+}
+
+async fn delete(client: &Client, name: &str) -> Outcome {
+    let current = client.send(Call::get(&at(name)).scoped()).await?;
+    let question = format!("Delete function `{name}` with its versions and secrets?");
+    ask::confirm(&question, client.yes)?;
+    client.call(Call::delete(&at(name)).scoped().if_match(current.etag)).await?;
+    client.printer.done(&format!("deleted function `{name}`"));
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `flagbase fn deploy`: code from this machine becomes a version on the server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::manifest::Local;
+use super::{VERSIONS, address, alias, at, build, under};
+use crate::cli::client::{Call, Client};
+use crate::cli::document;
+use crate::exit::{Failure, Outcome};
+use crate::progress;
+
+#[derive(Debug, Args)]
+pub(super) struct DeployArgs {
+    /// A .js, .ts or .wasm file, or the directory with a `function.yaml`
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// The function's name [default: that of the file or directory]
+    #[arg(long)]
+    name: Option<String>,
+    /// Only put it there: everybody keeps the version they have
+    #[arg(long)]
+    no_promote: bool,
+    /// Only callers who meet this get it, such as `role=developer` or `email ends_with @example.com`; everybody else keeps
+    /// the version they have
+    #[arg(long = "for", value_name = "CONDITION", conflicts_with = "no_promote")]
+    only_for: Option<String>,
+    /// What is new in it, for the list of versions
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Do not run the build commands first
+    #[arg(long)]
+    no_build: bool,
+}
+
+pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
+    let local = Local::find(&args.path, args.name.as_deref())?;
+    let condition = args.only_for.as_deref().map(condition).transpose()?;
+    if !args.no_build {
+        build::build_if_needed(&local, client.printer).await?;
+    }
+    let promote = !args.no_promote && condition.is_none();
+    let deployed = deploy(client, &local, (promote, args.note.as_deref())).await?;
+    let number = deployed.pointer("/version/number").and_then(Value::as_u64).unwrap_or_default();
+    let name = &local.name;
+    let url = address(client, name);
+    let message = match (&condition, &args.only_for) {
+        (Some(condition), Some(text)) => {
+            let function = client.call(Call::get(&at(name)).scoped()).await?;
+            let key = alias::put_behind(client, &function, number, condition).await?;
+            let others = match function.get("current").and_then(Value::as_u64) {
+                Some(current) => format!("version {current}"),
+                None => "nothing".to_owned(),
+            };
+            format!(
+                "deployed version {number} of function `{name}` for callers with {text} (flag `{key}`); everybody \
+                 else gets {others} at {url}"
+            )
+        }
+        _ if promote => format!("deployed version {number} of function `{name}`; it answers at {url}"),
+        _ => format!(
+            "deployed version {number} of function `{name}`, which nobody gets yet; try it with `flagbase fn invoke \
+             {name} --version {number}`, let it run with `flagbase fn promote {name} {number}`"
+        ),
+    };
+    client.changed(&message, deployed.get("version").unwrap_or(&Value::Null), &VERSIONS)
+}
+
+/// Sends the settings of the manifest, then the code, and shows what the server does with it. Returns its last word:
+/// `{"version": …, "function": …}`.
+pub(super) async fn deploy(
+    client: &Client,
+    local: &Local,
+    (promote, note): (bool, Option<&str>),
+) -> Outcome<Value> {
+    let (file, bytes) = local.code()?;
+    if let Some(settings) = &local.settings {
+        put_settings(client, &local.name, settings).await?;
+    }
+    let call = Call::post(&under(&local.name, "versions"), Value::Null)
+        .scoped()
+        .query("file", file)
+        .query("promote", promote)
+        .query_some("note", note);
+    let steps = progress::Steps::new("sending the code");
+    let result = client.upload(&call, bytes, |line| {
+        if let Some(step) = line.get("step").and_then(Value::as_str) {
+            steps.at(step, line.get("percent").and_then(Value::as_u64));
+        }
+    });
+    let last = result.await;
+    steps.finish();
+    last
+}
+
+/// Settings come before the code, because the code is checked against what they grant.
+pub(super) async fn put_settings(client: &Client, name: &str, settings: &Value) -> Outcome {
+    match client.call(Call::patch(&at(name), settings.clone()).scoped()).await {
+        Err(failure) if failure.exit() == crate::exit::Exit::NotFound => {
+            client.call(Call::put(&at(name), settings.clone()).scoped()).await?;
+        }
+        other => {
+            other?;
+        }
+    }
+    Ok(())
+}
+
+/// `role=developer`, or a condition in full.
+fn condition(text: &str) -> Outcome<Value> {
+    match text.split_once('=') {
+        Some((attribute, value)) if !attribute.trim().contains(char::is_whitespace) => {
+            if attribute.trim().is_empty() || value.trim().is_empty() {
+                return Err(Failure::usage(format!("`{text}` is not a condition"))
+                    .hint("write it like `role=developer`"));
+            }
+            Ok(json!({"attribute": attribute.trim(), "operator": "equals", "value": value.trim()}))
+        }
+        _ => document::condition(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gets_a_version_is_said_in_short_or_in_full() {
+        let developers = json!({"attribute": "role", "operator": "equals", "value": "developer"});
+        assert_eq!(condition("role=developer").unwrap(), developers);
+        assert_eq!(condition("role equals developer").unwrap(), developers);
+        assert_eq!(condition("email ends_with @example.com").unwrap()["operator"], "ends_with");
+        assert!(condition("=x").is_err() && condition("developer").is_err());
+    }
+}

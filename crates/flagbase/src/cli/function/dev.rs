@@ -1,0 +1,115 @@
+//! `flagbase fn dev`: a function on this machine, with a throw-away server of its own, again after every change.
+//!
+//! The server is this binary with a database that is gone afterwards, so that what works here works there.
+
+mod server;
+mod watch;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::manifest::Local;
+use super::{address, build, deploy, logs, under};
+use crate::cli::client::{Call, Client, ClientArgs};
+use crate::cli::document;
+use crate::config::Environment;
+use crate::exit::{Failure, Outcome};
+use crate::output;
+use server::Server;
+use watch::Watch;
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// A .js, .ts or .wasm file, or the directory with a `function.yaml`
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// The port to answer on; 0 takes a free one
+    #[arg(short, long, default_value_t = 8787)]
+    port: u16,
+    /// What a flag gives, such as `loud-greeting=true`; repeat for each
+    #[arg(long = "flag", value_name = "KEY=VALUE")]
+    flags: Vec<String>,
+    /// A variable; repeat for each
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+}
+
+pub(super) async fn run(args: &DevArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let local = Local::find(&args.path, None)?;
+    let server = Server::start(args.port).await?;
+    let own = ClientArgs { server: Some(server.address().to_owned()), environment: None, ..client.clone() };
+    let client = server.login(Client::new(&own, environment)?).await?;
+    for pair in &args.flags {
+        make_flag(&client, pair).await?;
+    }
+    let mut watch = Watch::over(&local);
+    let first = bring_up(&client, &local, &args.variables).await;
+    tell(&client, &local, first);
+    let follow = async {
+        let call = Call::get(&under(&local.name, "logs")).query("follow", true).query("limit", 0);
+        loop {
+            // A stream that ends is opened again: the function may not be there yet.
+            drop(logs::follow(&client, call.clone()).await);
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    };
+    let again = async {
+        loop {
+            watch.changed().await;
+            let done = bring_up(&client, &local, &args.variables).await;
+            tell(&client, &local, done);
+        }
+    };
+    tokio::select! {
+        () = follow => Ok(()),
+        () = again => Ok(()),
+        ended = server.ended() => Err(ended),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+async fn bring_up(client: &Client, local: &Local, variables: &[String]) -> Outcome {
+    build::build_if_needed(local, client.printer).await?;
+    if !variables.is_empty() {
+        let settings = json!({"environment": document::pairs(variables)?});
+        deploy::put_settings(client, &local.name, &settings).await?;
+    }
+    deploy::deploy(client, local, (true, None)).await.map(|_| ())
+}
+
+/// A failure is no end: the next change may mend it.
+fn tell(client: &Client, local: &Local, done: Outcome) {
+    match done {
+        Ok(()) => {
+            client.printer.done(&format!("`{}` answers at {}", local.name, address(client, &local.name)))
+        }
+        Err(failure) => {
+            failure.report();
+            output::say("waiting for the next change");
+        }
+    }
+}
+
+async fn make_flag(client: &Client, pair: &str) -> Outcome {
+    let (key, text) = pair.split_once('=').ok_or_else(|| {
+        Failure::usage(format!("`{pair}` is not KEY=VALUE")).hint("write it like `loud-greeting=true`")
+    })?;
+    let value = document::value(text);
+    let kind = match &value {
+        serde_json::Value::Bool(_) => "boolean",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::String(_) => "string",
+        _ => "json",
+    };
+    let flag = json!({
+        "key": key, "name": key, "type": kind, "enabled": true,
+        "variants": [{"name": "given", "value": value}], "default_variant": "given", "off_variant": "given",
+    });
+    let flag = match value {
+        serde_json::Value::Bool(on) => json!({"key": key, "name": key, "enabled": true, "default_value": on}),
+        _ => flag,
+    };
+    client.call(Call::post(&["api", "v1", "flags"], flag)).await.map(|_| ())
+}
