@@ -27,7 +27,7 @@ use crate::{
 
 pub use cloud::{Bodies, CloudEvent};
 pub use following::{Follow, Following, Verify};
-pub use messages::{MessageError, Messages};
+pub use messages::{Hear, Heard, Listening, MessageError, Messages};
 pub use pattern::{Pattern, PatternError};
 pub use rights::{Rights, Subjects};
 use seats::Seats;

@@ -8,14 +8,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use flagbase_core::{
-    events::{CloudEvent, EventBus, Halted, MessageError, Messages},
+    events::{CloudEvent, EventBus, Halted, Hear, Heard, Listening, MessageError, Messages},
     feed::Feed,
     identity::Identity,
     metrics::Meters,
     tasks::Tasks,
 };
 use flagbase_nats::{
-    Headers, Options, PublishError, Server, StartError, Tls, TlsError, WebSocket, jetstream::Store,
+    Headers, Message, Options, PublishError, Server, StartError, SubscribeError, Tls, TlsError, WebSocket,
+    jetstream::Store,
 };
 
 use door::Door;
@@ -154,6 +155,19 @@ impl Messages for Embedded {
             PublishError::TooLong { limit, .. } => MessageError::TooLarge(limit),
             PublishError::Subject(subject) => MessageError::Subject(subject),
         })
+    }
+
+    fn listen(&self, pattern: &str, hear: Hear) -> Result<Listening, MessageError> {
+        let receive = move |message: Message| {
+            let headers = message.headers();
+            let header = |name| headers.as_ref().and_then(|headers| headers.get(name)).map(str::to_owned);
+            let (id, content_type) = (header("Nats-Msg-Id"), header("Content-Type").unwrap_or_default());
+            hear(Heard { subject: message.subject, id, content_type, payload: message.payload })
+        };
+        let subscription = self.server.handle(pattern, None, receive).map_err(|error| match error {
+            SubscribeError::Pattern(pattern) => MessageError::Subject(pattern),
+        })?;
+        Ok(Box::new(subscription))
     }
 }
 

@@ -1,5 +1,9 @@
 //! Messages of programs: what people and their software say to each other on a bus of ours. Nothing of it is kept.
 
+use std::{any::Any, sync::Arc};
+
+use bytes::Bytes;
+
 use super::{Events, subject};
 use crate::{
     caller::Caller,
@@ -21,10 +25,36 @@ pub enum MessageError {
     Subject(String),
 }
 
+/// A message, as it was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Where it was sent to.
+    pub subject: String,
+    /// What its sender called it, to tell it from others (`Nats-Msg-Id`).
+    pub id: Option<String>,
+    /// What its sender said of its form (`Content-Type`); may be empty.
+    pub content_type: String,
+    /// The message itself.
+    pub payload: Bytes,
+}
+
+/// Is called for each message, by whoever sent it: it must not wait. Says whether it took the message.
+pub type Hear = Arc<dyn Fn(Heard) -> bool + Send + Sync>;
+
+/// Listens for as long as it is held.
+pub type Listening = Box<dyn Any + Send + Sync>;
+
 /// Carries messages to whoever is connected to this node now.
 pub trait Messages: Send + Sync {
     /// Hands a message over, without waiting for anybody.
     fn send(&self, subject: &str, payload: Vec<u8>) -> Result<(), MessageError>;
+
+    /// Calls `hear` for each message on a subject that `pattern` (with the wildcards of NATS) matches, until what this
+    /// returns is dropped. A bus that can only be spoken to hears nothing.
+    fn listen(&self, pattern: &str, hear: Hear) -> Result<Listening, MessageError> {
+        let _ = (pattern, hear);
+        Ok(Box::new(()))
+    }
 }
 
 impl Events {
