@@ -1,4 +1,5 @@
-//! Guests that the tests of functions run: C, compiled by Zig, made into components where they are some.
+//! The guest that runs JavaScript, and guests that the tests of functions run: C, compiled by Zig, made into components
+//! where they are some.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use crate::workspace::{Workspace, cargo};
 use crate::{process, servers};
 
 /// Each guest with its shape; a directory of the same name has `guest.c`, and components have `world.wit`.
-const GUESTS: [(&str, Shape); 5] = [
+const GUESTS: [(&str, Shape); 6] = [
+    ("javascript", Shape::Interpreter),
     ("native", Shape::Component),
     ("misbehaving", Shape::Component),
     ("proxy", Shape::Component),
@@ -34,6 +36,23 @@ const WIT: [&str; 7] = [
 const FLAGS: [&str; 8] =
     ["cc", "-target", "wasm32-wasi", "-Oz", "-g0", "-Wall", "-Wl,--strip-all", "-Wl,-z,stack-size=65536"];
 
+/// What the interpreter is compiled with: quick rather than small, since it runs for every request.
+const INTERPRETER_FLAGS: [&str; 10] = [
+    "cc",
+    "-target",
+    "wasm32-wasi",
+    "-O2",
+    "-g0",
+    "-DNDEBUG",
+    "-w",
+    "-mexec-model=reactor",
+    "-Wl,--strip-all",
+    "-Wl,--export-memory,-z,stack-size=1048576",
+];
+
+/// The crate that carries the C sources of QuickJS.
+const INTERPRETER: &str = "rquickjs-sys";
+
 /// Which guests to build, and whether to keep them.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -48,12 +67,15 @@ pub(crate) struct Options {
 enum Shape {
     Component,
     Command,
+    /// QuickJS with what is ours round it: a core module.
+    Interpreter,
 }
 
 /// Where everything is.
 struct Yard {
     zig: PathBuf,
     tool: PathBuf,
+    manifest: PathBuf,
     sources: PathBuf,
     work: PathBuf,
 }
@@ -92,20 +114,26 @@ impl Yard {
         process::run(
             Command::new(cargo())
                 .args(["build", "--locked", "--quiet", "--manifest-path"])
-                .arg(manifest)
+                .arg(&manifest)
                 .arg("--target-dir")
                 .arg(&target),
         )?;
         let work = target.join("c");
         fs::create_dir_all(&work).with_context(|| format!("make `{}`", work.display()))?;
         let sources = workspace.root.join("crates").join("functions");
-        Ok(Self { zig, tool: target.join("debug").join("guests"), sources, work })
+        Ok(Self { zig, tool: target.join("debug").join("guests"), manifest, sources, work })
     }
 
     fn build(&self, name: &str, shape: Shape) -> Result<Vec<u8>> {
         let source = self.sources.join("guests").join(name);
         let module = self.work.join(format!("{name}.core.wasm"));
-        let mut compile = self.compiler();
+        if shape == Shape::Interpreter {
+            let mut compile = self.compiler(&INTERPRETER_FLAGS);
+            compile.arg("-I").arg(self.interpreter()?).arg("-I").arg(&source);
+            process::capture(compile.arg(source.join("guest.c")).arg("-o").arg(&module))?;
+            return read(&module);
+        }
+        let mut compile = self.compiler(&FLAGS);
         compile.arg(source.join("guest.c")).arg("-o").arg(&module);
         if shape == Shape::Command {
             process::capture(&mut compile)?;
@@ -132,10 +160,26 @@ impl Yard {
         read(&component)
     }
 
-    fn compiler(&self) -> Command {
+    /// Where cargo has put the sources of QuickJS.
+    fn interpreter(&self) -> Result<PathBuf> {
+        let mut command = Command::new(cargo());
+        command.args(["metadata", "--format-version", "1", "--locked", "--all-features", "--manifest-path"]);
+        let metadata: serde_json::Value =
+            serde_json::from_str(&process::capture(command.arg(&self.manifest))?)?;
+        let packages = metadata.get("packages").and_then(|packages| packages.as_array());
+        packages
+            .into_iter()
+            .flatten()
+            .find(|package| package.get("name").and_then(|name| name.as_str()) == Some(INTERPRETER))
+            .and_then(|package| Path::new(package.get("manifest_path")?.as_str()?).parent())
+            .map(|home| home.join("quickjs"))
+            .with_context(|| format!("`{INTERPRETER}` is not among the dependencies of `suites/guests`"))
+    }
+
+    fn compiler(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.zig);
         // Its cache is ours, so that nothing is left in the home directory.
-        command.args(FLAGS).env("ZIG_GLOBAL_CACHE_DIR", self.work.join("cache"));
+        command.args(flags).env("ZIG_GLOBAL_CACHE_DIR", self.work.join("cache"));
         command
     }
 }

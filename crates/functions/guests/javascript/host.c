@@ -2,8 +2,6 @@
  *
  * Until the module is loaded there is no host to ask: every call throws. */
 
-static bool is_loaded;
-
 /* ---- from the wire to JavaScript ---------------------------------------------------------------------------- */
 
 static void release(bytes_t bytes)
@@ -19,10 +17,13 @@ static JSValue take_text(JSContext *ctx, bytes_t text)
     return value;
 }
 
-static void free_buffer(JSRuntime *rt, void *opaque, void *data)
+static void *resize_buffer(JSRuntime *rt, void *opaque, void *data, size_t size)
 {
     (void)rt, (void)opaque;
+    if (size > 0)
+        return realloc(data, size);
     free(data);
+    return NULL;
 }
 
 /* The bytes become the buffer; nothing is copied. */
@@ -30,7 +31,7 @@ static JSValue take_buffer(JSContext *ctx, bytes_t bytes)
 {
     if (bytes.length == 0)
         return JS_NewArrayBufferCopy(ctx, NULL, 0);
-    return JS_NewArrayBuffer(ctx, bytes.data, bytes.length, bytes.length, free_buffer, NULL, false);
+    return JS_NewArrayBuffer(ctx, bytes.data, bytes.length, 0, resize_buffer, NULL, false);
 }
 
 static JSValue take_texts(JSContext *ctx, texts_t texts)
@@ -217,7 +218,8 @@ static void let_go(held_t *held)
     __attribute__((cleanup(let_go))) held_t name = { ctx, NULL, 0 }; \
     name.at = JS_ToCStringLen(ctx, &name.length, value); \
     if (!name.at) \
-        return JS_EXCEPTION
+        return JS_EXCEPTION; \
+    mend_surrogates((uint8_t *)name.at, name.length)
 
 #define BYTES(name, value) \
     __attribute__((cleanup(let_go))) held_t name##_text = { ctx, NULL, 0 }; \
@@ -236,7 +238,6 @@ HOST(log)
     JS_ToInt32(ctx, &level, argv[0]);
     if (!copy_pairs(ctx, argc > 2 ? argv[2] : JS_UNDEFINED, &fields))
         return JS_EXCEPTION;
-    mend_surrogates((uint8_t *)message.at, message.length);
     log_write(level, message.at, message.length, fields.items, fields.length);
     free_pairs(fields);
     return JS_UNDEFINED;

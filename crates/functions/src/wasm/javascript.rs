@@ -1,18 +1,84 @@
 //! JavaScript and TypeScript: from source to a component that exports our own interfaces.
+//!
+//! The guest is QuickJS (`guests/javascript`). All functions share its compiled code. At deploy it loads the source, and
+//! what its memory holds then becomes the memory that each request begins with: nothing is parsed for a request. The
+//! component of a function is that memory and a [frame](frame) that imports the code.
 
-use flagbase_core::functions::{PrepareError, Step};
+mod frame;
+mod parts;
+mod snapshot;
+mod source;
+mod types;
 
-/// Changes whenever the same source would become another component; part of the key of the code cache.
-pub(crate) const TRANSFORMATION: &str = "none";
+use std::sync::OnceLock;
+
+use flagbase_core::functions::{PrepareError, Serves};
+use wasmtime::{Engine, Module};
+
+use frame::Frame;
+use parts::Parts;
+
+/// The name under which components of functions import the guest's code.
+pub(crate) const IMPORT: &str = "javascript";
+
+/// The guest: a core module, made by `cargo xtask guests javascript`.
+const GUEST: &[u8] = include_bytes!("../../guests/built/javascript.wasm");
+
+/// What a source became.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// A component that imports the core module [`IMPORT`].
+    pub(crate) component: Vec<u8>,
+    /// What the module exports handlers for.
+    pub(crate) serves: Vec<Serves>,
+    /// What it wrote with `console` while it was loaded.
+    pub(crate) lines: Vec<String>,
+}
+
+/// The code that all functions share: a core module, to be compiled once per engine and given to the linker of
+/// functions in JavaScript as [`IMPORT`].
+pub(crate) fn code() -> Result<&'static [u8], PrepareError> {
+    guest().map(|guest| guest.parts.code.as_slice())
+}
 
 /// Whether a file of this name is a source that can be built.
 pub(crate) fn is_source(name: &str) -> bool {
-    [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"].iter().any(|end| name.ends_with(end))
+    source::Language::of(name).is_some()
 }
 
 /// Makes a component of a source, with everything at its top level already run. Called in the child process that
-/// compiles, which has no network, no environment and bounded time and memory.
-pub(crate) fn build(name: &str, source: &str, tell: &mut dyn FnMut(Step)) -> Result<Vec<u8>, PrepareError> {
-    let _ = (source, tell);
-    Err(PrepareError::Rejected(format!("`{name}` cannot be built yet")))
+/// compiles, which has no network, no environment and bounded time and memory. `module` is [`code`], compiled by
+/// `engine`.
+///
+/// # Errors
+/// When the source cannot be read, or its top level fails; says where.
+pub(crate) fn build(
+    engine: &Engine,
+    module: &Module,
+    name: &str,
+    source: &[u8],
+) -> Result<Built, PrepareError> {
+    let guest = guest()?;
+    let source = source::plain(name, source)?;
+    let taken = snapshot::take(engine, module, &guest.parts, (name, &source))?;
+    let memory = parts::memory(taken.pages, &taken.data);
+    Ok(Built { component: guest.frame.around(&memory), serves: taken.serves, lines: taken.lines })
 }
+
+struct Guest {
+    parts: Parts,
+    frame: Frame,
+}
+
+fn guest() -> Result<&'static Guest, PrepareError> {
+    static GUEST_PARTS: OnceLock<Result<Guest, String>> = OnceLock::new();
+    let made = GUEST_PARTS.get_or_init(|| {
+        let parts = parts::split(GUEST).map_err(|error| error.to_string())?;
+        let frame = Frame::new(GUEST, &parts)?;
+        Ok(Guest { parts, frame })
+    });
+    made.as_ref().map_err(|error| PrepareError::Unavailable(error.clone().into()))
+}
+
+#[cfg(test)]
+mod tests;

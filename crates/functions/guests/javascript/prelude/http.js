@@ -1,0 +1,423 @@
+// Requests and responses, as the Fetch Standard has them, with bodies that are there at once.
+
+// ---- Headers
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const LOWER = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const WRONG_VALUE = /[\0\r\n]|[^\0-\xFF]/;
+
+const headerName = (name) => {
+    name = `${name}`;
+    if (LOWER.test(name)) return name;
+    if (!TOKEN.test(name)) throw new TypeError(`\`${name}\` is no name of a header`);
+    return name.toLowerCase();
+};
+
+const headerValue = (value) => {
+    value = `${value}`.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
+    if (WRONG_VALUE.test(value)) throw new TypeError(`\`${value}\` is no value of a header`);
+    return value;
+};
+
+let headersOf, listOf;
+
+class Headers {
+    // Names in lower case and values, by turns.
+    #list;
+    constructor(init) {
+        this.#list = [];
+        if (init === undefined) return;
+        if (init === null || typeof init !== 'object') throw new TypeError('headers are an object or a list of pairs');
+        if (init instanceof Headers) {
+            this.#list = [...init.#list];
+        } else if (init[Symbol.iterator]) {
+            for (const pair of init) {
+                const parts = Array.from(pair);
+                if (parts.length !== 2) throw new TypeError('each header has a name and a value');
+                this.append(parts[0], parts[1]);
+            }
+        } else {
+            for (const name of Reflect.ownKeys(init)) this.append(name, init[name]);
+        }
+    }
+    static {
+        // Around a list as it came, unchecked.
+        headersOf = (list) => {
+            const headers = new Headers();
+            headers.#list = list;
+            return headers;
+        };
+        listOf = (headers) => headers.#list;
+    }
+    append(name, value) {
+        name = headerName(name);
+        this.#list.push(name, headerValue(value));
+    }
+    delete(name) {
+        name = headerName(name);
+        const list = this.#list;
+        for (let at = list.length - 2; at >= 0; at -= 2) if (list[at] === name) list.splice(at, 2);
+    }
+    get(name) {
+        name = headerName(name);
+        const list = this.#list;
+        let found = null;
+        for (let at = 0; at < list.length; at += 2)
+            if (list[at] === name) found = found === null ? list[at + 1] : `${found}, ${list[at + 1]}`;
+        return found;
+    }
+    getSetCookie() { return this.#list.filter((_, at, list) => at % 2 === 1 && list[at - 1] === 'set-cookie'); }
+    has(name) {
+        name = headerName(name);
+        return this.#list.some((item, at) => at % 2 === 0 && item === name);
+    }
+    set(name, value) {
+        name = headerName(name);
+        value = headerValue(value);
+        const list = this.#list;
+        for (let at = 0; at < list.length; at += 2) {
+            if (list[at] !== name) continue;
+            list[at + 1] = value;
+            for (let more = list.length - 2; more > at; more -= 2) if (list[more] === name) list.splice(more, 2);
+            return;
+        }
+        list.push(name, value);
+    }
+    forEach(callback, self) {
+        for (const [name, value] of this) callback.call(self, value, name, this);
+    }
+    *entries() {
+        const names = [...new Set(this.#list.filter((_, at) => at % 2 === 0))].sort();
+        for (const name of names) {
+            if (name === 'set-cookie') for (const value of this.getSetCookie()) yield [name, value];
+            else yield [name, this.get(name)];
+        }
+    }
+    *keys() {
+        for (const [name] of this.entries()) yield name;
+    }
+    *values() {
+        for (const [, value] of this.entries()) yield value;
+    }
+    [Symbol.iterator]() { return this.entries(); }
+    get [Symbol.toStringTag]() { return 'Headers'; }
+}
+
+// ---- Bodies
+
+// What a value is as a body: text or bytes, and its media type.
+const bodyOf = (value) => {
+    if (value === null || value === undefined) return [null, null];
+    if (typeof value === 'string') return [value, 'text/plain;charset=UTF-8'];
+    const bytes = bytesOf(value);
+    if (bytes) return [bytes.slice(), null];
+    if (value instanceof Blob) return [blobBytes(value), value.type || null];
+    if (value instanceof URLSearchParams) return [`${value}`, 'application/x-www-form-urlencoded;charset=UTF-8'];
+    if (value instanceof FormData) return multipart(value);
+    return [`${value}`, 'text/plain;charset=UTF-8'];
+};
+
+let contentOf, cloneContent, replaceContent;
+
+class Body {
+    // A string, bytes, or null.
+    #content; #used = false;
+    constructor(content) { this.#content = content; }
+    static {
+        contentOf = (body) => body.#content;
+        cloneContent = (body) => {
+            if (body.#used) throw new TypeError('the body was read already');
+            return body.#content;
+        };
+        replaceContent = (body, content) => {
+            body.#content = content;
+        };
+    }
+    get body() {
+        if (this.#content === null) return null;
+        throw new TypeError('bodies are no streams here: read them with text(), json(), bytes() or arrayBuffer()');
+    }
+    get bodyUsed() { return this.#used; }
+    #take() {
+        if (this.#used) throw new TypeError('the body was read already; clone() it first to read it twice');
+        this.#used = this.#content !== null;
+        return this.#content;
+    }
+    #bytes() {
+        const content = this.#take();
+        if (content === null) return new Uint8Array(0);
+        return typeof content === 'string' ? encode(content) : content;
+    }
+    #text() {
+        const content = this.#take();
+        if (content === null) return '';
+        return typeof content === 'string' ? content.toWellFormed() : utf8(content);
+    }
+    async text() { return this.#text(); }
+    async json() { return JSON.parse(this.#text()); }
+    async bytes() { return this.#bytes().slice(); }
+    async arrayBuffer() { return this.#bytes().slice().buffer; }
+    async blob() { return new Blob([this.#bytes()], { type: this.headers.get('content-type') ?? '' }); }
+    async formData() {
+        const type = this.headers.get('content-type') ?? '';
+        if (/^application\/x-www-form-urlencoded/i.test(type)) return formOf(parseForm(this.#text()));
+        if (/^multipart\/form-data/i.test(type)) return parseMultipart(this.#bytes(), type);
+        throw new TypeError(`a body of type \`${type}\` is no form`);
+    }
+}
+
+// ---- Request
+
+const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
+
+const methodOf = (method) => {
+    method = `${method}`;
+    if (!TOKEN.test(method)) throw new TypeError(`\`${method}\` is no method`);
+    const upper = method.toUpperCase();
+    return METHODS.includes(upper) ? upper : method;
+};
+
+let incoming;
+
+class Request extends Body {
+    #method; #url; #headers; #signal; #redirect;
+    constructor(input, init = {}) {
+        const from = input instanceof Request ? input : null;
+        if (input === INCOMING) {
+            super(init.content);
+            this.#method = init.method;
+            this.#url = init.url;
+            this.#headers = headersOf(init.headers);
+            return;
+        }
+        const method = methodOf(init.method ?? from?.method ?? 'GET');
+        const given = init.body !== undefined && init.body !== null;
+        if (given && (method === 'GET' || method === 'HEAD')) throw new TypeError(`a ${method} request has no body`);
+        const [content, type] = given ? bodyOf(init.body) : [from ? cloneContent(from) : null, null];
+        super(content);
+        this.#method = method;
+        this.#url = from ? from.#url : new URL(input).href;
+        this.#headers = new Headers(init.headers ?? from?.headers);
+        if (type && !this.#headers.has('content-type')) this.#headers.set('content-type', type);
+        this.#signal = init.signal ?? from?.signal;
+        this.#redirect = init.redirect ?? from?.redirect ?? 'follow';
+    }
+    static {
+        incoming = (method, url, headers, content) => new Request(INCOMING, { method, url, headers, content });
+    }
+    get method() { return this.#method; }
+    get url() { return this.#url; }
+    get headers() { return this.#headers; }
+    get signal() { return (this.#signal ??= new AbortController().signal); }
+    get redirect() { return this.#redirect ?? 'follow'; }
+    clone() {
+        const copy = incoming(this.#method, this.#url, [...listOf(this.#headers)], cloneContent(this));
+        copy.#signal = this.#signal;
+        copy.#redirect = this.#redirect;
+        return copy;
+    }
+    get [Symbol.toStringTag]() { return 'Request'; }
+}
+const INCOMING = Symbol('incoming');
+
+// ---- Response
+
+const NO_BODY = [101, 103, 204, 205, 304];
+
+let fetched;
+
+class Response extends Body {
+    #status = 200; #statusText = ''; #headers; #url = ''; #type = 'default'; #redirected = false;
+    constructor(value = null, init = {}) {
+        const [content, type] = bodyOf(value);
+        super(content);
+        init ??= {};
+        const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
+        if (!(status >= 200 && status <= 599)) throw new RangeError(`a response cannot have the status ${init.status}`);
+        if (content !== null && NO_BODY.includes(status)) throw new TypeError(`a response with status ${status} has no body`);
+        this.#status = status;
+        this.#statusText = `${init.statusText ?? ''}`;
+        this.#headers = new Headers(init.headers);
+        if (type && !this.#headers.has('content-type')) this.#headers.append('content-type', type);
+    }
+    static {
+        fetched = (status, headers, bytes, url, redirected) => {
+            const response = new Response(null);
+            replaceContent(response, bytes.length > 0 ? bytes : null);
+            response.#status = status;
+            response.#headers = headers;
+            response.#url = url;
+            response.#type = 'basic';
+            response.#redirected = redirected;
+            return response;
+        };
+    }
+    static json(data, init = {}) {
+        const text = JSON.stringify(data);
+        if (text === undefined) throw new TypeError('the value cannot be written as JSON');
+        const response = new Response(text, init);
+        if (!new Headers(init?.headers).has('content-type')) response.#headers.set('content-type', 'application/json');
+        return response;
+    }
+    static redirect(url, status = 302) {
+        if (![301, 302, 303, 307, 308].includes(status)) throw new RangeError(`${status} is no status of a redirection`);
+        const response = new Response(null);
+        response.#status = status;
+        response.#headers.set('location', wellFormed(url instanceof URL ? url.href : url));
+        return response;
+    }
+    static error() {
+        const response = new Response(null);
+        response.#status = 0;
+        response.#type = 'error';
+        return response;
+    }
+    get status() { return this.#status; }
+    get ok() { return this.#status >= 200 && this.#status <= 299; }
+    get statusText() { return this.#statusText; }
+    get headers() { return this.#headers; }
+    get url() { return this.#url; }
+    get type() { return this.#type; }
+    get redirected() { return this.#redirected; }
+    clone() {
+        const copy = new Response(null);
+        replaceContent(copy, cloneContent(this));
+        copy.#status = this.#status;
+        copy.#statusText = this.#statusText;
+        copy.#headers = new Headers(this.#headers);
+        copy.#url = this.#url;
+        copy.#type = this.#type;
+        return copy;
+    }
+    get [Symbol.toStringTag]() { return 'Response'; }
+}
+
+// ---- AbortSignal
+
+class Event {
+    constructor(type, init = {}) {
+        this.type = `${type}`;
+        this.target = null;
+        this.defaultPrevented = false;
+        this.cancelable = Boolean(init.cancelable);
+    }
+    preventDefault() { this.defaultPrevented = this.cancelable; }
+}
+
+class EventTarget {
+    #listeners = [];
+    addEventListener(type, listener, options = {}) {
+        if (listener) this.#listeners.push({ type: `${type}`, listener, once: Boolean(options?.once) });
+    }
+    removeEventListener(type, listener) {
+        this.#listeners = this.#listeners.filter((one) => one.type !== type || one.listener !== listener);
+    }
+    dispatchEvent(event) {
+        event.target = this;
+        this[`on${event.type}`]?.(event);
+        for (const one of [...this.#listeners]) {
+            if (one.type !== event.type) continue;
+            if (one.once) this.removeEventListener(one.type, one.listener);
+            typeof one.listener === 'function' ? one.listener.call(this, event) : one.listener.handleEvent(event);
+        }
+        return !event.defaultPrevented;
+    }
+}
+
+let abortSignal, deadlineOf;
+
+class AbortSignal extends EventTarget {
+    #reason; #aborted = false; #deadline;
+    static {
+        abortSignal = (signal, reason) => {
+            if (signal.#aborted) return;
+            signal.#aborted = true;
+            signal.#reason = reason === undefined ? new DOMException('the operation was aborted', 'AbortError') : reason;
+            signal.dispatchEvent(new Event('abort'));
+        };
+        deadlineOf = (signal) => signal.#deadline;
+    }
+    static abort(reason) {
+        const signal = new AbortSignal();
+        abortSignal(signal, reason);
+        return signal;
+    }
+    static timeout(milliseconds) {
+        const signal = new AbortSignal();
+        signal.#deadline = host.monotonic() + milliseconds;
+        setTimeout(() => abortSignal(signal, new DOMException('the time is over', 'TimeoutError')), milliseconds);
+        return signal;
+    }
+    static any(signals) {
+        const all = new AbortSignal();
+        for (const signal of signals) {
+            if (signal.aborted) abortSignal(all, signal.reason);
+            else signal.addEventListener('abort', () => abortSignal(all, signal.reason), { once: true });
+            if (signal.#deadline < (all.#deadline ?? Infinity)) all.#deadline = signal.#deadline;
+        }
+        return all;
+    }
+    get aborted() { return this.#aborted; }
+    get reason() { return this.#reason; }
+    throwIfAborted() {
+        if (this.#aborted) throw this.#reason;
+    }
+}
+
+class AbortController {
+    #signal = new AbortSignal();
+    get signal() { return this.#signal; }
+    abort(reason) { abortSignal(this.#signal, reason); }
+}
+
+// ---- fetch
+
+// How long a request may take, in milliseconds; 0 when nothing was said.
+const timeLeft = (signal) => {
+    signal?.throwIfAborted();
+    const deadline = signal && deadlineOf(signal);
+    if (deadline === undefined) return 0;
+    const left = Math.ceil(deadline - host.monotonic());
+    if (left <= 0) throw new DOMException('the time is over', 'TimeoutError');
+    return left;
+};
+
+const FAILURES = {
+    denied: (detail) => new TypeError(`fetch failed: ${detail}`),
+    timeout: () => new DOMException('the time is over', 'TimeoutError'),
+    'too-large': () => new TypeError('fetch failed: the answer is too large'),
+    failed: (detail) => new TypeError(`fetch failed: ${detail}`),
+};
+
+const send = (method, url, headers, content, signal) => {
+    const [status, second, bytes] = host.fetch(method, url, headers, content, timeLeft(signal));
+    if (typeof status === 'string') throw FAILURES[status](second);
+    return [status, headersOf(second), new Uint8Array(bytes)];
+};
+
+const REDIRECTS = [301, 302, 303, 307, 308];
+
+const fetch = async (input, init) => {
+    const request = new Request(input, init), headers = new Headers(request.headers), signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    let { method, url } = request, content = contentOf(request), redirected = false;
+    if (!/^https?:/.test(url)) throw new TypeError(`fetch failed: \`${url}\` is neither http nor https`);
+    url = url.replace(/#.*$/s, '');
+    for (let hop = 0; ; hop++) {
+        const [status, fields, bytes] = send(method, url, listOf(headers), content, signal);
+        const location = fields.get('location');
+        if (!REDIRECTS.includes(status) || location === null || request.redirect === 'manual')
+            return fetched(status, fields, bytes, url, redirected);
+        if (request.redirect === 'error') throw new TypeError(`fetch failed: \`${url}\` redirects to \`${location}\``);
+        if (hop === 20) throw new TypeError('fetch failed: redirected more than 20 times');
+        const next = new URL(location, url);
+        if (next.origin !== new URL(url).origin) for (const name of ['authorization', 'cookie']) headers.delete(name);
+        if (status === 303 && method !== 'HEAD' || (status < 303 && method === 'POST')) {
+            method = 'GET';
+            content = null;
+            for (const name of ['content-type', 'content-length', 'content-encoding', 'content-language']) headers.delete(name);
+        }
+        next.hash = '';
+        url = next.href;
+        redirected = true;
+    }
+};
