@@ -192,7 +192,9 @@ impl Api {
             .map_err(|source| ApiError::Unreachable { call: call.clone(), source })?;
         match answer.status {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(answer.body),
-            status => Err(ApiError::Refused { call, status: status.as_u16(), fault_message: fault(&answer.body) }),
+            status => {
+                Err(ApiError::Refused { call, status: status.as_u16(), fault_message: fault(&answer.body) })
+            }
         }
     }
 }

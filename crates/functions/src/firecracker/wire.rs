@@ -38,18 +38,15 @@ pub enum WireError {
 
 /// An answer with all of its body.
 #[derive(Debug)]
-pub struct Answer {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body.
-    pub body: Bytes,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 /// One connection, for one exchange after the other.
 #[derive(Debug)]
-pub struct Wire(SendRequest<Full<Bytes>>);
+pub(super) struct Wire(SendRequest<Full<Bytes>>);
 
 /// An exchange that failed.
 pub(super) struct Failed {
@@ -60,12 +57,12 @@ pub(super) struct Failed {
 
 impl Wire {
     /// Connects to the socket at `path`.
-    pub async fn connect(path: &Path, tasks: &Tasks) -> Result<Self, WireError> {
+    pub(super) async fn connect(path: &Path, tasks: &Tasks) -> Result<Self, WireError> {
         Self::over(open(path).await?, tasks).await
     }
 
     /// Connects to `port` of the guest whose vsock device is the socket at `path`.
-    pub async fn connect_guest(path: &Path, port: u32, tasks: &Tasks) -> Result<Self, WireError> {
+    pub(super) async fn connect_guest(path: &Path, port: u32, tasks: &Tasks) -> Result<Self, WireError> {
         let mut stream = open(path).await?;
         let lost = |error| WireError::Connect(path.display().to_string(), error);
         stream.write_all(format!("CONNECT {port}\n").as_bytes()).await.map_err(lost)?;
@@ -76,8 +73,7 @@ impl Wire {
     }
 
     async fn over(stream: UnixStream, tasks: &Tasks) -> Result<Self, WireError> {
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(WireError::Broken)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(WireError::Broken)?;
         tasks.spawn("connection to a microVM", async move {
             // An error is also the error of the exchange under way, and told there.
             let _ = connection.await;
@@ -86,12 +82,16 @@ impl Wire {
     }
 
     /// Whether it can take another request.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.0.is_ready() && !self.0.is_closed()
     }
 
     /// Sends `request` and reads all of the answer, when its body is at most `most` bytes.
-    pub async fn exchange(&mut self, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, WireError> {
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<Answer, WireError> {
         self.try_exchange(request, most).await.map_err(|failed| failed.error)
     }
 

@@ -203,7 +203,10 @@ mod tests {
             "resume_vm": true,
         });
         assert_eq!(serde_json::to_value(&load).unwrap(), expected);
-        assert_eq!(serde_json::to_value(Action::InstanceStart).unwrap(), json!({"action_type": "InstanceStart"}));
+        assert_eq!(
+            serde_json::to_value(Action::InstanceStart).unwrap(),
+            json!({"action_type": "InstanceStart"})
+        );
         assert_eq!(serde_json::to_value(Run::Paused).unwrap(), json!({"state": "Paused"}));
         assert_eq!(serde_json::to_value(Entropy {}).unwrap(), json!({}));
     }
