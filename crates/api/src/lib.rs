@@ -11,6 +11,7 @@ mod documents;
 mod environments;
 mod events;
 mod flags;
+mod functions;
 mod guards;
 mod health;
 mod keys;
@@ -26,4 +27,5 @@ mod segments;
 mod users;
 mod webhooks;
 
+pub use functions::is_laborious;
 pub use router::{ApiSettings, Services, openapi, router};

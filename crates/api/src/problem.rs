@@ -108,13 +108,18 @@ impl Problem {
         self.answer(Some((name, value)))
     }
 
+    /// The problem as JSON, for where the status has been sent already.
+    pub(crate) fn into_json(self) -> Value {
+        let Self(refusal) = self;
+        log(&refusal);
+        let (_, body) = ProblemBody::of(refusal);
+        serde_json::to_value(body).unwrap_or_default()
+    }
+
     fn answer(self, member: Option<(&str, Value)>) -> Response {
         let Self(refusal) = self;
         let wait = refusal.retry_after;
-        if matches!(refusal.class, Class::Internal | Class::Unavailable) {
-            let cause = std::error::Error::source(&refusal).map(ToString::to_string);
-            tracing::error!(code = refusal.code, cause, "request failed: {refusal}");
-        }
+        log(&refusal);
         let (status, body) = ProblemBody::of(refusal);
         let mut response = match member {
             None => (status, Json(body)).into_response(),
@@ -135,6 +140,14 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
+    }
+}
+
+/// What is our own fault is for the log.
+fn log(refusal: &Refusal) {
+    if matches!(refusal.class, Class::Internal | Class::Unavailable) {
+        let cause = std::error::Error::source(refusal).map(ToString::to_string);
+        tracing::error!(code = refusal.code, cause, "request failed: {refusal}");
     }
 }
 

@@ -14,6 +14,7 @@ use flagbase_core::{
     events::Events,
     feed::Feed,
     flags::Flags,
+    functions::{Functions, vault::Secrets},
     gateway::Routes,
     guards::Guards,
     identity::Identity,
@@ -34,7 +35,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth, docs, environments, events, flags, guards, health, keys, metrics, overrides,
+    auth, docs, environments, events, flags, functions, guards, health, keys, metrics, overrides,
     parameters::{Parameters, known_only},
     problem::Problem,
     roles, routes, segments, users, webhooks,
@@ -56,6 +57,8 @@ pub struct Services {
     pub guards: Arc<Guards>,
     pub events: Arc<Events>,
     pub webhooks: Arc<Webhooks>,
+    pub functions: Arc<Functions>,
+    pub secrets: Arc<Secrets>,
     pub tasks: Tasks,
     /// Limits and origins.
     pub settings: ApiSettings,
@@ -68,6 +71,8 @@ pub struct ApiSettings {
     pub max_body: usize,
     /// The longest a request body may take to arrive.
     pub body_timeout: Duration,
+    /// The largest code that can be deployed, bytes.
+    pub max_code: u64,
     /// Origins whose pages may call the API; empty: none. `*` means any.
     pub cors_origins: Vec<String>,
 }
@@ -118,6 +123,7 @@ fn described() -> OpenApiRouter<Handles> {
         .merge(metrics::router())
         .merge(events::router())
         .merge(webhooks::router())
+        .merge(functions::router())
 }
 
 /// The API as one service.
@@ -170,6 +176,8 @@ handles! {
     guards: Arc<Guards>,
     events: Arc<Events>,
     webhooks: Arc<Webhooks>,
+    functions: Arc<Functions>,
+    secrets: Arc<Secrets>,
     tasks: Tasks,
 }
 

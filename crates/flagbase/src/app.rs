@@ -3,6 +3,7 @@
 mod banner;
 mod buses;
 mod front;
+pub(crate) mod functions;
 mod listener;
 mod logging;
 mod parts;
@@ -12,8 +13,10 @@ mod signals;
 mod webhooks;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use flagbase_core::functions::Runner;
 use flagbase_core::identity::Invited;
 use flagbase_core::tasks::Tasks;
 use flagbase_store::Sqlite;
@@ -43,6 +46,7 @@ pub(crate) struct App {
     /// Everything else that runs: it ends after them.
     background: Tasks,
     buses: Buses,
+    runner: Arc<Runner>,
     setup: Option<Invited>,
 }
 
@@ -63,14 +67,26 @@ impl App {
         let parts = parts::assemble(&config, &store, &requests, &background).await?;
         let setup = setup::prepare(&parts.identity, &config, environment).await?;
         let front = front::door(parts.gateway, parts.api, &config.server)?;
-        let buses = parts.buses;
-        Ok(Self { config, form, listener, address, store, front, requests, background, buses, setup })
+        let (buses, runner) = (parts.buses, parts.runner);
+        Ok(Self { config, form, listener, address, store, front, requests, background, buses, runner, setup })
     }
 
     /// Answers requests until a signal comes; then stops accepting, finishes what is under way, writes what is held, and
     /// closes the database. A second signal ends the process at once.
     pub(crate) async fn run(self, mut signals: Signals) -> Outcome {
-        let Self { config, form, listener, address, store, front, requests, background, buses, setup } = self;
+        let Self {
+            config,
+            form,
+            listener,
+            address,
+            store,
+            front,
+            requests,
+            background,
+            buses,
+            runner,
+            setup,
+        } = self;
         let drain = config.server.shutdown_timeout;
         let serving = front.run(listener, requests.stopping(), drain);
         tokio::pin!(serving);
@@ -83,6 +99,7 @@ impl App {
         tracing::info!("stopping: finishing requests under way");
         let stopping = async {
             tokio::join!(serving, requests.shutdown(drain + FLUSH_WITHIN));
+            runner.compute().stop().await;
             if !background.shutdown(FLUSH_WITHIN).await {
                 tracing::warn!("some background work did not end in time");
             }

@@ -22,7 +22,9 @@ pub(crate) use keys::{Key, keys};
 pub(crate) use layers::FlagValue;
 pub(crate) use load::{Loaded, Sources};
 pub(crate) use secret::Secret;
-pub(crate) use tree::{Anonymous, Config, Events as EventsConfig, LogFormat, Mode, Registration, Server};
+pub(crate) use tree::{
+    Anonymous, Config, Driver, Events as EventsConfig, LogFormat, Mode, Registration, Server,
+};
 pub(crate) use validate::{SecretStrength, is_this_machine};
 
 /// The annotated defaults, which are also the list of known keys and the reference documentation.

@@ -18,5 +18,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // A child of the server, which compiles: it has nothing to do with the command line that people use.
+    if std::env::args_os().nth(1).is_some_and(|command| command == app::functions::COMPILE) {
+        let arguments = std::env::args_os().skip(2).filter_map(|argument| argument.into_string().ok());
+        return flagbase_functions::compile_child(&arguments.collect::<Vec<_>>());
+    }
     cli::main()
 }

@@ -1,4 +1,4 @@
-//! The secret that signs session tokens: configured, or generated once and kept.
+//! The secret that signs session tokens: configured, or generated once and kept. Other secrets are kept likewise.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,35 +26,39 @@ pub(crate) fn secret(config: &Config, random: &dyn Random) -> Outcome<identity::
         (Some(secret), SecretStrength::Good | SecretStrength::Weak) => {
             Ok(identity::Secret::new(secret.reveal().as_bytes()))
         }
-        _ if config.mode == Mode::Local => kept(&path(config), random),
+        _ if config.mode == Mode::Local => {
+            let lost = "remove it: a new one is made at the next start, and everyone logs in again";
+            let text = kept(&path(config), lost, || random.hex(GENERATED_BYTES))?;
+            Ok(identity::Secret::new(text.into_bytes()))
+        }
         _ => Err(Failure::new(Exit::Configuration, "`iam.jwt_secret` must be set outside local mode")),
     }
 }
 
-fn kept(path: &Path, random: &dyn Random) -> Outcome<identity::Secret> {
+/// The secret that is kept in a file, made by `generate` when there is no such file; `lost` says what to do about one that
+/// is damaged.
+pub(crate) fn kept(path: &Path, lost: &'static str, generate: impl FnOnce() -> String) -> Outcome<String> {
     match std::fs::read_to_string(path) {
         Ok(text) if text.trim().len() >= GENERATED_BYTES => {
             if private_file::is_exposed(path).unwrap_or(false) {
                 let name = path.display();
                 output::warn(&format!("others can read `{name}`; run `chmod 600 {name}`"));
             }
-            Ok(identity::Secret::new(text.trim().as_bytes()))
+            Ok(text.trim().to_owned())
         }
-        Ok(_) => Err(Failure::plain(format!("`{}` holds no usable secret", path.display()))
-            .hint("remove it: a new one is made at the next start, and everyone logs in again")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => generate(path, random),
+        Ok(_) => Err(Failure::plain(format!("`{}` holds no usable secret", path.display())).hint(lost)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => keep(path, generate()),
         Err(error) => Err(Failure::plain(format!("`{}` cannot be read: {error}", path.display()))
             .hint("make it readable for the user the server runs as")),
     }
 }
 
-fn generate(path: &Path, random: &dyn Random) -> Outcome<identity::Secret> {
-    let text = random.hex(GENERATED_BYTES);
+fn keep(path: &Path, text: String) -> Outcome<String> {
     private_file::write(path, format!("{text}\n").as_bytes()).map_err(|error| {
         Failure::plain(format!("`{}` cannot be written: {error}", path.display()))
             .hint("make `server.data_dir` writable, or choose another directory")
     })?;
-    Ok(identity::Secret::new(text.into_bytes()))
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -63,16 +67,20 @@ mod tests {
 
     use super::*;
 
+    fn kept(path: &Path) -> Outcome<String> {
+        super::kept(path, "remove it", || SystemRandom.hex(GENERATED_BYTES))
+    }
+
     #[test]
     fn a_generated_secret_is_private_and_used_again() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("secret.key");
-        let first = kept(&path, &SystemRandom).unwrap();
+        let first = kept(&path).unwrap();
         assert!(!private_file::is_exposed(&path).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap().trim().len(), 64);
-        assert!(first == kept(&path, &SystemRandom).unwrap());
+        assert!(first == kept(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
-        assert!(first != kept(&path, &SystemRandom).unwrap());
+        assert!(first != kept(&path).unwrap());
     }
 
     #[test]
@@ -80,7 +88,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("secret.key");
         std::fs::write(&path, "short").unwrap();
-        let failure = kept(&path, &SystemRandom).unwrap_err();
+        let failure = kept(&path).unwrap_err();
         assert!(failure.to_string().contains("remove it"), "{failure}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "short");
     }

@@ -1,4 +1,70 @@
 //! Runs user code: WebAssembly in this process, or Firecracker microVMs.
+//!
+//! Drivers are chosen at compile time by features (`wasm`, `firecracker`) and at run time by `compute.driver`.
+
+mod open;
 
 #[cfg(feature = "wasm")]
 pub mod wasm;
+
+#[cfg(feature = "firecracker")]
+pub mod firecracker;
+
+use std::{process::ExitCode, sync::Arc};
+
+use flagbase_core::functions::Compute;
+
+pub use open::{Base, Driver, FirecrackerOptions, OpenError, WasmOptions};
+
+/// Opens what runs functions.
+///
+/// # Errors
+/// The driver is not built in, or cannot be used here.
+pub async fn open(driver: Driver, base: Base) -> Result<Arc<dyn Compute>, OpenError> {
+    match driver {
+        Driver::Wasm(options) => in_process(options, base),
+        Driver::Firecracker(options) => micro_vms(*options, base).await,
+        Driver::None => Ok(Arc::new(open::Off)),
+    }
+}
+
+#[cfg(feature = "wasm")]
+fn in_process(options: WasmOptions, base: Base) -> Result<Arc<dyn Compute>, OpenError> {
+    let config = wasm::WasmConfig {
+        cache: options.cache,
+        loaded: options.loaded,
+        instances: options.instances,
+        most_code: options.most_code,
+        compile: wasm::CompileConfig {
+            program: None,
+            arguments: vec![options.compile_command.into()],
+            timeout: options.compile_timeout,
+            memory: options.compile_memory,
+        },
+    };
+    let opened = wasm::Wasm::new(config, base.host, base.tasks, base.random);
+    let opened = opened.map_err(|source| OpenError::Unusable { driver: "wasm", source })?;
+    Ok(Arc::new(opened))
+}
+
+#[cfg(not(feature = "wasm"))]
+fn in_process(_: WasmOptions, _: Base) -> Result<Arc<dyn Compute>, OpenError> {
+    Err(OpenError::NotBuiltIn { driver: "wasm" })
+}
+
+#[expect(clippy::unused_async, reason = "opening them waits for their programs")]
+async fn micro_vms(_: FirecrackerOptions, _: Base) -> Result<Arc<dyn Compute>, OpenError> {
+    Err(OpenError::NotBuiltIn { driver: "firecracker" })
+}
+
+/// Compiles what comes on standard input, as a child process of [`Driver::Wasm`]; `arguments` are those of the process.
+#[cfg(feature = "wasm")]
+pub fn compile_child(arguments: &[String]) -> ExitCode {
+    wasm::child_main(arguments)
+}
+
+/// Compiles nothing, because this program was built without what would.
+#[cfg(not(feature = "wasm"))]
+pub fn compile_child(_: &[String]) -> ExitCode {
+    ExitCode::FAILURE
+}

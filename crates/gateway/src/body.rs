@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    functions::{AnswerBroke, FunctionBody},
     headers,
     inspect::Busy,
     pool::{Broken, Link, Piece},
@@ -250,7 +251,7 @@ impl Body for UpstreamBody {
     }
 }
 
-/// What goes back to a client: an upstream's answer, the gateway's own, or the fallback's. Its request counts as being
+/// What goes back to a client: an upstream's answer, a function's, the gateway's own, or the fallback's. Its request counts as being
 /// answered until the body is gone.
 #[derive(Debug)]
 pub(crate) struct Answer<B> {
@@ -261,6 +262,7 @@ pub(crate) struct Answer<B> {
 #[derive(Debug)]
 enum Source<B> {
     Upstream(UpstreamBody),
+    Function(FunctionBody),
     Own(Option<Bytes>),
     Fallback(B),
 }
@@ -270,6 +272,8 @@ enum Source<B> {
 pub(crate) enum AnswerFault {
     #[error(transparent)]
     Upstream(UpstreamFault),
+    #[error(transparent)]
+    Function(AnswerBroke),
     #[error("the answer broke off")]
     Fallback(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -277,6 +281,10 @@ pub(crate) enum AnswerFault {
 impl<B> Answer<B> {
     pub(crate) fn upstream(body: UpstreamBody, busy: Busy) -> Self {
         Self { source: Source::Upstream(body), _busy: Some(busy) }
+    }
+
+    pub(crate) fn function(body: FunctionBody, busy: Busy) -> Self {
+        Self { source: Source::Function(body), _busy: Some(busy) }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
@@ -304,6 +312,9 @@ where
             Source::Upstream(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(AnswerFault::Upstream))),
+            Source::Function(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(AnswerFault::Function))),
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Fallback(body) => Pin::new(body)
                 .poll_frame(cx)
@@ -314,6 +325,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Upstream(body) => body.is_end_stream(),
+            Source::Function(body) => body.is_end_stream(),
             Source::Own(bytes) => bytes.is_none(),
             Source::Fallback(body) => body.is_end_stream(),
         }
@@ -322,6 +334,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Upstream(body) => body.size_hint(),
+            Source::Function(body) => body.size_hint(),
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Fallback(body) => body.size_hint(),
         }

@@ -16,7 +16,8 @@ use tower::Service;
 use crate::{
     body::{Answer, RequestBody},
     callers::Callers,
-    gateway::{Gateway, UPLOAD_PATIENCE},
+    functions,
+    gateway::{Gateway, Mount, UPLOAD_PATIENCE},
     headers::{Identified, client_address},
     hygiene,
     inspect::Traffic,
@@ -86,12 +87,12 @@ where
     B: Body<Data = Bytes>,
 {
     let (mut parts, body) = request.into_parts();
-    let inbound = match sort(&gateway, &parts) {
-        Ok(Some((path, host))) => {
+    let (inbound, mount) = match sort(&gateway, &parts) {
+        Ok(Some((path, host, mount))) => {
             let uri = std::mem::take(&mut parts.uri);
             let body = RequestBody::new(body, UPLOAD_PATIENCE);
             let request = Box::new(Request::from_parts(parts, body));
-            Inbound { path, host, uri, request }
+            (Inbound { path, host, uri, request }, mount)
         }
         Ok(None) => {
             let mut request = Request::from_parts(parts, body);
@@ -104,7 +105,12 @@ where
         }
         Err(problem) => return problem.into_response().map(Answer::own),
     };
-    match proxy::forward(&gateway, &client, inbound).await {
+    let answered = match mount {
+        Mount::Routes => proxy::forward(&gateway, &client, inbound).await,
+        // Larger than what proxied requests need, so it should not make their futures larger.
+        Mount::Functions => Box::pin(functions::answer(&gateway, &client, inbound)).await,
+    };
+    match answered {
         Ok(response) => response,
         Err(problem) => problem.into_response().map(Answer::own),
     }
@@ -117,11 +123,11 @@ fn told<C: Callers>(gateway: &Gateway<C>, client: &Client, headers: &HeaderMap) 
     SocketAddr::new(address, client.peer.port())
 }
 
-/// The path below the gateway and the host of a request that is for the gateway.
+/// The path below the gateway, the host, and who takes a request that is for the gateway.
 fn sort<C: Callers>(
     gateway: &Gateway<C>,
     parts: &http::request::Parts,
-) -> Result<Option<(Place, String)>, Problem> {
+) -> Result<Option<(Place, String, Mount)>, Problem> {
     let host = hygiene::host(parts)?;
     let path = parts.uri.path();
     let cleaned = match clean(path) {
@@ -130,7 +136,7 @@ fn sort<C: Callers>(
         Err(_) if gateway.below(&host, path).is_none() => return Ok(None),
         Err(fault) => return Err(Problem::bad_request("bad_path", fault.to_string())),
     };
-    let Some(below) = gateway.below(&host, &cleaned) else {
+    let Some((below, mount)) = gateway.below(&host, &cleaned) else {
         return Ok(None);
     };
     let skip = if cleaned.ends_with(below) { cleaned.len() - below.len() } else { cleaned.len() };
@@ -138,5 +144,5 @@ fn sort<C: Callers>(
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path),
     };
-    Ok(Some((Place { changed, skip }, host.into_owned())))
+    Ok(Some((Place { changed, skip }, host.into_owned(), mount)))
 }

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use flagbase_core::{
     feed::Feed,
+    functions::Runner,
     gateway::{GatewayConfig, Target},
     metrics::Recorder,
     snapshot::Snapshots,
@@ -38,6 +39,7 @@ pub struct Gateway<C> {
     pub(crate) feed: Arc<Feed>,
     pub(crate) callers: Arc<C>,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) functions: Arc<Runner>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) tasks: Tasks,
     ids: RequestIds,
@@ -54,6 +56,8 @@ pub struct Parts<C> {
     pub callers: Arc<C>,
     /// Where requests are counted.
     pub recorder: Arc<Recorder>,
+    /// What runs functions.
+    pub functions: Arc<Runner>,
     /// Who owns connections and background work.
     pub tasks: Tasks,
 }
@@ -61,7 +65,7 @@ pub struct Parts<C> {
 impl<C: Callers> Gateway<C> {
     /// A gateway, with its background work started: health checks and the upkeep of connections.
     pub fn start(parts: Parts<C>) -> Arc<Self> {
-        let Parts { config, feed, callers, recorder, tasks } = parts;
+        let Parts { config, feed, callers, recorder, functions, tasks } = parts;
         let settings = Settings {
             addresses: config.addresses(),
             idle_timeout: config.idle_timeout,
@@ -78,6 +82,7 @@ impl<C: Callers> Gateway<C> {
             feed,
             callers,
             recorder,
+            functions,
             pool,
             tasks,
             ids,
@@ -114,22 +119,35 @@ impl<C: Callers> Gateway<C> {
         self.ids.next()
     }
 
-    /// The part of `path` that routes are matched against; `None` when the request is not for the gateway.
-    pub(crate) fn below<'p>(&self, host: &str, path: &'p str) -> Option<&'p str> {
+    /// The part of `path` that is looked at, and by whom; `None` when the request is not for the gateway.
+    pub(crate) fn below<'p>(&self, host: &str, path: &'p str) -> Option<(&'p str, Mount)> {
         if !self.config.hosts.is_empty() && self.config.hosts.iter().any(|own| own == host) {
-            return Some(path);
+            return Some((path, Mount::Routes));
         }
         match path.strip_prefix("/gateway") {
-            Some("") => return Some("/"),
-            Some(rest) if rest.starts_with('/') => return Some(rest),
+            Some("") => return Some(("/", Mount::Routes)),
+            Some(rest) if rest.starts_with('/') => return Some((rest, Mount::Routes)),
             _ => {}
         }
         let own = |prefix: &String| {
             let prefix = prefix.trim_end_matches('/');
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.config.paths.iter().any(own).then_some(path)
+        if self.config.paths.iter().any(own) {
+            return Some((path, Mount::Routes));
+        }
+        let named = path.strip_prefix("/functions/").is_some_and(|rest| !rest.is_empty());
+        named.then(|| (path, Mount::Functions))
     }
+}
+
+/// Who takes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mount {
+    /// A route, by host, path, method and headers.
+    Routes,
+    /// The function that is named in its path, `/functions/{name}/…`.
+    Functions,
 }
 
 /// Makes request ids: unique, not secret. Random once per process, counted from there.

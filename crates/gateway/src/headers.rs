@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use flagbase_core::{caller::Caller, gateway::Choice};
+use flagbase_core::{caller::Caller, engine::Reason, gateway::Choice};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
@@ -24,6 +24,7 @@ pub(crate) mod names {
     pub(crate) const EMAIL: HeaderName = HeaderName::from_static("x-flagbase-email");
     pub(crate) const ROLE: HeaderName = HeaderName::from_static("x-flagbase-role");
     pub(crate) const GROUPS: HeaderName = HeaderName::from_static("x-flagbase-groups");
+    pub(crate) const FUNCTION: HeaderName = HeaderName::from_static("x-flagbase-function");
     pub(crate) const SESSION: HeaderName = HeaderName::from_static("x-flagbase-session");
 }
 
@@ -86,7 +87,28 @@ pub(crate) struct Outbound<'a> {
     /// Who asks.
     pub(crate) caller: &'a Identified,
     /// What was decided.
-    pub(crate) choice: &'a Choice,
+    pub(crate) decided: Decided<'a>,
+}
+
+/// What a flag decided about a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Decided<'a> {
+    /// The flag's key.
+    pub(crate) flag: Option<&'a HeaderValue>,
+    /// Its variant.
+    pub(crate) variant: Option<&'a str>,
+    /// Why that variant.
+    pub(crate) reason: Option<Reason>,
+}
+
+impl<'a> From<&'a Choice> for Decided<'a> {
+    fn from(choice: &'a Choice) -> Self {
+        Self {
+            flag: choice.route.flag_header.as_ref(),
+            variant: choice.variant.as_deref(),
+            reason: choice.reason,
+        }
+    }
 }
 
 impl Outbound<'_> {
@@ -124,13 +146,14 @@ impl Outbound<'_> {
         for (name, value) in &self.caller.values {
             put(name, value);
         }
-        if let Some(flag) = &self.choice.route.flag_header {
+        let Decided { flag, variant, reason } = self.decided;
+        if let Some(flag) = flag {
             put(&names::FLAG, flag);
         }
-        if let Some(variant) = &self.choice.variant {
+        if let Some(variant) = variant {
             put(&names::VARIANT, &variant_value(variant));
         }
-        if let Some(reason) = self.choice.reason {
+        if let Some(reason) = reason {
             put(&names::REASON, &HeaderValue::from_static(reason.as_str()));
         }
     }

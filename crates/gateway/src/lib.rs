@@ -7,6 +7,7 @@
 mod body;
 mod callers;
 mod front;
+mod functions;
 mod gateway;
 mod headers;
 mod health;

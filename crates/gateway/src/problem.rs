@@ -1,7 +1,10 @@
 //! What the gateway answers by itself: RFC 9457 problems that also carry the seed's `error` member.
 
 use bytes::Bytes;
-use flagbase_core::refusal::{Class, Refusal};
+use flagbase_core::{
+    functions::{BodyFault, Fault},
+    refusal::{Class, Refusal},
+};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
@@ -102,6 +105,52 @@ impl Problem {
     }
 }
 
+/// When to come back to a function that has too much to do.
+const SOON: u64 = 1;
+
+/// When to come back to a function whose code cannot be loaded.
+const LATER: u64 = 5;
+
+impl Problem {
+    /// What a caller is told of a call that came to nothing. Only who is `trusted` learns what went on inside.
+    pub(crate) fn of_fault(fault: &Fault, trusted: bool) -> Self {
+        let (status, public) = match fault {
+            Fault::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, None),
+            Fault::LimitReached(_) => {
+                (StatusCode::BAD_GATEWAY, Some("the function ran into one of its limits"))
+            }
+            Fault::Trapped(_) => (StatusCode::BAD_GATEWAY, Some("the function failed")),
+            Fault::Reported(_) => (StatusCode::BAD_GATEWAY, Some("the function reported an error")),
+            Fault::BadAnswer(_) => (StatusCode::BAD_GATEWAY, Some("the function's answer cannot be used")),
+            Fault::Body(BodyFault::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Fault::Body(BodyFault::TooSlow) => (StatusCode::REQUEST_TIMEOUT, None),
+            Fault::Body(BodyFault::Broken(_)) => (StatusCode::BAD_REQUEST, None),
+            Fault::Busy { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, Some("the function has too much to do; try again later"))
+            }
+            Fault::Exhausted => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Fault::NotServed { .. } => {
+                (StatusCode::NOT_IMPLEMENTED, Some("the function does not answer requests"))
+            }
+            Fault::Unstartable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some("the function cannot be started; try again later"))
+            }
+        };
+        let retry_after = match fault {
+            Fault::Busy { .. } | Fault::Exhausted => Some(SOON),
+            Fault::Unstartable(_) => Some(LATER),
+            _ => None,
+        };
+        let detail = match public.filter(|_| !trusted) {
+            Some(public) => public.to_owned(),
+            None => fault.to_string(),
+        };
+        // What is left of a body that nobody reads would be taken for the next request.
+        let close = matches!(fault, Fault::Body(_));
+        Self { retry_after, close, ..Self::new(status, fault.code(), detail) }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.class {
@@ -159,5 +208,47 @@ mod tests {
         let wait = std::time::Duration::from_secs(7);
         let refusal = Refusal::new(Class::Limited, "limited", "slow down").retry_after(wait);
         assert_eq!(Problem::from(refusal).into_response().headers()["retry-after"], "7");
+    }
+
+    #[test]
+    fn every_fault_of_a_function_has_its_status() {
+        let second = std::time::Duration::from_secs(1);
+        for (fault, status, retry_after) in [
+            (Fault::TimedOut(second), 504, None),
+            (Fault::LimitReached("memory".to_owned()), 502, None),
+            (Fault::Trapped("unreachable".to_owned()), 502, None),
+            (Fault::Reported("no".to_owned()), 502, None),
+            (Fault::BadAnswer("status 0".to_owned()), 502, None),
+            (Fault::Body(BodyFault::TooLarge(5)), 413, None),
+            (Fault::Body(BodyFault::TooSlow), 408, None),
+            (Fault::Body(BodyFault::Broken("reset".to_owned())), 400, None),
+            (Fault::Busy { running: 64, waiting: 256 }, 429, Some("1")),
+            (Fault::Exhausted, 503, Some("1")),
+            (Fault::NotServed { version: 1, what: "requests" }, 501, None),
+            (Fault::Unstartable("gone".to_owned()), 503, Some("5")),
+        ] {
+            let response = Problem::of_fault(&fault, true).into_response();
+            assert_eq!(response.status(), status, "{fault}");
+            let wait = response.headers().get("retry-after").map(|value| value.to_str().unwrap());
+            assert_eq!(wait, retry_after, "{fault}");
+            let body = body(&response);
+            assert_eq!((&body["code"], &body["detail"]), (&fault.code().into(), &fault.to_string().into()));
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_learn_what_went_on_inside_a_function() {
+        for fault in [
+            Fault::Reported("password is hunter2".to_owned()),
+            Fault::Trapped("hunter2".to_owned()),
+            Fault::BadAnswer("hunter2".to_owned()),
+            Fault::LimitReached("hunter2".to_owned()),
+            Fault::Unstartable("hunter2".to_owned()),
+        ] {
+            let public = Problem::of_fault(&fault, false).into_response();
+            assert!(!String::from_utf8_lossy(public.body()).contains("hunter2"), "{fault}");
+            let told = Problem::of_fault(&fault, true).into_response();
+            assert!(String::from_utf8_lossy(told.body()).contains("hunter2"), "{fault}");
+        }
     }
 }

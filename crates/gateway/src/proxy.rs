@@ -2,14 +2,15 @@
 
 mod attempt;
 mod outgoing;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::{net::IpAddr, sync::Arc, sync::LazyLock};
 
 use bytes::Bytes;
 use flagbase_core::{
     caller::Caller,
-    gateway::{Admission, Choice, CompiledRoute, Decision, Head, decide},
+    engine::Reason,
+    gateway::{Admission, Choice, CompiledRoute, Decision, Head, decide, visit_attributes},
     metrics::RequestObservation,
     refusal::Class,
 };
@@ -21,6 +22,7 @@ use crate::{
     body::{Answer, RequestBody, UpstreamBody},
     callers::Callers,
     front::Client,
+    functions::{self, Attributes},
     gateway::{BODY_PATIENCE, Gateway},
     headers::{self, Forwarding, Outbound, names},
     problem::Problem,
@@ -48,7 +50,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn of<'a>(&'a self, uri: &'a Uri) -> &'a str {
+    pub(crate) fn of<'a>(&'a self, uri: &'a Uri) -> &'a str {
         let whole = self.changed.as_deref().unwrap_or_else(|| uri.path());
         whole.get(self.skip..).filter(|path| !path.is_empty()).unwrap_or("/")
     }
@@ -63,21 +65,31 @@ pub(crate) async fn forward<C: Callers, B>(
     inbound: Inbound,
 ) -> Result<Response<Answer<B>>, Problem> {
     let started = Instant::now();
-    if inbound.request.headers().contains_key(header::VIA) && headers::loops(inbound.request.headers()) {
-        let detail = "the request has come through this gateway again and again; check where its route leads";
-        return Err(Problem::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
-    }
+    unlooped(inbound.request.headers())?;
     let caller = caller(gateway, inbound.request.headers()).await?;
-    let (choice, upstream) = match decision(gateway, client, &inbound, &caller)? {
+    let (decision, attributes) = decision(gateway, client, &inbound, &caller)?;
+    let (choice, upstream) = match decision {
         Decision::Forward(choice, upstream) => (choice, upstream),
+        Decision::Function(route) => {
+            // Larger than what most requests need, so it should not make every request's future larger.
+            let route = (*route, attributes);
+            return Box::pin(functions::answer_for_route(
+                gateway,
+                client,
+                &caller,
+                route,
+                (inbound, started),
+            ))
+            .await;
+        }
         Decision::Off(choice) => {
             let response = off(&choice.route);
-            record(gateway, &choice, response.status(), started);
+            record(gateway, Observed::from(&choice), response.status(), started);
             return Ok(response.map(Answer::own));
         }
         Decision::Refused(route, why) => {
             let problem = refused(&route, &caller, why);
-            record(gateway, &Choice { route, variant: None, reason: None }, problem.status, started);
+            record(gateway, Observed::of(&route.id), problem.status, started);
             return Err(problem);
         }
         Decision::WrongMethod(allowed) => {
@@ -89,31 +101,77 @@ pub(crate) async fn forward<C: Callers, B>(
             return Err(Problem::new(StatusCode::NOT_FOUND, "route_not_found", detail));
         }
     };
-    let mut counted = Counted { gateway, choice: &choice, started, status: *CLIENT_GONE };
+    let mut counted = Counted::begin(gateway, Observed::from(&choice), started);
     let sent = send(gateway, client, (&choice, upstream, &caller), inbound, started).await;
     counted.status = sent.as_ref().map_or_else(|problem| problem.status, Response::status);
     sent
+}
+
+/// Fails for a request that has come through here too often.
+pub(crate) fn unlooped(sent: &HeaderMap) -> Result<(), Problem> {
+    if sent.contains_key(header::VIA) && headers::loops(sent) {
+        let detail = "the request has come through this gateway again and again; check where its route leads";
+        return Err(Problem::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
+    }
+    Ok(())
 }
 
 /// What a request is counted as whose client hung up before the answer: 499, as nginx has it.
 static CLIENT_GONE: LazyLock<StatusCode> =
     LazyLock::new(|| StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT));
 
+/// What a request is counted under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Observed<'a> {
+    route: &'a Arc<str>,
+    flag: Option<&'a Arc<str>>,
+    variant: Option<&'a Arc<str>>,
+    reason: Option<Reason>,
+}
+
+impl<'a> Observed<'a> {
+    /// A request that no flag had a say in.
+    pub(crate) fn of(route: &'a Arc<str>) -> Self {
+        Self { route, flag: None, variant: None, reason: None }
+    }
+
+    /// The same, with what a flag said.
+    pub(crate) fn under(self, flag: &'a Arc<str>, variant: &'a Arc<str>, reason: Reason) -> Self {
+        Self { flag: Some(flag), variant: Some(variant), reason: Some(reason), ..self }
+    }
+}
+
+impl<'a> From<&'a Choice> for Observed<'a> {
+    fn from(choice: &'a Choice) -> Self {
+        let Choice { route, variant, reason } = choice;
+        Self { route: &route.id, flag: route.flag.as_ref(), variant: variant.as_ref(), reason: *reason }
+    }
+}
+
 /// Counts a request when it ends, however it ends: an upstream that hangs must not look idle.
-struct Counted<'a, C: Callers> {
+pub(crate) struct Counted<'a, C: Callers> {
     gateway: &'a Gateway<C>,
-    choice: &'a Choice,
+    observed: Observed<'a>,
     started: Instant,
-    status: StatusCode,
+    pub(crate) status: StatusCode,
+}
+
+impl<'a, C: Callers> Counted<'a, C> {
+    pub(crate) fn begin(gateway: &'a Gateway<C>, observed: Observed<'a>, started: Instant) -> Self {
+        Self { gateway, observed, started, status: *CLIENT_GONE }
+    }
 }
 
 impl<C: Callers> Drop for Counted<'_, C> {
     fn drop(&mut self) {
-        record(self.gateway, self.choice, self.status, self.started);
+        record(self.gateway, self.observed, self.status, self.started);
     }
 }
 
-async fn caller<C: Callers>(gateway: &Gateway<C>, sent: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+pub(crate) async fn caller<C: Callers>(
+    gateway: &Gateway<C>,
+    sent: &HeaderMap,
+) -> Result<Arc<Caller>, Problem> {
     let unreadable = || {
         let detail = "the token is not readable; send `Authorization: Bearer <token>`";
         Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
@@ -138,7 +196,7 @@ fn decision<C: Callers>(
     client: &Client,
     inbound: &Inbound,
     caller: &Caller,
-) -> Result<Decision, Problem> {
+) -> Result<(Decision, Attributes), Problem> {
     let snapshot = gateway.snapshots().load();
     let environment = snapshot.require_environment(&gateway.environment)?;
     let told = client_ip(gateway, client, inbound);
@@ -149,11 +207,20 @@ fn decision<C: Callers>(
         headers: inbound.request.headers(),
         client_ip: told.as_deref().unwrap_or(&client.address),
     };
-    Ok(decide(environment, &head, caller))
+    let decision = decide(environment, &head, caller);
+    let attributes = match &decision {
+        Decision::Function(_) => visit_attributes(environment, &head),
+        _ => Attributes::default(),
+    };
+    Ok((decision, attributes))
 }
 
 /// The client's address as trusted proxies tell it; `None` when the peer is the client.
-fn client_ip<C: Callers>(gateway: &Gateway<C>, client: &Client, inbound: &Inbound) -> Option<String> {
+pub(crate) fn client_ip<C: Callers>(
+    gateway: &Gateway<C>,
+    client: &Client,
+    inbound: &Inbound,
+) -> Option<String> {
     let trusts = |address: IpAddr| gateway.config.trusts(address);
     if !trusts(client.peer.ip()) {
         return None;
@@ -186,17 +253,22 @@ fn refused(route: &CompiledRoute, caller: &Caller, why: Admission) -> Problem {
     }
 }
 
-fn record<C: Callers>(gateway: &Gateway<C>, choice: &Choice, status: StatusCode, started: Instant) {
-    let flag = choice.route.flag.as_ref().unwrap_or(&NONE);
-    let variant = choice.variant.as_ref().unwrap_or(&NONE);
-    if let Some(reason) = choice.reason.filter(|_| choice.variant.is_some()) {
+pub(crate) fn record<C: Callers>(
+    gateway: &Gateway<C>,
+    observed: Observed<'_>,
+    status: StatusCode,
+    started: Instant,
+) {
+    let Observed { route, flag, variant, reason } = observed;
+    let flag = flag.unwrap_or(&NONE);
+    if let (Some(reason), Some(variant)) = (reason, variant) {
         gateway.recorder.exposed(&gateway.environment, flag, variant, reason);
     }
     gateway.recorder.request(&RequestObservation {
         environment: &gateway.environment,
-        route: &choice.route.id,
+        route,
         flag,
-        variant,
+        variant: variant.unwrap_or(&NONE),
         status: status.as_u16(),
         latency: started.elapsed(),
     });
@@ -226,7 +298,8 @@ async fn send<C: Callers, B>(
     };
     let identified = client.identified(caller);
     let environment = &gateway.environment_header;
-    let headers = Outbound { sent, with: forwarding, environment, caller: &identified, choice };
+    let headers =
+        Outbound { sent, with: forwarding, environment, caller: &identified, decided: choice.into() };
     let method = request.method();
     let outgoing = Outgoing { route, method, path: path.of(&uri), query: uri.query(), headers };
     let deadline = started + route.request_timeout(gateway.config.request_timeout);
@@ -247,11 +320,11 @@ async fn send<C: Callers, B>(
 }
 
 /// A host in the target (HTTP/2, absolute form) stands above the header.
-fn from_target(uri: &Uri) -> Option<HeaderValue> {
+pub(crate) fn from_target(uri: &Uri) -> Option<HeaderValue> {
     uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
 }
 
-fn request_id<C: Callers>(gateway: &Gateway<C>, sent: &HeaderMap) -> HeaderValue {
+pub(crate) fn request_id<C: Callers>(gateway: &Gateway<C>, sent: &HeaderMap) -> HeaderValue {
     let kept = sent.get(names::REQUEST_ID).filter(|id| headers::is_request_id(id));
     kept.cloned().unwrap_or_else(|| gateway.request_id())
 }

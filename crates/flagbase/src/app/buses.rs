@@ -48,10 +48,14 @@ impl Buses {
         &self.sinks
     }
 
+    /// Where messages of programs are sent.
+    pub(super) fn messages(&self) -> Option<Arc<dyn Messages>> {
+        self.embedded.clone().map(|embedded| embedded as Arc<dyn Messages>)
+    }
+
     /// `events`, with these buses behind them.
     pub(super) fn behind(&self, events: Events) -> Events {
-        let messages = self.embedded.clone().map(|embedded| embedded as Arc<dyn Messages>);
-        events.with_buses(Arc::clone(&self.sinks), messages)
+        events.with_buses(Arc::clone(&self.sinks), self.messages())
     }
 
     /// Begins to hand over.

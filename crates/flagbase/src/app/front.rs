@@ -20,6 +20,10 @@ use http_body::{Frame, SizeHint};
 use crate::config;
 use crate::exit::{Failure, Outcome};
 
+/// How long a request may take that builds code or runs it. Each has limits of its own, such as
+/// `functions.compile_timeout`; this one is for what they do not see.
+const LABORIOUS: Duration = Duration::from_mins(15);
+
 /// What listens.
 pub(super) type Front = Server<Identity, Router>;
 
@@ -39,6 +43,8 @@ pub(super) fn door(gateway: Arc<Gateway<Identity>>, api: Router, server: &config
 
 /// Gives up a request that takes too long to be answered, and says whose fault it was. Streams that have begun go on.
 async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let laborious = flagbase_api::is_laborious(request.method(), request.uri().path());
+    let limit = if laborious { limit.max(LABORIOUS) } else { limit };
     if request.body().is_end_stream() {
         let answer = tokio::time::timeout(limit, next.run(request)).await;
         return answer.unwrap_or_else(|_| too_slow());

@@ -6,15 +6,19 @@ use std::time::Duration;
 use axum::Router;
 use flagbase_api::{ApiSettings, Services};
 use flagbase_core::accounts::Accounts;
+use flagbase_core::buckets::ObjectIndex;
 use flagbase_core::catalog::Catalog;
 use flagbase_core::clock::{Clock, SystemClock};
 use flagbase_core::environments::{EnvironmentKind, Environments};
 use flagbase_core::events::Events;
 use flagbase_core::feed::Feed;
 use flagbase_core::flags::Flags;
+use flagbase_core::functions::Runner;
+use flagbase_core::functions::vault::Vault;
 use flagbase_core::gateway::Routes;
 use flagbase_core::guards::{Guards, Watcher};
 use flagbase_core::identity::Identity;
+use flagbase_core::keyvalue::KeyValue;
 use flagbase_core::ledger::Ledger;
 use flagbase_core::metrics::{Bounds, Meters, Metrics, Recorder};
 use flagbase_core::overrides::Overrides;
@@ -27,7 +31,7 @@ use flagbase_nats::jetstream::Store;
 use flagbase_store::Sqlite;
 
 use super::buses::Buses;
-use super::{settings, webhooks};
+use super::{functions, settings, webhooks};
 use crate::config::{Config, Mode};
 use crate::exit::{Failure, Outcome};
 use crate::signing;
@@ -41,6 +45,7 @@ pub(super) struct Parts {
     pub(super) api: Router,
     pub(super) gateway: Arc<Gateway<Identity>>,
     pub(super) buses: Buses,
+    pub(super) runner: Arc<Runner>,
 }
 
 /// What every use case is made from.
@@ -49,8 +54,11 @@ pub(super) struct Base {
     pub(super) ledger: Arc<dyn Ledger>,
     deliveries: Arc<dyn Deliveries>,
     pub(super) streams: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) keyvalue: Arc<dyn KeyValue>,
+    pub(super) objects: Arc<dyn ObjectIndex>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
     pub(super) feed: Arc<Feed>,
     pub(super) meters: Arc<Meters>,
 }
@@ -75,7 +83,11 @@ pub(super) async fn assemble(
     .map_err(|error| Failure::plain(error.to_string()))?;
     let identity = Arc::new(identity);
     let buses = Buses::open(config, &base, &identity, background).await?;
-    let services = services(config, &base, (identity, &buses), requests.clone())?;
+    let meters = Arc::clone(&base.meters);
+    let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), meters, Bounds::default()));
+    let functions = functions::assemble(config, &base, (&recorder, buses.messages()), background).await?;
+    let runner = Arc::clone(&functions.runner);
+    let services = services(config, &base, (identity, &buses), (recorder, &functions), requests.clone())?;
     let kind = match config.mode {
         Mode::Local => EnvironmentKind::Development,
         Mode::Cluster => EnvironmentKind::Production,
@@ -83,6 +95,7 @@ pub(super) async fn assemble(
     services.environments.ensure_default(kind).await?;
     warn_of_unknown(&config.gateway.environment, &base.feed);
     start(config, &base, &services, background);
+    functions.start(background);
     buses.start(&base, background);
     webhooks::start(config, &base, (&services.webhooks, buses.sinks()), background)?;
     let gateway = Gateway::start(gateway::Parts {
@@ -90,6 +103,7 @@ pub(super) async fn assemble(
         feed: Arc::clone(&base.feed),
         callers: Arc::clone(&services.identity),
         recorder: Arc::clone(&services.recorder),
+        functions: Arc::clone(&runner),
         tasks: requests.clone(),
     });
     Ok(Parts {
@@ -97,6 +111,7 @@ pub(super) async fn assemble(
         api: flagbase_api::router(services),
         gateway,
         buses,
+        runner,
     })
 }
 
@@ -127,6 +142,9 @@ impl Base {
             ledger: Arc::new(store.clone()),
             deliveries: Arc::new(store.clone()),
             streams: Arc::new(store.clone()),
+            vault: Arc::new(store.clone()),
+            keyvalue: Arc::new(store.clone()),
+            objects: Arc::new(store.clone()),
             clock,
             random,
             feed: Arc::new(feed),
@@ -139,11 +157,11 @@ fn services(
     config: &Config,
     base: &Base,
     (identity, buses): (Arc<Identity>, &Buses),
+    (recorder, functions): (Arc<Recorder>, &functions::Parts),
     tasks: Tasks,
 ) -> Outcome<Services> {
     let feed = || Arc::clone(&base.feed);
     let meters = Arc::clone(&base.meters);
-    let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), Arc::clone(&meters), Bounds::default()));
     let metrics =
         Metrics::new(feed(), Arc::clone(&base.ledger), Arc::clone(&recorder), settings::metrics(config));
     let max_body = usize::try_from(config.server.max_body).unwrap_or(usize::MAX);
@@ -159,11 +177,14 @@ fn services(
         guards: Arc::new(Guards::new(feed())),
         events: Arc::new(buses.behind(Events::new(feed(), meters, tasks.clone()))),
         webhooks: Arc::new(Webhooks::new(feed(), Arc::clone(&base.deliveries), settings::webhooks(config))),
+        functions: Arc::clone(&functions.functions),
+        secrets: Arc::clone(&functions.secrets),
         feed: feed(),
         tasks,
         settings: ApiSettings {
             max_body,
             body_timeout: config.server.request_timeout,
+            max_code: config.functions.max_code,
             cors_origins: config.server.cors_origins.clone(),
         },
     })

@@ -20,12 +20,13 @@ pub(crate) struct Key {
 impl Key {
     /// Whether its value must never be shown.
     pub(crate) fn is_secret(&self) -> bool {
-        self.path.ends_with("_secret") || self.path == "events.url"
+        self.path.ends_with("_secret")
+            || ["events.url", "functions.secrets_key"].contains(&self.path.as_str())
     }
 
     /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
     pub(crate) fn takes_any_text(&self) -> bool {
-        const TEXTS: [&str; 15] = [
+        const TEXTS: [&str; 23] = [
             "server.host",
             "server.data_dir",
             "server.public_url",
@@ -40,6 +41,14 @@ impl Key {
             "events.websocket",
             "events.monitor",
             "gateway.environment",
+            "compute.firecracker.binary",
+            "compute.firecracker.jailer",
+            "compute.firecracker.kernel",
+            "compute.firecracker.rootfs",
+            "compute.firecracker.chroot_base",
+            "functions.cache_path",
+            "functions.secrets_key",
+            "functions.secrets_key_file",
             "log.level",
         ];
         TEXTS.contains(&self.path.as_str()) || self.path.contains("_secret")
@@ -101,7 +110,7 @@ fn collect<'d>(prefix: &str, dict: &'d Dict, found: &mut Vec<(String, &'d Value)
 fn read() -> Vec<Key> {
     let parsed = layers::parse_yaml(DEFAULTS).unwrap_or_default();
     let values = leaves(&parsed);
-    let mut section = String::new();
+    let mut sections: Vec<&str> = Vec::new();
     let mut about = Vec::new();
     let mut keys = Vec::new();
     for line in DEFAULTS.lines() {
@@ -114,13 +123,13 @@ fn read() -> Vec<Key> {
             about.clear();
             continue;
         };
-        let path = if line.starts_with(' ') { format!("{section}.{name}") } else { name.to_owned() };
-        match values.iter().find(|(known, _)| *known == path) {
-            Some((_, value)) => {
-                let default = (*value).clone();
-                keys.push(Key { path, default, about: about.join(" ") });
-            }
-            None => name.clone_into(&mut section),
+        // Two spaces for each section around it.
+        sections.truncate((line.len() - line.trim_start().len()) / 2);
+        sections.push(name);
+        let path = sections.join(".");
+        if let Some((_, value)) = values.iter().find(|(known, _)| *known == path) {
+            let default = (*value).clone();
+            keys.push(Key { path, default, about: about.join(" ") });
         }
         about.clear();
     }
@@ -158,5 +167,7 @@ mod tests {
         assert_eq!(find("iam.jwt_secret").unwrap().variable(), "FLAGBASE_IAM__JWT_SECRET");
         assert!(find("iam.jwt_secret").unwrap().is_secret());
         assert!(!find("iam.jwt_secret_file").unwrap().is_secret());
+        let deep = find("compute.firecracker.uid").unwrap();
+        assert_eq!(deep.variable(), "FLAGBASE_COMPUTE__FIRECRACKER__UID");
     }
 }

@@ -250,7 +250,7 @@ fn find<'d>(dict: &'d Dict, path: &str) -> Option<&'d Value> {
 
 /// A section given a plain value is a wrong type, not an unknown key.
 fn is_section(path: &str) -> bool {
-    keys::keys().iter().any(|key| key.path.split_once('.').is_some_and(|(name, _)| name == path))
+    keys::keys().iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// Where `path` is written in block-style YAML: the line of its last name, below the lines of the others.

@@ -420,3 +420,31 @@ fn strangers_who_may_watch_from_elsewhere_are_warned_of() {
         assert!(!warned(fine), "{fine}");
     }
 }
+
+#[test]
+fn what_runs_functions_is_chosen_and_checked() {
+    let config = Place::new("").load(&[]).unwrap().config;
+    assert_eq!(config.compute.driver, Driver::Wasm);
+    assert_eq!((config.functions.max_code, config.functions.instances), (64 << 20, 1000));
+    assert!(config.functions.secrets_key.reveal().is_empty());
+    let complaints = Place::new(
+        "compute: {driver: firecracker, firecracker: {uid: 0, vcpus: 99}}\nfunctions:\n  loaded: 0\n  secrets_key: short\n  \
+         max_code: 1\n",
+    )
+    .complaints(&[("FLAGBASE_COMPUTE__FIRECRACKER__KERNEL", "/boot/vmlinux")]);
+    for part in [
+        "rootfs` is empty",
+        "uid` is `0`",
+        "vcpus` is `99`",
+        "loaded` is `0`",
+        "secrets_key` is too short",
+        "max_code` is `1`",
+    ] {
+        assert!(complaints.iter().any(|complaint| complaint.contains(part)), "{part}: {complaints:#?}");
+    }
+    assert!(!complaints.iter().any(|complaint| complaint.contains("kernel")), "{complaints:#?}");
+    let wrong = Place::new("compute: {firecracker: fast}").complaints(&[]);
+    assert!(wrong[0].contains("`compute.firecracker` must be a section"), "{wrong:?}");
+    let wrong = Place::new("compute: {driver: docker}").complaints(&[]);
+    assert!(wrong[0].contains("`wasm`, `firecracker`, `none`"), "{wrong:?}");
+}

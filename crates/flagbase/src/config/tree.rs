@@ -15,11 +15,12 @@ pub(crate) struct Config {
     pub server: Server,
     pub database: Database,
     pub iam: Iam,
-    #[cfg_attr(not(test), expect(dead_code, reason = "accepted for the object store of a later version"))]
     pub storage: Storage,
     pub events: Events,
     pub gateway: Gateway,
     pub webhooks: Webhooks,
+    pub compute: Compute,
+    pub functions: Functions,
     pub metrics: Metrics,
     pub guard: Guard,
     pub log: Log,
@@ -97,7 +98,6 @@ pub(crate) enum Registration {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
-    #[cfg_attr(not(test), expect(dead_code, reason = "accepted for the object store of a later version"))]
     pub base_path: PathBuf,
 }
 
@@ -171,6 +171,67 @@ pub(crate) struct Webhooks {
     pub retention: Duration,
     #[serde(deserialize_with = "duration::deserialize")]
     pub disable_after: Duration,
+}
+
+/// What runs functions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Compute {
+    pub driver: Driver,
+    pub firecracker: Firecracker,
+}
+
+/// What runs functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Driver {
+    Wasm,
+    Firecracker,
+    None,
+}
+
+/// How microVMs are made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Firecracker {
+    pub binary: PathBuf,
+    pub jailer: PathBuf,
+    pub kernel: PathBuf,
+    pub rootfs: PathBuf,
+    pub chroot_base: PathBuf,
+    pub uid: u32,
+    pub gid: u32,
+    pub pool: usize,
+    /// In bytes.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub memory: u64,
+    pub vcpus: u8,
+}
+
+/// Functions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Functions {
+    /// In bytes.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub max_code: u64,
+    /// Empty: in the data directory.
+    pub cache_path: PathBuf,
+    pub loaded: usize,
+    pub instances: u32,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub compile_timeout: Duration,
+    /// In bytes.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub compile_memory: u64,
+    pub allow_loopback_outbound: bool,
+    pub allow_private_outbound: bool,
+    /// Empty: one is made and kept.
+    pub secrets_key: Secret,
+    /// Already read into `secrets_key` while loading; kept so that the key is known.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the loader has put the content of the file into `secrets_key`")]
+    pub secrets_key_file: Option<PathBuf>,
 }
 
 /// Measurements.

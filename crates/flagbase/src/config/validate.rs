@@ -1,5 +1,7 @@
 //! Rules that types alone cannot express.
 
+mod functions;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -54,6 +56,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     wrong.extend(gateway(config));
     wrong.extend(durations(config));
     wrong.extend(webhooks(config));
+    wrong.extend(functions::check(config));
     wrong.extend(log(config));
     wrong
 }
@@ -276,6 +279,7 @@ fn durations(config: &Config) -> Vec<Wrong> {
         ("webhooks.timeout", config.webhooks.timeout),
         ("webhooks.retention", config.webhooks.retention),
         ("webhooks.disable_after", config.webhooks.disable_after),
+        ("functions.compile_timeout", config.functions.compile_timeout),
         ("metrics.flush_interval", config.metrics.flush_interval),
         ("metrics.retention", config.metrics.retention),
         ("guard.interval", config.guard.interval),

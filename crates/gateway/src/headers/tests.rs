@@ -24,7 +24,8 @@ fn with(trusted: bool, forward_token: bool, peer: &HeaderValue) -> Forwarding<'_
 fn outbound(sent: &HeaderMap, with: Forwarding<'_>, caller: &Arc<Caller>) -> HeaderMap {
     let (caller, choice) = (Identified::new(caller), choice());
     let environment = HeaderValue::from_static("default");
-    let outbound = Outbound { sent, with, environment: &environment, caller: &caller, choice: &choice };
+    let decided = Decided::from(&choice);
+    let outbound = Outbound { sent, with, environment: &environment, caller: &caller, decided };
     let mut headers = HeaderMap::new();
     outbound.each(|name, value| {
         headers.append(name, value.clone());

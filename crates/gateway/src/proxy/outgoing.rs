@@ -94,11 +94,11 @@ mod tests {
 
     use flagbase_core::{
         caller::Caller,
-        gateway::{AddressPolicy, Choice, Route},
+        gateway::{AddressPolicy, Route},
     };
     use serde_json::{Value, json};
 
-    use crate::headers::{Forwarding, Identified};
+    use crate::headers::{Decided, Forwarding, Identified};
 
     use super::*;
 
@@ -137,7 +137,7 @@ mod tests {
             with,
             environment: &HeaderValue::from_static("default"),
             caller: &Identified::new(&Caller::nobody()),
-            choice: &Choice { route: Arc::clone(&route), variant: None, reason: None },
+            decided: Decided::default(),
         };
         let outgoing = Outgoing { route: &route, method: &Method::GET, path, query, headers };
         see(&outgoing, &route.upstreams()[0].targets[0])

@@ -14,7 +14,7 @@ use super::{
 use crate::{body::RequestBody, callers::Callers, front::Client, pool::LinkFault, problem::Problem};
 
 /// Whether a request asks for a `WebSocket`. Anything less than a whole handshake is forwarded as an ordinary request.
-pub(super) fn requested(request: &Request<RequestBody>) -> bool {
+pub(crate) fn requested(request: &Request<RequestBody>) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
         && headers.contains_key(header::UPGRADE)

@@ -8,9 +8,11 @@
     reason = "helpers of tests end at the first thing that is not as it should be"
 )]
 
+mod code;
 mod corpus;
 mod deciding;
 mod failing;
+mod functions;
 mod hygiene;
 mod raw;
 mod streaming;

@@ -5,9 +5,11 @@ use std::{collections::HashMap, convert::Infallible, net::SocketAddr, sync::Arc,
 use bytes::Bytes;
 use flagbase_core::{
     caller::{Caller, Principal},
+    catalog::{Actor, DocumentId, Draft, Expect, Kind, Write},
     environments::{EnvironmentKind, Environments},
     feed::Feed,
     flags::{Asked, Flags},
+    functions::{Logs, Runner, RunnerParts},
     gateway::{GatewayConfig, Routes},
     metrics::{Bounds, Meters, Metrics, Recorder, Settings},
     refusal::Refusal,
@@ -28,6 +30,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::code::{Code, Fault};
 
 /// Long enough for anything on a busy machine; only a failure waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,6 +66,10 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) flags: Vec<Value>,
     pub(crate) routes: Vec<Value>,
+    /// Functions as the catalog keeps them.
+    pub(crate) functions: Vec<Value>,
+    pub(crate) code: Code,
+    pub(crate) kind: EnvironmentKind,
 }
 
 impl Setup {
@@ -71,6 +79,9 @@ impl Setup {
             limits: Limits::default(),
             flags: Vec::new(),
             routes: routes.into_iter().collect(),
+            functions: Vec::new(),
+            code: Code::new(|_, _| Box::pin(async { Err(Fault::Exhausted) })),
+            kind: EnvironmentKind::Development,
         }
     }
 }
@@ -98,13 +109,26 @@ impl World {
         let memory = Memory::new();
         let feed = Feed::open(Arc::new(memory.clone()), clock.clone(), random).await.unwrap();
         let feed = Arc::new(feed);
-        Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
+        Environments::new(Arc::clone(&feed)).ensure_default(setup.kind).await.unwrap();
+        for function in &setup.functions {
+            install(&feed, function).await;
+        }
         let (flags, routes) =
             (Flags::new(Arc::clone(&feed)), Routes::new(Arc::clone(&feed), setup.config.addresses()));
         fill(&setup, &flags, &routes).await;
-        let recorder = Arc::new(Recorder::new(clock, Arc::new(Meters::default()), Bounds::default()));
+        let meters = Arc::new(Meters::default());
+        let recorder = Arc::new(Recorder::new(clock.clone(), Arc::clone(&meters), Bounds::default()));
+        let ledger = Arc::new(memory);
         let metrics =
-            Metrics::new(Arc::clone(&feed), Arc::new(memory), Arc::clone(&recorder), Settings::default());
+            Metrics::new(Arc::clone(&feed), ledger.clone(), Arc::clone(&recorder), Settings::default());
+        let functions = Runner::new(RunnerParts {
+            compute: Arc::new(setup.code),
+            logs: Arc::new(Logs::new(clock.clone())),
+            meters,
+            ledger,
+            clock,
+            random: Arc::new(SeededRandom::new(2)),
+        });
         let tasks = Tasks::new();
         let callers = ["admin", "developer", "user"].map(|role| (role, Arc::new(person(role))));
         let gateway = Gateway::start(Parts {
@@ -112,6 +136,7 @@ impl World {
             feed,
             callers: Arc::new(Known(HashMap::from(callers))),
             recorder,
+            functions: Arc::new(functions),
             tasks: tasks.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -150,6 +175,18 @@ impl World {
         let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
         self.send(format!("GET /gateway{path} HTTP/1.1\r\nHost: shop.example.com\r\n{lines}\r\n")).await
     }
+}
+
+/// Puts a function into the catalog as it is kept there.
+async fn install(feed: &Feed, function: &Value) {
+    let draft = Draft {
+        id: DocumentId::new(Kind::Function, "default", function["name"].as_str().unwrap()),
+        verb: "created",
+        expect: Expect::Absent,
+        write: Write::Put(function.clone()),
+        detail: Value::Null,
+    };
+    feed.edit().await.commit(Actor::system(), "", vec![draft]).await.unwrap();
 }
 
 async fn fill(setup: &Setup, flags: &Flags, routes: &Routes) {
