@@ -60,6 +60,7 @@ fn outcome(environment: &EnvironmentSnapshot, path: &str, caller: &Caller) -> St
         Decision::Off(_) => "off".to_owned(),
         Decision::Refused(_, why) => format!("{why:?}"),
         Decision::WrongMethod(_) => "405".to_owned(),
+        Decision::Function(to) => format!("function {}", to.target),
         Decision::NoRoute => "404".to_owned(),
     }
 }
