@@ -81,8 +81,10 @@ fn what_is_not_alive_is_swept_and_the_key_stays() {
     cache.keep(&format!("{}-1", dead.hex()), b"code").unwrap();
     cache.keep("nonsense", b"code").unwrap();
     cache.retain(&|digest| *digest == alive).unwrap();
-    let mut names: Vec<_> =
-        fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let mut expected = [format!("{}-1.cwasm", alive.hex()), KEY_FILE.to_owned()];
     expected.sort();

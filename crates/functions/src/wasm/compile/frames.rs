@@ -7,7 +7,7 @@ use flagbase_core::functions::Serves;
 use super::Job;
 
 /// One thing that a child says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
     /// What it does, and how far it is in percent.
     Doing(String, Option<u8>),

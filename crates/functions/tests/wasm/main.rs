@@ -1,0 +1,8 @@
+//! The WebAssembly driver with guests of our own interfaces, written as text.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+mod building;
+mod calls;
+mod contract;
+mod guests;
+mod place;
