@@ -19,6 +19,7 @@ mod figures;
 mod fleet;
 mod forge;
 mod home;
+pub mod image;
 mod jail;
 mod machine;
 mod notes;
@@ -45,7 +46,7 @@ use flagbase_core::{
 pub use self::{
     config::Config,
     figures::Figures,
-    home::Home,
+    home::{Home, Product},
     records::Swept,
     shelf::{Build, ImageError},
     version::{OLDEST, Version},

@@ -52,6 +52,31 @@ fn in_process(_: WasmOptions, _: Base) -> Result<Arc<dyn Compute>, OpenError> {
     Err(OpenError::NotBuiltIn { driver: "wasm" })
 }
 
+#[cfg(feature = "firecracker")]
+async fn micro_vms(options: FirecrackerOptions, base: Base) -> Result<Arc<dyn Compute>, OpenError> {
+    let config = firecracker::Config {
+        binary: options.binary,
+        jailer: Some(options.jailer).filter(|path| !path.as_os_str().is_empty()),
+        kernel: options.kernel,
+        rootfs: options.rootfs,
+        chroot_base: options.chroot_base,
+        state: options.state,
+        uid: options.uid,
+        gid: options.gid,
+        pool: options.pool,
+        memory: options.memory,
+        vcpus: options.vcpus,
+        machines: options.machines,
+        ..firecracker::Config::default()
+    };
+    let home = Arc::new(firecracker::Product { host: base.host, most_code: options.most_code });
+    let sources = (base.clock, base.random);
+    let opened = firecracker::Firecracker::open(config, home, sources, firecracker::image::build).await;
+    let unusable = |source| OpenError::Unusable { driver: "firecracker", source: Box::new(source) };
+    Ok(Arc::new(opened.map_err(unusable)?))
+}
+
+#[cfg(not(feature = "firecracker"))]
 #[expect(clippy::unused_async, reason = "opening them waits for their programs")]
 async fn micro_vms(_: FirecrackerOptions, _: Base) -> Result<Arc<dyn Compute>, OpenError> {
     Err(OpenError::NotBuiltIn { driver: "firecracker" })

@@ -69,7 +69,7 @@ pub struct FirecrackerOptions {
     pub memory: u64,
     /// Processors of a microVM.
     pub vcpus: u8,
-    /// MicroVMs at once.
+    /// How many there may be at once.
     pub machines: usize,
     /// The largest code, in bytes.
     pub most_code: u64,

@@ -4,12 +4,12 @@ mod evaluator;
 mod objects;
 mod stores;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Digest, Level, Logs, Stream, Visit};
+use super::{Deployed, Digest, Level, Logs, Stream, Visit};
 use crate::{
     blobs::Blobs,
     catalog::{DocumentId, Kind},
@@ -62,6 +62,11 @@ pub struct HostParts {
 pub trait GuestSecrets: Send + Sync {
     /// The secret called `name` of `function`; `None` when there is none.
     async fn open(&self, function: &DocumentId, name: &str) -> Result<Option<String>, HostError>;
+
+    /// All secrets of `function`, by name; none when nothing is kept.
+    async fn all(&self, _function: &DocumentId) -> Result<BTreeMap<String, String>, HostError> {
+        Ok(BTreeMap::new())
+    }
 }
 
 /// Why a function did not get what it asked for. The sentences are for whoever wrote it.
@@ -98,12 +103,16 @@ impl Host {
         if !deployed.settings.grants.secrets {
             return Err(not_granted("secrets", "`\"secrets\": true`"));
         }
-        let function = DocumentId {
-            kind: Kind::Function,
-            environment: Arc::clone(&deployed.environment),
-            key: Arc::clone(&deployed.function),
-        };
-        self.parts.secrets.open(&function, name).await
+        self.parts.secrets.open(&of_function(deployed), name).await
+    }
+
+    /// All secrets of the function itself, for what gets them at its start; none when they are not granted.
+    pub async fn secrets(&self, visit: &Visit) -> Result<BTreeMap<String, String>, HostError> {
+        let deployed = &visit.deployed;
+        if !deployed.settings.grants.secrets {
+            return Ok(BTreeMap::new());
+        }
+        self.parts.secrets.all(&of_function(deployed)).await
     }
 
     /// The key-value store called `name`.
@@ -181,6 +190,14 @@ impl Host {
             Some(_) => Err(failed("what is stored is something else; deploy it again".to_owned())),
             None => Ok(None),
         }
+    }
+}
+
+fn of_function(deployed: &Deployed) -> DocumentId {
+    DocumentId {
+        kind: Kind::Function,
+        environment: Arc::clone(&deployed.environment),
+        key: Arc::clone(&deployed.function),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What functions reach: only what they were granted, and flags as their caller sees them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,6 +24,10 @@ struct Kept;
 impl GuestSecrets for Kept {
     async fn open(&self, function: &DocumentId, name: &str) -> Result<Option<String>, HostError> {
         Ok((name == "key").then(|| format!("secret of {function}")))
+    }
+
+    async fn all(&self, function: &DocumentId) -> Result<BTreeMap<String, String>, HostError> {
+        Ok(BTreeMap::from([("key".to_owned(), format!("secret of {function}"))]))
     }
 }
 
@@ -114,6 +118,7 @@ async fn what_is_not_granted_is_denied_with_what_to_do() {
     let reach = reach(json!({"grants": {"flags": false, "keyvalue": []}})).await;
     let visit = visit(reach.product.deployed(1), "user");
     assert!(reach.host.evaluator(&visit).evaluate("anything").is_none());
+    assert!(reach.host.secrets(&visit).await.unwrap().is_empty());
     for (message, word) in [
         (denied(reach.host.secret(&visit, "key").await), "\"secrets\": true"),
         (denied(reach.host.store(&visit, "default")), "\"keyvalue\": [\"default\"]"),
@@ -134,6 +139,8 @@ async fn what_is_granted_is_the_functions_own() {
     let visit = visit(reach.product.deployed(1), "user");
     let secret = reach.host.secret(&visit, "key").await.unwrap().unwrap();
     assert_eq!(secret, "secret of function `hello` in environment `default`");
+    let all = reach.host.secrets(&visit).await.unwrap();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [("key".to_owned(), secret)]);
     let store = reach.host.store(&visit, "default").unwrap();
     store.set("a", "1".into()).await.unwrap();
     assert_eq!(store.increment("a", 2).await.unwrap(), 3);

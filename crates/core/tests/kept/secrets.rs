@@ -51,6 +51,8 @@ async fn what_is_set_or_removed_is_seen_by_the_next_call() {
     assert_eq!(product.open("hello", "A").await.unwrap().as_deref(), Some("one"));
     product.set("hello", "A", "two").await;
     assert_eq!(product.open("hello", "A").await.unwrap().as_deref(), Some("two"));
+    let all = product.secrets.all(&function("hello")).await.unwrap();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [("A".to_owned(), "two".to_owned())]);
     product.secrets.delete(asked(&person("admin")), "hello", "A").await.unwrap();
     assert_eq!(product.open("hello", "A").await.unwrap(), None);
     let again = product.secrets.delete(asked(&person("admin")), "hello", "A").await.unwrap_err();

@@ -104,7 +104,7 @@ pub(super) struct GuestLimits {
 
 /// What was written in a guest since it was last asked.
 #[derive(Debug, Deserialize)]
-pub(super) struct Lines {
+pub(super) struct Written {
     pub(super) lines: Vec<Line>,
     pub(super) next: u64,
     #[serde(default)]
@@ -147,7 +147,7 @@ impl Agent {
     }
 
     /// Lines after `after`; waits for one for at most `wait`.
-    pub(super) async fn lines(&self, after: u64, wait: Duration) -> Result<Lines, AgentError> {
+    pub(super) async fn lines(&self, after: u64, wait: Duration) -> Result<Written, AgentError> {
         let path = format!("/logs?after={after}&limit=500&wait_ms={}", wait.as_millis());
         self.ask(Method::GET, &path, Vec::new(), wait + Duration::from_secs(5)).await
     }
@@ -230,7 +230,7 @@ mod tests {
     fn lines_of_the_agent_and_of_calls_are_told_apart() {
         let body = r#"{"lines":[{"seq":1,"time_ms":5,"stream":"stdout","call":"c-1","text":"hi"},
             {"seq":2,"time_ms":6,"stream":"agent","call":null,"text":"up"}],"next":2,"lost":3}"#;
-        let lines: Lines = serde_json::from_str(body).unwrap();
+        let lines: Written = serde_json::from_str(body).unwrap();
         assert_eq!((lines.next, lines.lost), (2, 3));
         assert_eq!(lines.lines[0].call.as_deref(), Some("c-1"));
         assert_eq!(lines.lines[1].call, None);

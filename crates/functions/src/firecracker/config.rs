@@ -31,7 +31,7 @@ pub struct Config {
     pub memory: u64,
     /// Processors of a microVM.
     pub vcpus: u8,
-    /// MicroVMs at once, of all functions.
+    /// How many there may be at once, of all functions.
     pub machines: usize,
     /// Calls that one microVM takes in its life.
     pub calls: u32,

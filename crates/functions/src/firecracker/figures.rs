@@ -12,12 +12,12 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// MicroVMs that were booted from a kernel.
+    /// Boots from a kernel.
     pub fn boots(&self) -> u64 {
         self.booted.load(Ordering::Relaxed)
     }
 
-    /// MicroVMs that were restored from a snapshot.
+    /// Restores from a snapshot.
     pub fn restores(&self) -> u64 {
         self.restored.load(Ordering::Relaxed)
     }
@@ -27,7 +27,7 @@ impl Figures {
         self.restores_failed.load(Ordering::Relaxed)
     }
 
-    /// MicroVMs that ended by themselves.
+    /// Ends of microVMs that nobody asked for.
     pub fn deaths(&self) -> u64 {
         self.died.load(Ordering::Relaxed)
     }

@@ -1,5 +1,7 @@
 //! One microVM, from its process to its end.
 
+mod console;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -9,14 +11,10 @@ use std::{
 };
 
 use flagbase_core::{clock::Clock, random::Random, tasks::Tasks};
-use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    process::Child,
-    sync::OwnedSemaphorePermit,
-};
+use tokio::{process::Child, sync::OwnedSemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::console::{Console, boxed};
 use super::{
     Config,
     agent::{Agent, AgentError, Health, Identity, State},
@@ -34,8 +32,6 @@ use super::{
     version::Version,
 };
 
-/// What is kept of what a microVM writes on its console, in bytes.
-const CONSOLE: usize = 16 << 10;
 /// Between two looks for something that is about to be there.
 const GLANCE: Duration = Duration::from_millis(2);
 /// After a connection broke, the end of the process may take so long to be seen.
@@ -397,48 +393,9 @@ fn readable(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o444))
 }
 
-fn boxed(stream: impl AsyncRead + Send + Unpin + 'static) -> Box<dyn AsyncRead + Send + Unpin> {
-    Box::new(stream)
-}
-
-/// The end of what a microVM writes on its console.
-#[derive(Debug, Clone, Default)]
-struct Console(Arc<Mutex<Vec<u8>>>);
-
-impl Console {
-    async fn follow(self, mut stream: Box<dyn AsyncRead + Send + Unpin>) {
-        let mut part = [0; 4096];
-        while let Ok(length @ 1..) = stream.read(&mut part).await {
-            self.write(part.get(..length).unwrap_or_default());
-        }
-    }
-
-    fn write(&self, part: &[u8]) {
-        let mut kept = self.0.lock();
-        kept.extend_from_slice(part);
-        let surplus = kept.len().saturating_sub(CONSOLE);
-        kept.drain(..surplus);
-    }
-
-    fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.0.lock()).into_owned();
-        text.chars().filter(|sign| !sign.is_control() || *sign == '\n').collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_console_keeps_its_end_without_what_moves_cursors() {
-        let console = Console::default();
-        console.write(&vec![b'x'; CONSOLE]);
-        console.write(b"\x1b[31mKernel panic\n\0");
-        let text = console.text();
-        assert!(text.ends_with("[31mKernel panic\n"), "{}", &text[text.len() - 40..]);
-        assert!(text.len() <= CONSOLE);
-    }
 
     #[test]
     fn an_archive_is_told_from_a_file_system() {

@@ -4,6 +4,7 @@ mod lease;
 mod member;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -13,6 +14,7 @@ use std::{
 
 use flagbase_core::functions::{Deployed, Fault, Level, Visit};
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -50,8 +52,20 @@ struct Inner {
     /// They have their identity and take calls.
     members: Vec<Arc<Member>>,
     used: Instant,
+    /// A digest of the secrets that members have.
+    secrets: Option<[u8; 32]>,
     /// Takes no more calls: something about the version has changed.
     retired: bool,
+}
+
+/// What became of the members of a pool.
+struct Sorted {
+    /// Ended by themselves.
+    ended: Vec<Arc<Member>>,
+    /// Idle for too long.
+    tired: Vec<Arc<Member>>,
+    /// Still there, with nothing to do: to be asked how they are.
+    ask: Vec<Arc<Member>>,
 }
 
 /// Gives room to a pool that has none.
@@ -72,6 +86,7 @@ impl Pool {
                 filling: 0,
                 members: Vec::new(),
                 used: Instant::now(),
+                secrets: None,
                 retired: false,
             }),
             deployed,
@@ -89,7 +104,8 @@ impl Pool {
     /// A microVM for one call: one that is free, else a spare one, else a new one.
     pub(super) async fn lease(self: &Arc<Self>, visit: &Visit, others: &dyn Evict) -> Result<Lease, Fault> {
         let slot = self.slot().await?;
-        self.inner.lock().used = Instant::now();
+        let secrets = self.home.secrets(visit).await.map_err(Fault::Unstartable)?;
+        self.renew(&secrets);
         if let Some(member) = self.free_member(visit) {
             return Ok(Lease::new(self, member, slot));
         }
@@ -98,9 +114,28 @@ impl Pool {
             Some(machine) => machine,
             None => self.start(others).await?,
         };
-        let member = self.introduce(machine, visit).await?;
+        let member = self.introduce(machine, visit, &secrets).await?;
         self.refill();
         Ok(Lease::new(self, member, slot))
+    }
+
+    /// Notes that there is a call. When secrets have changed since the last one, microVMs that have the former ones take no
+    /// more calls.
+    fn renew(&self, secrets: &BTreeMap<String, String>) {
+        let print = print_of(secrets);
+        let mut inner = self.inner.lock();
+        inner.used = Instant::now();
+        if inner.secrets.replace(print).is_none_or(|former| former == print) {
+            return;
+        }
+        let (idle, busy): (Vec<_>, Vec<_>) = inner.members.drain(..).partition(|member| member.busy() == 0);
+        drop(inner);
+        for member in busy {
+            member.spend();
+        }
+        for member in idle {
+            self.dismiss(member, self.forge.works.config.drain);
+        }
     }
 
     /// A turn among the calls that may run at once.
@@ -138,10 +173,14 @@ impl Pool {
     }
 
     /// Tells a microVM who it is, and lets it take calls.
-    async fn introduce(&self, machine: Machine, visit: &Visit) -> Result<Arc<Member>, Fault> {
+    async fn introduce(
+        &self,
+        machine: Machine,
+        visit: &Visit,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<Arc<Member>, Fault> {
         let works = &self.forge.works;
         let deployed = &self.deployed;
-        let secrets = self.home.secrets(visit).await.map_err(Fault::Unstartable)?;
         let limits = &deployed.settings.limits;
         let identity = Identity {
             environment: &deployed.environment,
@@ -149,7 +188,7 @@ impl Pool {
             version: deployed.version,
             instance: &machine.jail.id,
             variables: &deployed.settings.variables,
-            secrets: &secrets,
+            secrets,
             seed: works.random.hex(64),
             now_ms: works.clock.now().as_millisecond(),
             limits: GuestLimits {
@@ -226,7 +265,7 @@ impl Pool {
 
     /// Ends what has had nothing to do for `idle`, and what has ended by itself. Returns whether anything is left.
     pub(super) async fn tend(self: &Arc<Self>, idle: Duration) -> bool {
-        let (ended, tired, ask) = self.sort_out(idle);
+        let Sorted { ended, tired, ask } = self.sort_out(idle);
         for member in ended {
             self.mourn(&member);
         }
@@ -250,8 +289,8 @@ impl Pool {
             || inner.used.elapsed() < idle
     }
 
-    /// Members that ended by themselves, that were idle for too long, and that should be asked how they are.
-    fn sort_out(&self, idle: Duration) -> (Vec<Arc<Member>>, Vec<Arc<Member>>, Vec<Arc<Member>>) {
+    /// Lets go of members that take no more calls, and says which those are.
+    fn sort_out(&self, idle: Duration) -> Sorted {
         let mut inner = self.inner.lock();
         if inner.used.elapsed() >= idle {
             inner.spare.clear();
@@ -262,7 +301,7 @@ impl Pool {
         let (tired, kept): (Vec<_>, Vec<_>) = alive.into_iter().partition(|member| member.is_idle_for(idle));
         let ask = kept.iter().filter(|member| member.busy() == 0).cloned().collect();
         inner.members = kept;
-        (ended, tired, ask)
+        Sorted { ended, tired, ask }
     }
 
     /// Ends one microVM that has nothing to do, a spare one first. Returns whether there was one.
@@ -309,6 +348,16 @@ impl Pool {
         let inner = self.inner.lock();
         (inner.spare.len(), inner.members.len())
     }
+}
+
+/// A digest of secrets, which need not be kept to be compared.
+fn print_of(secrets: &BTreeMap<String, String>) -> [u8; 32] {
+    let mut print = Sha256::new();
+    for text in secrets.iter().flat_map(|(name, value)| [name, value]) {
+        print.update((text.len() as u64).to_le_bytes());
+        print.update(text);
+    }
+    print.finalize().into()
 }
 
 /// Somebody who waited does not any more.

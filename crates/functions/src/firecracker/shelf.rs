@@ -223,7 +223,6 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::unnecessary_wraps, reason = "the shape of a builder")]
     fn plain(artifact: &Artifact, to: &Path) -> Result<Shape, ImageError> {
         fs::write(to, &artifact.bytes)?;
         Ok(Shape::Binary)

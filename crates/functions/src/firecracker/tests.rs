@@ -38,7 +38,7 @@ fn this_binary_can_be_a_firecracker() {
 struct TestHome {
     blobs: Option<Arc<dyn Blobs>>,
     code: Mutex<BTreeMap<String, Bytes>>,
-    secrets: BTreeMap<String, String>,
+    secrets: Mutex<BTreeMap<String, String>>,
     lines: Mutex<Vec<(String, Level, Stream, String)>>,
 }
 
@@ -54,7 +54,7 @@ impl Home for TestHome {
     }
 
     async fn secrets(&self, _: &Visit) -> Result<BTreeMap<String, String>, String> {
-        Ok(self.secrets.clone())
+        Ok(self.secrets.lock().clone())
     }
 
     fn log(&self, visit: &Visit, (level, stream): (Level, Stream), message: &str) {

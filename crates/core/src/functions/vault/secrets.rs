@@ -159,18 +159,33 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// The same for the function itself, which is told less of what went wrong than the log.
+    async fn of_guest(&self, function: &DocumentId) -> Result<Arc<Opened>, HostError> {
+        self.of(function).await.map_err(|error| {
+            tracing::error!(%function, error = &error as &dyn std::error::Error, "secrets cannot be read");
+            HostError::Failed(error.to_string())
+        })
+    }
+}
+
 #[async_trait]
 impl GuestSecrets for Secrets {
     async fn open(&self, function: &DocumentId, name: &str) -> Result<Option<String>, HostError> {
-        let opened = self.of(function).await.map_err(|error| {
-            tracing::error!(%function, error = &error as &dyn std::error::Error, "secrets cannot be read");
-            HostError::Failed(error.to_string())
-        })?;
-        match opened.values.get(name) {
+        match self.of_guest(function).await?.values.get(name) {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value.to_string())),
             Some(Err(error)) => Err(HostError::Failed(error.to_string())),
         }
+    }
+
+    async fn all(&self, function: &DocumentId) -> Result<BTreeMap<String, String>, HostError> {
+        let opened = self.of_guest(function).await?;
+        let readable = opened.values.iter().map(|(name, value)| match value {
+            Ok(value) => Ok((name.clone(), value.to_string())),
+            Err(error) => Err(HostError::Failed(error.to_string())),
+        });
+        readable.collect()
     }
 }
 

@@ -70,6 +70,11 @@ impl Member {
         *self.since.lock() = Instant::now();
     }
 
+    /// It takes no more calls.
+    pub(super) fn spend(&self) {
+        self.left.store(0, Relaxed);
+    }
+
     /// Whether it takes no more calls.
     pub(super) fn is_spent(&self) -> bool {
         self.broken.load(Relaxed) || self.left.load(Relaxed) == 0

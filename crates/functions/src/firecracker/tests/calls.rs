@@ -26,7 +26,7 @@ async fn a_request_reaches_the_function_and_its_answer_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_microvm_gets_its_own_identity_after_the_restore() {
     let place = Place::with(TestHome {
-        secrets: BTreeMap::from([("TOKEN".to_owned(), "s3cret".to_owned())]),
+        secrets: Mutex::new(BTreeMap::from([("TOKEN".to_owned(), "s3cret".to_owned())])),
         ..TestHome::default()
     });
     let driver = place.open().await;

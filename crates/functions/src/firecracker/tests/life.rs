@@ -135,6 +135,19 @@ async fn calls_under_way_end_before_their_microvm_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_change_mean_a_new_microvm() {
+    let place = Place::new();
+    let driver = place.open().await;
+    let hello = place.deploy(&driver, "", patient()).await;
+    for (value, calls) in [("one", "1"), ("two", "1"), ("two", "2")] {
+        place.home.secrets.lock().insert("TOKEN".to_owned(), value.to_owned());
+        assert_eq!(get(&driver, &hello, "/count").await.unwrap().1, calls, "{value}");
+    }
+    assert!(get(&driver, &hello, "/identity").await.unwrap().1.contains(r#""TOKEN":"two""#));
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_does_not_drain_is_ended_all_the_same() {
     let mut place = Place::new();
     place.config.drain = Duration::from_millis(100);
