@@ -1,7 +1,7 @@
 /* What the host calls: to load at deploy, and then for each request, event and moment of a schedule. */
 
 /* How deep calls may nest before the stack of the machine below would end. */
-#define STACK_BYTES (160 * 1024)
+#define STACK_BYTES (448 * 1024)
 
 /* The prelude's functions. */
 static struct {
@@ -21,6 +21,52 @@ void *cabi_realloc(void *old, size_t old_size, size_t align, size_t new_size)
         __builtin_trap();
     return fresh;
 }
+
+/* ---- Memory --------------------------------------------------------------------------------------------------- */
+
+/* What is freed while the module is loaded becomes zero: the memory is kept, and zeros need no room. */
+static void give_back(void *opaque, void *at)
+{
+    (void)opaque;
+    if (at && !is_loaded)
+        explicit_bzero(at, malloc_usable_size(at));
+    free(at);
+}
+
+static void *take(void *opaque, size_t size)
+{
+    (void)opaque;
+    return malloc(size);
+}
+
+static void *take_zeroed(void *opaque, size_t count, size_t size)
+{
+    (void)opaque;
+    return calloc(count, size);
+}
+
+static void *take_again(void *opaque, void *at, size_t size)
+{
+    void *fresh;
+    size_t held;
+    (void)opaque;
+    if (!at || is_loaded)
+        return realloc(at, size);
+    held = malloc_usable_size(at);
+    fresh = malloc(size);
+    if (fresh) {
+        memcpy(fresh, at, held < size ? held : size);
+        give_back(opaque, at);
+    }
+    return fresh;
+}
+
+static size_t size_of(const void *at)
+{
+    return malloc_usable_size((void *)at);
+}
+
+static const JSMallocFunctions memory = { take_zeroed, take, give_back, take_again, size_of };
 
 /* ---- Loading ------------------------------------------------------------------------------------------------- */
 
@@ -68,7 +114,7 @@ EXPORT("flagbase_start") void flagbase_start(void)
 {
     JSRuntime *rt;
     char here;
-    rt = JS_NewRuntime();
+    rt = JS_NewRuntime2(&memory, NULL);
     the.ctx = JS_NewContext(rt);
     rt->stack_limit = (uintptr_t)&here - STACK_BYTES;
     JS_SetGCThreshold(rt, 4 << 20);
@@ -102,6 +148,22 @@ static int init_flagbase(JSContext *ctx, JSModuleDef *module)
     return 0;
 }
 
+/* What functions look like in source is not kept for those of the prelude: it would be a fifth of the memory. */
+static void forget_sources(JSRuntime *rt)
+{
+    struct list_head *item;
+    list_for_each(item, &rt->gc_obj_list) {
+        JSGCObjectHeader *header = list_entry(item, JSGCObjectHeader, link);
+        JSFunctionBytecode *code = (JSFunctionBytecode *)header;
+        if (js_rc(header)->gc_obj_type != JS_GC_OBJ_TYPE_FUNCTION_BYTECODE || !code->source)
+            continue;
+        explicit_bzero(code->source, code->source_len);
+        js_free_rt(rt, code->source);
+        code->source = NULL;
+        code->source_len = 0;
+    }
+}
+
 /* Runs the prelude: an expression that is a function of the host. */
 EXPORT("flagbase_prelude") void *flagbase_prelude(const char *source, size_t length)
 {
@@ -126,6 +188,7 @@ EXPORT("flagbase_prelude") void *flagbase_prelude(const char *source, size_t len
     the.timers = JS_GetPropertyStr(ctx, made, "timers");
     the.describe = JS_GetPropertyStr(ctx, made, "describe");
     JS_FreeValue(ctx, made);
+    forget_sources(JS_GetRuntime(ctx));
     module = JS_NewCModule(ctx, "flagbase", init_flagbase);
     JS_AddModuleExport(ctx, module, "flags");
     JS_AddModuleExport(ctx, module, "kv");
@@ -147,13 +210,15 @@ static void run_jobs(void)
 }
 
 /* Evaluates the module: its name and its source, which ends with a zero byte that does not count. */
-EXPORT("flagbase_load") void *flagbase_load(const char *name, const char *source, size_t length)
+EXPORT("flagbase_load") void *flagbase_load(char *name, char *source, size_t length)
 {
     JSContext *ctx = the.ctx;
     JSModuleDef *module;
     JSValue compiled, done, exports, serves;
     loaded.failed = 0;
     compiled = JS_Eval(ctx, source, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    give_back(NULL, source);
+    give_back(NULL, name);
     if (JS_IsException(compiled))
         return load_failed(JS_GetException(ctx));
     module = JS_VALUE_GET_PTR(compiled);

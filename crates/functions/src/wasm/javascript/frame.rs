@@ -53,7 +53,7 @@ impl Frame {
         wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
         let whole = ComponentEncoder::default().validate(false).module(&module)?.encode()?;
         let mut component = Component::new();
-        let mut imported = Imported { code: &parts.code, modules: 0, types: 0 };
+        let mut imported = Imported { parts, modules: 0, types: 0 };
         imported.parse_component(&mut component, Parser::new(0), &whole)?;
         let rest = component.finish();
         Ok(Self { rest: rest.get(HEADER..).unwrap_or_default().to_vec() })
@@ -78,7 +78,7 @@ const HEADER: usize = 8;
 /// Writes a component anew, with one module and one instance (those of the memory) before all others, and with an import
 /// instead of its first module.
 struct Imported<'a> {
-    code: &'a [u8],
+    parts: &'a Parts,
     modules: u32,
     types: u32,
 }
@@ -129,7 +129,7 @@ impl ReencodeComponent for Imported<'_> {
             return component_utils::parse_component_submodule(self, component, parser, module);
         }
         let mut types = CoreTypeSection::new();
-        types.ty().module(&type_of(self.code)?);
+        types.ty().module(&type_of(&self.parts.code, self.parts.pages)?);
         component.section(&types);
         let mut imports = ComponentImportSection::new();
         imports.import(IMPORT, ComponentTypeRef::Module(self.types));
@@ -156,7 +156,7 @@ impl ReencodeComponent for Imported<'_> {
 }
 
 /// What a core module imports and exports, as a type.
-fn type_of(code: &[u8]) -> Result<ModuleType, Error<Infallible>> {
+fn type_of(code: &[u8], pages: u64) -> Result<ModuleType, Error<Infallible>> {
     let mut ty = ModuleType::new();
     let mut functions = Vec::new();
     for payload in Parser::new(0).parse_all(code) {
@@ -184,9 +184,14 @@ fn type_of(code: &[u8]) -> Result<ModuleType, Error<Infallible>> {
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
-                    let index = functions.get(export.index as usize);
-                    if let (ExternalKind::Func, Some(index)) = (export.kind, index) {
-                        ty.export(export.name, EntityType::Function(*index));
+                    match (export.kind, functions.get(export.index as usize)) {
+                        (ExternalKind::Func, Some(index)) => {
+                            ty.export(export.name, EntityType::Function(*index));
+                        }
+                        (ExternalKind::Memory, _) => {
+                            ty.export(export.name, EntityType::Memory(parts::of_pages(pages)));
+                        }
+                        _ => {}
                     }
                 }
             }

@@ -97,7 +97,8 @@ pub(super) fn without_export(module: &[u8], name: &str) -> Result<Vec<u8>, Error
     Ok(out.finish())
 }
 
-fn of_pages(pages: u64) -> MemoryType {
+/// A memory of so many pages at the beginning.
+pub(super) fn of_pages(pages: u64) -> MemoryType {
     MemoryType { minimum: pages, maximum: None, memory64: false, shared: false, page_size_log2: None }
 }
 

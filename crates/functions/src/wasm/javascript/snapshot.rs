@@ -24,6 +24,9 @@ const PRELUDE: &str = concat!(
 /// Memory that a module may take while it is loaded; what it holds then is kept for each version.
 const MEMORY_LIMIT: usize = 64 << 20;
 
+/// Where the prelude is while it is read.
+const SCRATCH: u32 = 4_096;
+
 /// Lines of `console` that are kept while a module is loaded, and bytes of each.
 const LINES: usize = 100;
 const LINE_LENGTH: usize = 1_000;
@@ -138,10 +141,12 @@ impl Guest {
     }
 
     fn prelude(&self, store: &mut Store<Loading>) -> wasmtime::Result<Result<String, String>> {
-        let source = self.give(store, PRELUDE)?;
+        // At the far end of the stack, which is not used so deeply now and not kept: the heap would keep a hole.
+        self.memory.write(&mut *store, SCRATCH as usize, PRELUDE.as_bytes())?;
+        self.memory.write(&mut *store, SCRATCH as usize + PRELUDE.len(), &[0])?;
         let length = u32::try_from(PRELUDE.len())?;
         let function = self.instance.get_typed_func::<(u32, u32), u32>(&mut *store, "flagbase_prelude")?;
-        let said = function.call(&mut *store, (source, length))?;
+        let said = function.call(&mut *store, (SCRATCH, length))?;
         self.said(store, said)
     }
 

@@ -15,7 +15,7 @@ pub(super) fn strip(name: &str, source: &str) -> Result<String, PrepareError> {
     let arena = Allocator::default();
     let parsed = Parser::new(&arena, source, SourceType::ts().with_module(true)).parse();
     if let Some(wrong) = parsed.diagnostics.first() {
-        let at = wrong.labels.first().map_or(0, |label| label.offset());
+        let at = wrong.labels.first().map_or(0, |label| label.offset() as usize);
         return Err(refuse(name, source, (at, &wrong.message)));
     }
     let mut remover = Remover::new(source);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wasmtime::{
     Config, Store,
-    component::{Component, InstancePre, Linker, ResourceType, Val, types::ComponentItem},
+    component::{Component, InstancePre, Linker, Resource, ResourceType, Val, types::ComponentItem},
 };
 
 use super::super::*;
@@ -63,7 +63,7 @@ impl Bench {
         static BENCH: OnceLock<Bench> = OnceLock::new();
         BENCH.get_or_init(|| {
             let mut config = Config::new();
-            config.memory_reservation(256 << 20).max_wasm_stack(512 << 10);
+            config.memory_reservation(256 << 20).max_wasm_stack(1 << 20);
             let engine = Engine::new(&config).unwrap();
             let module = Module::new(&engine, code().unwrap()).unwrap();
             Self { engine, module }
@@ -71,7 +71,11 @@ impl Bench {
     }
 
     pub(super) fn build(&self, name: &str, source: &str) -> Result<Built, PrepareError> {
-        build(&self.engine, &self.module, name, source.as_bytes())
+        self.build_bytes(name, source.as_bytes())
+    }
+
+    pub(super) fn build_bytes(&self, name: &str, source: &[u8]) -> Result<Built, PrepareError> {
+        build(&self.engine, &self.module, name, source)
     }
 
     pub(super) fn function(&self, name: &str, source: &str) -> Function {
@@ -87,6 +91,21 @@ impl Bench {
                     ComponentItem::ComponentFunc(_) => {
                         let called = format!("{name} {function}");
                         into.func_new(function, move |mut store, _, given, results| {
+                            if let ([Val::U64(duration)], true) =
+                                (given, called.ends_with(" subscribe-duration"))
+                            {
+                                store.data_mut().now += duration;
+                                let pollable =
+                                    Resource::<()>::new_own(1).try_into_resource_any(&mut store)?;
+                                results[0] = Val::Resource(pollable);
+                                return Ok(());
+                            }
+                            if let ([Val::Resource(pollable)], true) =
+                                (given, called.ends_with("pollable.block"))
+                            {
+                                pollable.resource_drop(&mut store)?;
+                                return Ok(());
+                            }
                             answer(&called, store.data_mut(), given, results);
                             Ok(())
                         })

@@ -53,7 +53,7 @@ fn each_kind_of_type_goes() {
 fn classes_keep_what_runs() {
     let source = "abstract class A<T> extends B<T> implements C, D<T> {\n\
                   private readonly a: string = 'x';\n\
-                  static public b?: number;\n\
+                  public static b?: number;\n\
                   declare c: string;\n\
                   d!: string;\n\
                   [key: string]: unknown;\n\
@@ -65,15 +65,14 @@ fn classes_keep_what_runs() {
                   }";
     assert_eq!(
         squeezed(source),
-        "class A extends B { ; a = 'x'; static b ; ; d ; ; ; ; constructor(private_ ) { super(); } ; async f () {} ; \
+        "class A extends B { ; a = 'x'; ; static b ; ; d ; ; ; ; constructor(private_ ) { super(); } ; async f () {} ; \
          get g() { return this.a ; } }"
-            .replace("g()", "g()")
     );
 }
 
 #[test]
 fn statements_that_end_with_a_type_do_not_run_into_the_next() {
-    assert_eq!(squeezed("const a = b as C\n[1].map(f)"), "const a = b ; [1].map(f)");
+    assert_eq!(squeezed("const a = b as C\n[1].map(f)"), "const a = b; [1].map(f)");
     assert_eq!(
         squeezed("a = b!\n(c)"),
         "a = b!\n(c)".replace("!\n", " "),
@@ -98,7 +97,7 @@ fn what_would_become_code_is_refused_with_its_place() {
         ("@b class A { }", "a.ts:1:1: decorators are not understood"),
         ("import a = require('a');", "a.ts:1:1: `import"),
         ("const a: = 1;", "a.ts:1:10: "),
-        ("let é = 1; let 1a;", "a.ts:1:16: "),
+        ("let é = 1; let 1a;", "a.ts:1:17: "),
     ];
     for (source, expected) in cases {
         let error = strip("a.ts", source).unwrap_err().to_string();
