@@ -158,7 +158,11 @@ impl Compute for Wasm {
         let key = Key::new(artifact.digest, found.shape, grants.into());
         let loaded = ready.prepare(key, artifact, tell).await?;
         tell(Step { doing: "ready".to_owned(), percent: Some(100) });
-        let serves = if found.shape == Shape::Component { found.serves } else { loaded.serves() };
+        let serves = match found.shape {
+            Shape::Component => found.serves,
+            Shape::JavaScript => ready.loader.said(key).unwrap_or_else(|| loaded.serves()),
+            _ => loaded.serves(),
+        };
         Ok(Prepared { shape: found.shape, serves, imports: found.imports })
     }
 

@@ -70,6 +70,13 @@ impl Cache {
         Ok(path)
     }
 
+    /// The bytes kept under `name`, when they are there and whole.
+    pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let mut bytes = fs::read(self.find(name)?).ok()?;
+        bytes.truncate(bytes.len().checked_sub(TAG + MAGIC.len())?);
+        Some(bytes)
+    }
+
     /// Removes `name`, for code that cannot be loaded.
     pub(crate) fn forget(&self, name: &str) {
         let _ = fs::remove_file(self.path(name));

@@ -6,7 +6,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::{call::Call, limits::Meter, outbound::Outbound, output::Current};
+use super::{call::Call, clocks, limits::Meter, outbound::Outbound, output::Current};
 
 /// The most handles that one instance may hold at once.
 const HANDLES: usize = 4096;
@@ -64,6 +64,7 @@ impl WasiView for Guest {
             let current = current.insert(Current::new(Arc::clone(call)));
             let mut wasi = WasiCtx::builder();
             wasi.stdout(current.stdout()).stderr(current.stderr());
+            clocks::coarse(&mut wasi);
             for (name, value) in &call.visit.deployed.settings.variables {
                 wasi.env(name, value);
             }

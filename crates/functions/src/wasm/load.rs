@@ -184,10 +184,20 @@ impl Loader {
         let this = Arc::clone(self);
         let work = move || {
             let name = this.name(&key.digest, key.shape);
+            if let Some(serves) = &compiled.serves {
+                let serves = serde_json::to_vec(serves).map_err(unavailable)?;
+                this.cache.keep(&beside(&name), &serves).map_err(unavailable)?;
+            }
             let path = this.cache.keep(&name, &compiled.code).map_err(unavailable)?;
             this.open(key, &path).map_err(|error| PrepareError::Rejected(import_of(&error)))
         };
         tokio::task::spawn_blocking(work).await.map_err(unavailable)?
+    }
+
+    /// What a source said that it serves, when it was built; the component round it exports everything.
+    pub(crate) fn said(&self, key: Key) -> Option<Vec<Serves>> {
+        let bytes = self.cache.read(&beside(&self.name(&key.digest, key.shape)))?;
+        serde_json::from_slice(&bytes).ok()
     }
 
     /// Removes compiled code that is not `alive` any more.
@@ -292,6 +302,11 @@ impl Loader {
         let linker = Arc::new(command::linker(&self.engine)?);
         Ok(Arc::clone(self.commands.get_or_init(|| linker)))
     }
+}
+
+/// Where it is kept what a source serves.
+fn beside(name: &str) -> String {
+    format!("{name}-serves")
 }
 
 fn because(error: &PrepareError) -> String {

@@ -5,4 +5,6 @@ mod building;
 mod calls;
 mod contract;
 mod guests;
+mod host;
 mod place;
+mod scripts;

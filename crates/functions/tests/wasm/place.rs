@@ -2,28 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use flagbase_core::{
-    buckets::Object,
-    catalog::{Actor, DocumentId},
-    environments::{EnvironmentKind, Environments},
-    feed::Feed,
-    functions::{
-        Artifact, Body, Compute as _, Deployed, Fault, GuestObjects, GuestSecrets, Host, HostError,
-        HostParts, Logs, LogsAsked, Settings,
-    },
-    gateway::AddressPolicy,
-    metrics::{Bounds, Meters, Recorder},
+    functions::{Artifact, Body, Compute as _, Deployed, Fault, Logs, LogsAsked, Settings},
     random::SystemRandom,
     tasks::Tasks,
 };
 use flagbase_functions::wasm::{CompileConfig, Wasm, WasmConfig};
 use flagbase_testkit::{
-    FixedClock, Memory, MemoryBlobs, SeededRandom,
+    MemoryBlobs,
     compute::{deployed, visit},
 };
 use tempfile::TempDir;
+
+use super::host::{Behind, behind};
 
 /// A driver with everything behind it.
 pub(crate) struct Place {
@@ -50,25 +41,7 @@ impl Place {
 
     /// With what is in `cache`, and other settings.
     pub(crate) async fn with(cache: Arc<TempDir>, change: impl FnOnce(&mut WasmConfig)) -> Self {
-        let (memory, clock) = (Memory::new(), Arc::new(FixedClock::default()));
-        let random = Arc::new(SeededRandom::new(1));
-        let feed = Feed::open(Arc::new(memory.clone()), clock.clone(), random).await.unwrap();
-        let feed = Arc::new(feed);
-        Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
-        let (blobs, logs) = (Arc::new(MemoryBlobs::new()), Arc::new(Logs::new(clock.clone())));
-        let recorder = Recorder::new(clock.clone(), Arc::new(Meters::default()), Bounds::default());
-        let host = Host::new(HostParts {
-            snapshots: Arc::clone(feed.snapshots()),
-            recorder: Arc::new(recorder),
-            logs: Arc::clone(&logs),
-            blobs: Arc::clone(&blobs) as _,
-            keyvalue: Arc::new(memory),
-            objects: Arc::new(Nothing),
-            secrets: Arc::new(Nothing),
-            messages: None,
-            outbound: AddressPolicy { loopback: false, private: false },
-            clock,
-        });
+        let Behind { host, blobs, logs, .. } = behind().await;
         let mut config = WasmConfig {
             cache: cache.path().join("functions"),
             loaded: 16,
@@ -77,7 +50,7 @@ impl Place {
             compile: compile(),
         };
         change(&mut config);
-        let wasm = Wasm::new(config, Arc::new(host), Tasks::new(), Arc::new(SystemRandom)).unwrap();
+        let wasm = Wasm::new(config, host, Tasks::new(), Arc::new(SystemRandom)).unwrap();
         Self { wasm: Arc::new(wasm), blobs, logs, cache }
     }
 
@@ -107,33 +80,5 @@ impl Place {
         let Ok(entries) = std::fs::read_dir(self.cache.path().join("functions")) else { return Vec::new() };
         let paths = entries.map(|entry| entry.unwrap().path());
         paths.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect()
-    }
-}
-
-struct Nothing;
-
-#[async_trait]
-impl GuestSecrets for Nothing {
-    async fn open(&self, _: &DocumentId, _: &str) -> Result<Option<String>, HostError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl GuestObjects for Nothing {
-    async fn get(&self, _: &DocumentId, _: &str, _: u64) -> Result<Option<Bytes>, HostError> {
-        Ok(None)
-    }
-    async fn head(&self, _: &DocumentId, _: &str) -> Result<Option<Object>, HostError> {
-        Ok(None)
-    }
-    async fn put(&self, _: Actor, _: &DocumentId, _: &str, _: (&str, Bytes)) -> Result<Object, HostError> {
-        Err(HostError::Failed("there are no buckets".into()))
-    }
-    async fn delete(&self, _: Actor, _: &DocumentId, _: &str) -> Result<(), HostError> {
-        Ok(())
-    }
-    async fn list(&self, _: &DocumentId, _: &str, _: &str, _: u32) -> Result<Vec<Object>, HostError> {
-        Ok(Vec::new())
     }
 }

@@ -11,12 +11,26 @@ use crate::wasm::{
     call::Call,
     calls,
     guest::Guest,
-    load::Loaded,
+    load::{Key, Loaded},
     own::{self, Program},
     warm::{Taken, Warm},
 };
 
 impl Wasm {
+    /// Makes an instance of what would be called, and drops it: what a call costs at least.
+    ///
+    /// # Errors
+    /// As a call would fail before the function gets it.
+    pub async fn rehearse(&self, visit: Visit) -> Result<(), Fault> {
+        let ready = self.ready().map_err(|error| Fault::Unstartable(error.to_string()))?;
+        let loaded = ready.shelf.get(Key::from(&*visit.deployed)).await?;
+        let place = ready.place(&self.call(visit));
+        match &*loaded {
+            Loaded::Own(program) => program.start(place.store()).await.map(drop),
+            Loaded::Http(_) | Loaded::Command(_) => Ok(()),
+        }
+    }
+
     pub(super) fn call(&self, visit: Visit) -> Arc<Call> {
         Arc::new(Call::new(visit, Arc::clone(&self.host), Arc::clone(&self.outside)))
     }

@@ -19,6 +19,8 @@ use crate::wasm::{
 const ADDRESS_SPACE: u64 = 32 << 30;
 /// Standard streams, and the compiled module that a source is loaded into.
 const FILES: u64 = 16;
+/// Of what a source writes while it is loaded.
+const LINES: usize = 20;
 /// How much a compiler gives way to others.
 const NICE: i32 = 10;
 
@@ -81,6 +83,9 @@ fn work(room: Room, input: &mut dyn io::BufRead) -> Result<Vec<u8>, PrepareError
             let runtime = runtime_of(&engine, runtime)?;
             let built = javascript::build(&engine, &runtime, &job.name, &code)?;
             say(&Frame::Serves(built.serves)).map_err(unavailable)?;
+            for line in built.lines.iter().take(LINES) {
+                doing(&format!("it says: {line}"), 50)?;
+            }
             doing("compiling", 60)?;
             engine.precompile_component(&built.component)
         }
