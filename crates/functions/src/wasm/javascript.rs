@@ -1,6 +1,6 @@
 //! JavaScript and TypeScript: from source to a component that exports our own interfaces.
 //!
-//! The guest is QuickJS (`guests/javascript`). All functions share its compiled code. At deploy it loads the source, and
+//! The guest is `QuickJS` (`guests/javascript`). All functions share its compiled code. At deploy it loads the source, and
 //! what its memory holds then becomes the memory that each request begins with: nothing is parsed for a request. The
 //! component of a function is that memory and a [frame](frame) that imports the code.
 

@@ -104,10 +104,10 @@ pub(super) fn of_pages(pages: u64) -> MemoryType {
 
 fn pages(module: &[u8]) -> Result<u64, Error<Infallible>> {
     for payload in Parser::new(0).parse_all(module) {
-        if let Payload::MemorySection(section) = payload? {
-            for memory in section {
-                return Ok(memory?.initial);
-            }
+        if let Payload::MemorySection(section) = payload?
+            && let Some(memory) = section.into_iter().next()
+        {
+            return Ok(memory?.initial);
         }
     }
     Ok(0)

@@ -3,7 +3,7 @@
 use flagbase_core::functions::{PrepareError, Serves};
 use wasmtime::{
     Caller, Engine, Extern, Func, Instance, Linker, Memory, MemoryType, Module, Store, StoreLimits,
-    StoreLimitsBuilder, Val, ValType,
+    StoreLimitsBuilder, Val,
 };
 
 use super::parts::{INITIALIZE, MEMORY, PAGE, Parts};
@@ -29,7 +29,7 @@ const SCRATCH: u32 = 4_096;
 
 /// Lines of `console` that are kept while a module is loaded, and bytes of each.
 const LINES: usize = 100;
-const LINE_LENGTH: usize = 1_000;
+const LINE_LENGTH: u32 = 1_000;
 
 /// A gap of fewer zero bytes is kept: the description of a piece of memory takes about so many.
 const GAP: usize = 64;
@@ -63,13 +63,13 @@ pub(super) fn take(
     store.limiter(|loading| &mut loading.limits);
     // What takes too long is ended from outside: this runs in a process of its own.
     store.set_epoch_deadline(u64::MAX / 2);
-    let guest = Guest::start(&mut store, module, parts).map_err(unavailable)?;
-    let prelude = guest.prelude(&mut store).map_err(unavailable)?;
+    let guest = Guest::start(&mut store, module, parts).map_err(|error| unavailable(&error))?;
+    let prelude = guest.prelude(&mut store).map_err(|error| unavailable(&error))?;
     if let Err(text) = prelude {
         return Err(PrepareError::Unavailable(text.into()));
     }
     let said = guest.load(&mut store, source).map_err(|error| trapped(source.0, &error))?;
-    let serves = said.map_err(|text| PrepareError::Rejected(text))?;
+    let serves = said.map_err(PrepareError::Rejected)?;
     let (pages, data) = guest.memory(&store, stack(parts));
     Ok(Taken { pages, data, serves: parse(&serves), lines: std::mem::take(&mut store.data_mut().lines) })
 }
@@ -89,7 +89,7 @@ fn parse(serves: &str) -> Vec<Serves> {
         .collect()
 }
 
-fn unavailable(error: wasmtime::Error) -> PrepareError {
+fn unavailable(error: &wasmtime::Error) -> PrepareError {
     PrepareError::Unavailable(format!("{error:#}").into())
 }
 
@@ -120,7 +120,10 @@ impl Guest {
         for import in module.imports() {
             if let Some(ty) = import.ty().func() {
                 let function = match (import.module(), import.name()) {
-                    (_, "write") => Func::new(&mut *store, ty.clone(), keep_line),
+                    (_, "write") => Func::new(&mut *store, ty.clone(), |caller, arguments, _| {
+                        keep_line(caller, arguments);
+                        Ok(())
+                    }),
                     (interface, name) => {
                         let what = format!("{interface} {name}");
                         Func::new(&mut *store, ty.clone(), move |_, _, _| {
@@ -199,15 +202,14 @@ fn text(memory: &[u8], address: u32, length: u32) -> String {
 }
 
 /// `flagbase:faas/log.write`, while a module is loaded: level, message, fields.
-fn keep_line(mut caller: Caller<'_, Loading>, arguments: &[Val], _: &mut [Val]) -> wasmtime::Result<()> {
+fn keep_line(mut caller: Caller<'_, Loading>, arguments: &[Val]) {
     let number = |at: usize| arguments.get(at).and_then(Val::i32).unwrap_or_default().cast_unsigned();
     if let Some(Extern::Memory(memory)) = caller.get_export(MEMORY.1) {
-        let line = text(memory.data(&caller), number(1), number(2).min(LINE_LENGTH as u32));
+        let line = text(memory.data(&caller), number(1), number(2).min(LINE_LENGTH));
         if caller.data().lines.len() < LINES {
             caller.data_mut().lines.push(line);
         }
     }
-    Ok(())
 }
 
 /// The pieces of `data` between long runs of zeros, from `at` on.

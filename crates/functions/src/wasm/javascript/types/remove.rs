@@ -2,8 +2,15 @@
 
 use std::collections::HashSet;
 
-#[expect(clippy::wildcard_imports, reason = "nodes of the syntax, each with a name of its own")]
-use oxc_ast::ast::*;
+use oxc_ast::ast::{
+    ArrowFunctionExpression, Class, Declaration, Decorator, ExportAllDeclaration, ExportDeclaration,
+    ExportDefaultDeclaration, ExportDefaultDeclarationKind, ExportFromDeclaration, ExportNamedDeclaration,
+    FormalParameter, ImportDeclaration, ImportDeclarationSpecifier, MethodDefinition, PropertyDefinition,
+    PropertyDefinitionType, Statement, TSAsExpression, TSEnumDeclaration, TSExportAssignment,
+    TSImportEqualsDeclaration, TSIndexSignature, TSNamespaceDeclaration, TSNonNullExpression,
+    TSSatisfiesExpression, TSThisParameter, TSTypeAnnotation, TSTypeAssertion, TSTypeParameterDeclaration,
+    TSTypeParameterInstantiation, VariableDeclarator,
+};
 use oxc_ast_visit::{Visit, walk};
 use oxc_span::{GetSpan, Span};
 
