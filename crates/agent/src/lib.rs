@@ -12,6 +12,7 @@ mod clock;
 pub mod drive;
 mod function;
 mod http;
+pub mod kernel;
 pub mod launch;
 mod logs;
 pub mod machine;

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::{fs, process};
 
-use flagbase_agent::{Agent, Settings, launch, machine, pack, server};
+use flagbase_agent::{Agent, Settings, kernel, launch, machine, pack, server};
 
 const USAGE: &str = "usage:
   flagbase-agent pack OUT [MODULES]      write the first file system of machines: this program, and the kernel
                                          modules it needs from a directory such as /lib/modules/6.1.0-56-cloud-amd64
+  flagbase-agent unpack KERNEL OUT       write the plain kernel in a packed one (vmlinuz), as Firecracker needs it
   flagbase-agent serve SOCKET DIRECTORY  run the function in a directory without a machine, for trying it out
 Without arguments, as the first process of a machine, it runs the function on the drive.";
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         ["wasm", memory, module, rest @ ..] => return flagbase_agent::wasm::main(memory, module, rest),
         ["pack", out] => write(Path::new(out), None),
         ["pack", out, modules] => write(Path::new(out), Some(Path::new(modules))),
+        ["unpack", kernel, out] => unpack(Path::new(kernel), Path::new(out)),
         ["serve", socket, directory] => serve(Path::new(socket), Path::new(directory)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, USAGE)),
     };
@@ -66,7 +68,15 @@ fn first() -> ExitCode {
 
 fn write(out: &Path, modules: Option<&Path>) -> io::Result<()> {
     let agent = fs::read(std::env::current_exe()?)?;
-    let bytes = pack::initrd(agent, modules).map_err(io::Error::other)?;
+    place(out, &pack::initrd(agent, modules).map_err(io::Error::other)?)
+}
+
+fn unpack(kernel: &Path, out: &Path) -> io::Result<()> {
+    place(out, &kernel::vmlinux(&fs::read(kernel)?).map_err(io::Error::other)?)
+}
+
+/// Writes a file so that it is never half there.
+fn place(out: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = out.with_extension("partial");
     fs::write(&partial, bytes)?;
     fs::rename(partial, out)

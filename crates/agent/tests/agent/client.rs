@@ -3,9 +3,16 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+
+/// How often a device is asked for a connection.
+const ATTEMPTS: u32 = 50;
+
+/// How long a device may take to say that it has connected.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// How to reach an agent.
 #[derive(Debug, Clone)]
@@ -47,9 +54,21 @@ pub(crate) struct Line {
 }
 
 impl Way {
+    /// Connects; a few times where a device is in between, which may have no room for another connection yet.
     pub(crate) fn dial(&self) -> io::Result<Line> {
+        let attempts = if self.port.is_some() { ATTEMPTS } else { 1 };
+        for _ in 1..attempts {
+            if let Ok(line) = self.dial_once() {
+                return Ok(line);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.dial_once()
+    }
+
+    fn dial_once(&self) -> io::Result<Line> {
         let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        stream.set_read_timeout(Some(GREETING))?;
         let port = self.port;
         if let Some(port) = port {
             writeln!(stream, "CONNECT {port}")?;
@@ -62,6 +81,7 @@ impl Way {
                 return Err(io::Error::other(format!("not connected: {line:?}")));
             }
         }
+        stream.get_ref().set_read_timeout(Some(Duration::from_mins(1)))?;
         Ok(Line { stream })
     }
 
@@ -96,7 +116,7 @@ impl Line {
             return Ok(());
         }
         // An answer may come before all of it was read: then writing fails, and that is no matter.
-        std::thread::Builder::new().spawn(move || drop(writer.write_all(&body)))?;
+        thread::Builder::new().spawn(move || drop(writer.write_all(&body)))?;
         Ok(())
     }
 
