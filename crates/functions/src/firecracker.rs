@@ -14,6 +14,7 @@
 mod agent;
 pub mod api;
 mod call;
+pub(crate) mod checks;
 mod config;
 mod figures;
 mod fleet;
@@ -25,6 +26,7 @@ mod machine;
 mod notes;
 mod pool;
 mod process;
+mod programs;
 mod records;
 mod shelf;
 mod version;
@@ -90,6 +92,7 @@ impl Firecracker {
         (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
         build: Build,
     ) -> Result<Self, OpenError> {
+        let config = config.located()?;
         let version = versions(&config).await?;
         if config.jailer.is_none() {
             tracing::warn!(

@@ -14,7 +14,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use flagbase_core::functions::Compute;
 
-pub use open::{Base, Driver, FirecrackerOptions, OpenError, WasmOptions};
+pub use open::{Base, Checked, Driver, FirecrackerOptions, OpenError, Verdict, WasmOptions};
 
 /// Opens what runs functions.
 ///
@@ -54,26 +54,47 @@ fn in_process(_: WasmOptions, _: Base) -> Result<Arc<dyn Compute>, OpenError> {
 
 #[cfg(feature = "firecracker")]
 async fn micro_vms(options: FirecrackerOptions, base: Base) -> Result<Arc<dyn Compute>, OpenError> {
-    let config = firecracker::Config {
-        binary: options.binary,
-        jailer: Some(options.jailer).filter(|path| !path.as_os_str().is_empty()),
-        kernel: options.kernel,
-        rootfs: options.rootfs,
-        chroot_base: options.chroot_base,
-        state: options.state,
-        uid: options.uid,
-        gid: options.gid,
-        pool: options.pool,
-        memory: options.memory,
-        vcpus: options.vcpus,
-        machines: options.machines,
-        ..firecracker::Config::default()
-    };
     let home = Arc::new(firecracker::Product { host: base.host, most_code: options.most_code });
     let sources = (base.clock, base.random);
-    let opened = firecracker::Firecracker::open(config, home, sources, firecracker::image::build).await;
+    let opened =
+        firecracker::Firecracker::open(options.into(), home, sources, firecracker::image::build).await;
     let unusable = |source| OpenError::Unusable { driver: "firecracker", source: Box::new(source) };
     Ok(Arc::new(opened.map_err(unusable)?))
+}
+
+#[cfg(feature = "firecracker")]
+impl From<FirecrackerOptions> for firecracker::Config {
+    fn from(options: FirecrackerOptions) -> Self {
+        Self {
+            binary: options.binary,
+            jailer: Some(options.jailer).filter(|path| !path.as_os_str().is_empty()),
+            kernel: options.kernel,
+            rootfs: options.rootfs,
+            chroot_base: options.chroot_base,
+            state: options.state,
+            uid: options.uid,
+            gid: options.gid,
+            pool: options.pool,
+            memory: options.memory,
+            vcpus: options.vcpus,
+            machines: options.machines,
+            ..Self::default()
+        }
+    }
+}
+
+/// Looks at everything that microVMs need on this machine.
+#[cfg(feature = "firecracker")]
+pub async fn check_microvms(options: FirecrackerOptions) -> Vec<Checked> {
+    firecracker::checks::all(&options.into()).await
+}
+
+/// Says that this program has no microVMs.
+#[cfg(not(feature = "firecracker"))]
+#[expect(clippy::unused_async, reason = "looking at programs waits for them")]
+pub async fn check_microvms(_: FirecrackerOptions) -> Vec<Checked> {
+    let detail = OpenError::NotBuiltIn { driver: "firecracker" }.to_string();
+    vec![Checked { check: "firecracker", verdict: Verdict::Bad, detail }]
 }
 
 #[cfg(not(feature = "firecracker"))]

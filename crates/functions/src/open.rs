@@ -111,6 +111,28 @@ pub enum OpenError {
     },
 }
 
+/// Something that was looked at, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What was looked at, in a few words.
+    pub check: &'static str,
+    /// Whether it is as it should be.
+    pub verdict: Verdict,
+    /// What was found, and what to do about it.
+    pub detail: String,
+}
+
+/// Whether something is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Good,
+    /// It works, and somebody should look at it.
+    Doubtful,
+    /// It does not work.
+    Bad,
+}
+
 /// Runs nothing, and says so.
 pub(crate) struct Off;
 

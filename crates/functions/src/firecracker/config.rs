@@ -1,6 +1,11 @@
 //! What microVMs are made with, and how many there may be.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{OpenError, programs::located};
 
 /// What microVMs are made with.
 #[derive(Debug, Clone)]
@@ -75,6 +80,19 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The same with paths that mean the same everywhere, because others are told them.
+    pub(super) fn located(mut self) -> Result<Self, OpenError> {
+        let located = |program: &Path| {
+            located(program).ok_or_else(|| {
+                OpenError::Program(format!("`{}` cannot be run: there is no such file", program.display()))
+            })
+        };
+        self.binary = located(&self.binary)?;
+        self.jailer = self.jailer.as_deref().map(located).transpose()?;
+        self.chroot_base = std::path::absolute(&self.chroot_base)?;
+        Ok(self)
+    }
+
     /// Where drives and snapshots are: beside the microVMs, so that one file can be in both places.
     pub(super) fn store(&self) -> PathBuf {
         self.chroot_base.join("store")

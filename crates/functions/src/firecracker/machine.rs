@@ -11,7 +11,10 @@ use std::{
 };
 
 use flagbase_core::{clock::Clock, random::Random, tasks::Tasks};
-use tokio::{process::Child, sync::OwnedSemaphorePermit};
+use tokio::{
+    process::Child,
+    sync::{OwnedSemaphorePermit, mpsc},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::console::{Console, boxed};
@@ -214,9 +217,15 @@ impl Works {
     /// From here on the process and everything it has end with the machine.
     fn watch(&self, jail: Jail, mut child: Child, room: OwnedSemaphorePermit) -> Machine {
         let console = Console::default();
+        let (open, mut closed) = mpsc::channel::<()>(1);
         for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().flatten() {
-            self.tasks.spawn("console of a microVM", console.clone().follow(stream));
+            let (open, console) = (open.clone(), console.clone());
+            self.tasks.spawn("console of a microVM", async move {
+                console.follow(stream).await;
+                drop(open);
+            });
         }
+        drop(open);
         let (exited, gone, kill) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let pid = child.id();
@@ -244,6 +253,8 @@ impl Works {
                 }
                 let _ = child.wait().await;
             }
+            // What it said last is often why it ended.
+            let _ = tokio::time::timeout(GRIEF, closed.recv()).await;
             exited.cancel();
             kill.cancelled().await;
             let forget = move || works.forget(&jail);

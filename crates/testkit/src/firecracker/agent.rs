@@ -159,6 +159,10 @@ fn call(asked: &Asked, shared: &Shared) -> Next {
 
 fn behave(asked: &Asked, shared: &Shared) -> Next {
     let number = |name: &str| asked.parameter(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    let kind = shared.memory.lock().saved.says("guest").map(str::to_owned);
+    if let Some(kind) = kind {
+        return as_the_contract_says(&kind, asked, shared);
+    }
     if asked.header("flagbase-occasion").is_some() {
         return Next::Answer(occasion(asked, shared));
     }
@@ -175,17 +179,9 @@ fn behave(asked: &Asked, shared: &Shared) -> Next {
             thread::sleep(Duration::from_millis(number("ms")));
             plain(200, "slept")
         }
-        "/hang" => {
-            thread::sleep(Duration::from_hours(1));
-            return Next::Close;
-        }
+        "/hang" => return hang(),
         "/cut" => return Next::Close,
-        "/die" => {
-            println!("Kernel panic - not syncing: asked to");
-            // What was printed is on its way to whoever reads the console.
-            let _ = std::io::stdout().flush();
-            std::process::exit(0);
-        }
+        "/die" => die("asked to"),
         "/big" => Answer(200, Vec::new(), vec![b'x'; usize::try_from(number("bytes")).unwrap_or(0)]),
         "/status" => plain(u16::try_from(number("code")).unwrap_or(500), "as asked"),
         "/fault" => fault(502, asked.parameter("word").unwrap_or_default(), "the agent says so"),
@@ -200,6 +196,46 @@ fn behave(asked: &Asked, shared: &Shared) -> Next {
         }
         _ => plain(200, "hello"),
     })
+}
+
+/// The guests of `testkit::compute`: `guest=echo` and so on.
+fn as_the_contract_says(kind: &str, asked: &Asked, shared: &Shared) -> Next {
+    let serves = match kind {
+        "events" => Some("event"),
+        "ticks" => Some("tick"),
+        _ => None,
+    };
+    if asked.header("flagbase-occasion") != serves {
+        return Next::Answer(fault(501, "not_served", "it does not serve that"));
+    }
+    let target = asked.target.as_str();
+    Next::Answer(match kind {
+        "status" => plain(target.trim_start_matches('/').parse().unwrap_or(500), ""),
+        "loop" => return hang(),
+        "trap" => die("Attempted to kill init!"),
+        "flood" => Answer(200, Vec::new(), vec![b'x'; 4 << 20]),
+        "memory" if shared.memory_mib < 512 => die("System is deadlocked on memory"),
+        "count" => plain(200, &shared.memory.lock().saved.calls.to_string()),
+        "events" if asked.body != b"ok" => Answer(500, Vec::new(), asked.body.clone()),
+        "events" | "ticks" | "memory" => Answer(204, Vec::new(), Vec::new()),
+        _ => {
+            let mut body = format!("{} {target}\n", asked.method).into_bytes();
+            body.extend_from_slice(&asked.body);
+            Answer(200, header("x-guest", "echo"), body)
+        }
+    })
+}
+
+fn hang() -> Next {
+    thread::sleep(Duration::from_hours(1));
+    Next::Close
+}
+
+fn die(why: &str) -> ! {
+    println!("Kernel panic - not syncing: {why}");
+    // What was printed is on its way to whoever reads the console.
+    let _ = std::io::stdout().flush();
+    std::process::exit(0);
 }
 
 fn occasion(asked: &Asked, shared: &Shared) -> Answer {

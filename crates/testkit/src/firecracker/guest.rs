@@ -35,6 +35,8 @@ pub(super) struct Saved {
 /// A guest as its agent sees it.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// How large its memory is.
+    pub(super) memory_mib: usize,
     pub(super) memory: Mutex<Memory>,
     pub(super) changed: Condvar,
 }
@@ -72,9 +74,9 @@ impl Saved {
 
 impl Guest {
     /// Boots, or goes on where it was saved; listens behind `vsock`.
-    pub(super) fn run(saved: Saved, vsock: Option<UnixListener>) -> Self {
+    pub(super) fn run(saved: Saved, memory_mib: usize, vsock: Option<UnixListener>) -> Self {
         let memory = Memory { saved, ..Memory::default() };
-        let shared = Arc::new(Shared { memory: Mutex::new(memory), changed: Condvar::new() });
+        let shared = Arc::new(Shared { memory_mib, memory: Mutex::new(memory), changed: Condvar::new() });
         let guest = Self { shared };
         let booting = guest.clone();
         start("guest", move || {

@@ -274,7 +274,7 @@ impl Vmm {
                 .to_owned());
         }
         let saved = Saved::booting(&self.code());
-        self.guest = Some(Guest::run(saved, self.listener()));
+        self.guest = Some(Guest::run(saved, self.machine.mem_size_mib, self.listener()));
         Ok(None)
     }
 
@@ -381,7 +381,7 @@ impl Vmm {
                 .map_err(|error| format!("Failed to build microVM from snapshot: Error binding to the host-side Unix socket: {error}"))?;
             self.vsock = Some((vsock, listener));
         }
-        let guest = Guest::run(stored.guest, self.listener());
+        let guest = Guest::run(stored.guest, self.machine.mem_size_mib, self.listener());
         guest.pause(!load.resume_vm);
         self.guest = Some(guest);
         Ok(())
