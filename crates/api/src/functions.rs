@@ -1,5 +1,6 @@
 //! Functions: translate in, call, translate out.
 
+mod dead_letters;
 mod invoke;
 mod logs;
 mod secrets;
@@ -36,6 +37,7 @@ pub(crate) fn router() -> OpenApiRouter<Handles> {
         .merge(invoke::router())
         .merge(logs::router())
         .merge(secrets::router())
+        .merge(dead_letters::router())
 }
 
 /// Whether a request builds code or runs it: what it does has limits of its own, which may be longer than those of

@@ -14,7 +14,7 @@ use flagbase_core::{
     events::Events,
     feed::Feed,
     flags::Flags,
-    functions::{Functions, vault::Secrets},
+    functions::{Functions, triggers::Triggers, vault::Secrets},
     gateway::Routes,
     guards::Guards,
     identity::Identity,
@@ -59,6 +59,7 @@ pub struct Services {
     pub webhooks: Arc<Webhooks>,
     pub functions: Arc<Functions>,
     pub secrets: Arc<Secrets>,
+    pub triggers: Arc<Triggers>,
     pub tasks: Tasks,
     /// Limits and origins.
     pub settings: ApiSettings,
@@ -178,6 +179,7 @@ handles! {
     webhooks: Arc<Webhooks>,
     functions: Arc<Functions>,
     secrets: Arc<Secrets>,
+    triggers: Arc<Triggers>,
     tasks: Tasks,
 }
 

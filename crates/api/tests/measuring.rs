@@ -5,6 +5,9 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+#[path = "support/functions.rs"]
+mod functions;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -72,8 +75,12 @@ async fn product() -> Product {
     let metrics = Metrics::new(Arc::clone(&feed), ledger.clone(), Arc::clone(&recorder), Settings::default());
     let flags = Arc::new(Flags::new(Arc::clone(&feed)));
     let identity = Arc::new(identity(&feed, &memory, &clock, &random));
+    let (functions, secrets, triggers) = functions::functions(&memory, &feed, &recorder);
     let services = Services {
         identity: Arc::clone(&identity),
+        functions,
+        secrets,
+        triggers,
         flags: Arc::clone(&flags),
         segments: Arc::new(Segments::new(Arc::clone(&feed))),
         environments: Arc::new(environments),
@@ -89,6 +96,7 @@ async fn product() -> Product {
         )),
         settings: ApiSettings {
             max_body: 1 << 20,
+            max_code: functions::MOST_CODE,
             body_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
         },

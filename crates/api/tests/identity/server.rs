@@ -28,6 +28,10 @@ use flagbase_testkit::{FixedClock, Memory, SeededRandom};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+#[path = "../support/functions.rs"]
+mod functions;
+use functions::{MOST_CODE, functions};
+
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) struct Server {
@@ -79,6 +83,7 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
     let clock = Arc::new(FixedClock::default());
     let recorder = Arc::new(Recorder::new(clock, Arc::clone(&meters), Bounds::default()));
     let policy = AddressPolicy { loopback: true, private: true };
+    let (functions, secrets, triggers) = functions(memory, &feed, &recorder);
     Services {
         identity,
         flags: Arc::new(Flags::new(Arc::clone(&feed))),
@@ -99,8 +104,12 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
             Arc::new(memory.clone()),
             flagbase_core::webhooks::Settings::default(),
         )),
+        functions,
+        secrets,
+        triggers,
         settings: ApiSettings {
             max_body: 1 << 20,
+            max_code: MOST_CODE,
             body_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
         },

@@ -7,12 +7,14 @@ use flagbase_buckets::Files;
 use flagbase_core::blobs::Blobs;
 use flagbase_core::buckets::Buckets;
 use flagbase_core::events::Messages;
+use flagbase_core::functions::triggers::Triggers;
 use flagbase_core::functions::vault::{Keyring, Secrets};
 use flagbase_core::functions::{
     Compute, Functions, FunctionsParts, Host, HostParts, Logs, Runner, RunnerParts,
 };
 use flagbase_core::gateway::AddressPolicy;
 use flagbase_core::metrics::Recorder;
+use flagbase_core::relay::{Relay, Sinks};
 use flagbase_core::tasks::Tasks;
 use flagbase_functions::{Driver, FirecrackerOptions, WasmOptions};
 
@@ -29,6 +31,7 @@ pub(super) struct Parts {
     pub(super) functions: Arc<Functions>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) runner: Arc<Runner>,
+    pub(super) triggers: Arc<Triggers>,
 }
 
 /// Puts together what runs functions. No engine starts before there is a function to build or to run.
@@ -54,7 +57,7 @@ pub(super) async fn assemble(
         keyvalue: Arc::clone(&base.keyvalue),
         objects: Arc::clone(buckets.objects()) as _,
         secrets: Arc::clone(&secrets) as _,
-        messages,
+        messages: messages.clone(),
         outbound: AddressPolicy {
             loopback: config.functions.allow_loopback_outbound,
             private: config.functions.allow_private_outbound,
@@ -75,14 +78,21 @@ pub(super) async fn assemble(
         runner: Arc::clone(&runner),
         most_code: config.functions.max_code,
     }));
-    Ok(Parts { functions, secrets, runner })
+    let occasions = Arc::clone(&base.occasions);
+    let triggers = Triggers::new(Arc::clone(&base.feed), occasions, Arc::clone(&runner), messages);
+    Ok(Parts { functions, secrets, runner, triggers })
 }
 
 impl Parts {
     /// Starts what runs without being asked.
-    pub(super) fn start(&self, tasks: &Tasks) {
+    pub(super) fn start(&self, base: &Base, sinks: &Sinks, tasks: &Tasks) {
         self.runner.start(tasks);
         self.functions.start(tasks);
+        let bus = ("functions", Arc::new(self.triggers.sink()) as _);
+        let (feed, ledger) = (Arc::clone(&base.feed), Arc::clone(&base.ledger));
+        // Nothing can have been meant for a function before there were functions.
+        sinks.start(Relay::new(feed, ledger, bus, Arc::clone(&base.meters)).from_now(), tasks);
+        self.triggers.start(tasks);
     }
 }
 
@@ -113,7 +123,8 @@ async fn compute(config: &Config, base: &Base, host: Arc<Host>, tasks: &Tasks) -
     })
 }
 
-fn driver(config: &Config) -> Driver {
+/// What runs functions, as it is configured.
+pub(crate) fn driver(config: &Config) -> Driver {
     let functions = &config.functions;
     match config.compute.driver {
         config::Driver::None => Driver::None,

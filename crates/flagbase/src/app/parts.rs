@@ -14,6 +14,7 @@ use flagbase_core::events::Events;
 use flagbase_core::feed::Feed;
 use flagbase_core::flags::Flags;
 use flagbase_core::functions::Runner;
+use flagbase_core::functions::triggers::Occasions;
 use flagbase_core::functions::vault::Vault;
 use flagbase_core::gateway::Routes;
 use flagbase_core::guards::{Guards, Watcher};
@@ -57,6 +58,7 @@ pub(super) struct Base {
     pub(super) vault: Arc<dyn Vault>,
     pub(super) keyvalue: Arc<dyn KeyValue>,
     pub(super) objects: Arc<dyn ObjectIndex>,
+    pub(super) occasions: Arc<dyn Occasions>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
     pub(super) feed: Arc<Feed>,
@@ -95,8 +97,8 @@ pub(super) async fn assemble(
     services.environments.ensure_default(kind).await?;
     warn_of_unknown(&config.gateway.environment, &base.feed);
     start(config, &base, &services, background);
-    functions.start(background);
     buses.start(&base, background);
+    functions.start(&base, buses.sinks(), background);
     webhooks::start(config, &base, (&services.webhooks, buses.sinks()), background)?;
     let gateway = Gateway::start(gateway::Parts {
         config: settings::gateway(config)?,
@@ -145,6 +147,7 @@ impl Base {
             vault: Arc::new(store.clone()),
             keyvalue: Arc::new(store.clone()),
             objects: Arc::new(store.clone()),
+            occasions: Arc::new(store.clone()),
             clock,
             random,
             feed: Arc::new(feed),
@@ -179,6 +182,7 @@ fn services(
         webhooks: Arc::new(Webhooks::new(feed(), Arc::clone(&base.deliveries), settings::webhooks(config))),
         functions: Arc::clone(&functions.functions),
         secrets: Arc::clone(&functions.secrets),
+        triggers: Arc::clone(&functions.triggers),
         feed: feed(),
         tasks,
         settings: ApiSettings {

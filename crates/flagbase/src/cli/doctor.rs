@@ -1,6 +1,8 @@
 //! `flagbase doctor`: looks at everything a server needs, and says what to do about what is wrong.
 
 mod checks;
+mod firecracker;
+mod functions;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -69,6 +71,8 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, environment: &Environ
     findings.push(checks::bus(config));
     findings.push(checks::secret(config));
     findings.push(checks::clock(config));
+    findings.extend(functions::checks(config));
+    findings.extend(firecracker::checks(config).await);
     let rows: Value = findings.iter().map(Finding::json).collect();
     Printer { format: global.client.output, quiet: false }.print(&rows, &VIEW)?;
     match findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {

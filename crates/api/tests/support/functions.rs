@@ -1,0 +1,36 @@
+//! Functions on the fakes; what runs them knows the scripts of `FakeCompute`.
+
+use std::sync::Arc;
+
+use flagbase_core::{
+    feed::Feed,
+    functions::{
+        Functions, FunctionsParts, Logs, Runner, RunnerParts,
+        triggers::Triggers,
+        vault::{Keyring, Secrets},
+    },
+    metrics::Recorder,
+};
+use flagbase_testkit::{FixedClock, Memory, MemoryBlobs, SeededRandom, compute::FakeCompute};
+
+pub(crate) const MOST_CODE: u64 = 1 << 10;
+
+pub(crate) type All = (Arc<Functions>, Arc<Secrets>, Arc<Triggers>);
+
+pub(crate) fn functions(memory: &Memory, feed: &Arc<Feed>, recorder: &Recorder) -> All {
+    let (clock, blobs) = (Arc::new(FixedClock::default()), Arc::new(MemoryBlobs::default()));
+    let runner = Runner::new(RunnerParts {
+        compute: Arc::new(FakeCompute::new(blobs.clone())),
+        logs: Arc::new(Logs::new(clock.clone())),
+        meters: Arc::clone(recorder.meters()),
+        ledger: Arc::new(memory.clone()),
+        clock,
+        random: Arc::new(SeededRandom::new(3)),
+    });
+    let (feed, runner) = (Arc::clone(feed), Arc::new(runner));
+    let keyring = Keyring::of(&"k".repeat(32)).unwrap();
+    let secrets = Secrets::new(Arc::clone(&feed), Arc::new(memory.clone()), keyring);
+    let triggers = Triggers::new(Arc::clone(&feed), Arc::new(memory.clone()), Arc::clone(&runner), None);
+    let functions = Functions::new(FunctionsParts { feed, blobs, runner, most_code: MOST_CODE });
+    (Arc::new(functions), Arc::new(secrets), triggers)
+}
