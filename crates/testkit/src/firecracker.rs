@@ -8,6 +8,12 @@
 //! The programs are this test binary once more: [`Programs::install`] writes scripts that start it with one test, whose
 //! whole body is [`process`].
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the programs print, as those that they stand for"
+)]
+
 mod agent;
 mod api;
 mod bodies;

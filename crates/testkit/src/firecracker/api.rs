@@ -70,11 +70,11 @@ impl Reply {
     }
 }
 
+/// Arguments by name, and those after `--`.
+type Arguments = (Vec<(String, String)>, Vec<String>);
+
 /// Arguments as `--name value` or `--name=value`; those after `--` come last.
-pub(super) fn parse(
-    arguments: &[String],
-    known: &[(&str, bool)],
-) -> Result<(Vec<(String, String)>, Vec<String>), String> {
+pub(super) fn parse(arguments: &[String], known: &[(&str, bool)]) -> Result<Arguments, String> {
     let (mut found, mut rest) = (Vec::new(), arguments.iter());
     while let Some(argument) = rest.next() {
         if argument == "--" {

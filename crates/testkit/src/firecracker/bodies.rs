@@ -1,5 +1,7 @@
 //! Bodies as Firecracker 1.16.1 reads them: the same fields in the same order, so that what it says of others is the same.
 
+#![expect(clippy::struct_field_names, reason = "fields are named as they are written")]
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -146,7 +148,11 @@ pub(super) enum SnapshotType {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "fields that are only checked are read all the same")]
+#[expect(
+    dead_code,
+    clippy::struct_excessive_bools,
+    reason = "fields that are only checked are read all the same"
+)]
 pub(super) struct SnapshotLoad {
     pub(super) snapshot_path: String,
     pub(super) mem_file_path: Option<String>,

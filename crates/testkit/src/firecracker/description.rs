@@ -39,8 +39,8 @@ impl Description {
     }
 
     /// Whether there is such a call, and what its body is called.
-    fn call(&self, method: &str, path: &str) -> Option<Option<&str>> {
-        self.calls.iter().find(|(call, _)| fits(call, method, path)).map(|(_, body)| body.as_deref())
+    fn call(&self, method: &str, path: &str) -> Option<&Option<String>> {
+        self.calls.iter().find(|(call, _)| fits(call, method, path)).map(|(_, body)| body)
     }
 
     /// Checks the body of a call.
