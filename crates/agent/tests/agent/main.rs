@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod emulator;
 mod guest;
 mod local;
 mod scenes;
