@@ -125,3 +125,48 @@ fn data(section: DataSectionReader<'_>) -> Result<Vec<(usize, Vec<u8>)>, Error<I
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: &str = r#"(module
+        (import "a" "b" (func))
+        (memory (export "memory") 2)
+        (global (mut i32) (i32.const 65536))
+        (func (export "_initialize"))
+        (func (export "get") (result i32) (i32.load (i32.const 8)))
+        (data (i32.const 8) "\2a\00\00\00"))"#;
+
+    #[test]
+    fn code_and_memory_come_apart_and_fit_together_again() {
+        let parts = split(&wat::parse_str(MODULE).unwrap()).unwrap();
+        assert_eq!((parts.pages, parts.data.as_slice()), (2, &[(8, vec![42, 0, 0, 0])][..]));
+
+        let engine = wasmtime::Engine::default();
+        let mut store = wasmtime::Store::new(&engine, ());
+        let mut linker = wasmtime::Linker::new(&engine);
+        linker.func_wrap("a", "b", || {}).unwrap();
+        let filled = wasmtime::Module::new(&engine, memory(parts.pages, &parts.data)).unwrap();
+        let filled = linker.instantiate(&mut store, &filled).unwrap();
+        linker.instance(&mut store, MEMORY.0, filled).unwrap();
+        let code = wasmtime::Module::new(&engine, &parts.code).unwrap();
+        assert!(code.imports().any(|import| (import.module(), import.name()) == MEMORY));
+        let code = linker.instantiate(&mut store, &code).unwrap();
+        let get = code.get_typed_func::<(), i32>(&mut store, "get").unwrap();
+        assert_eq!(get.call(&mut store, ()).unwrap(), 42);
+    }
+
+    #[test]
+    fn an_export_goes_and_the_others_stay() {
+        let module = without_export(&wat::parse_str(MODULE).unwrap(), INITIALIZE).unwrap();
+        let module = wasmtime::Module::new(&wasmtime::Engine::default(), module).unwrap();
+        let names: Vec<_> = module.exports().map(|export| export.name().to_owned()).collect();
+        assert_eq!(names, ["memory", "get"]);
+    }
+
+    #[test]
+    fn what_is_no_module_is_an_error() {
+        assert!(split(b"nonsense").is_err() && without_export(b"\0asm", "a").is_err());
+    }
+}

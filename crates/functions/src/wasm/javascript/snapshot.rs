@@ -233,3 +233,40 @@ fn pieces(data: &[u8], mut at: usize) -> Vec<(usize, Vec<u8>)> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn zeros_in_between_are_left_out_when_they_are_many() {
+        let mut data = vec![0; 1_000];
+        data[10] = 1;
+        data[20] = 2;
+        data[900] = 3;
+        let found = pieces(&data, 0);
+        assert_eq!(found, [(10, data[10..21].to_vec()), (900, vec![3])]);
+        assert_eq!(pieces(&data, 100), [(900, vec![3])], "what is skipped is not kept");
+        assert!(pieces(&[0; 100], 0).is_empty() && pieces(&[], 0).is_empty());
+    }
+
+    #[test]
+    fn what_a_module_serves_is_read() {
+        assert_eq!(parse("schedules requests"), [Serves::Requests, Serves::Schedules]);
+        assert!(parse("").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_the_whole(data in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => any::<u8>()], 0..2_000)) {
+            let mut whole = vec![0; data.len()];
+            for (address, bytes) in pieces(&data, 0) {
+                prop_assert!(bytes.first() != Some(&0) && bytes.last() != Some(&0));
+                whole[address..address + bytes.len()].copy_from_slice(&bytes);
+            }
+            prop_assert_eq!(whole, data);
+        }
+    }
+}

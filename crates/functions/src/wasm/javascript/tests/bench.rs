@@ -64,10 +64,14 @@ impl Bench {
         BENCH.get_or_init(|| {
             let mut config = Config::new();
             config.memory_reservation(256 << 20).max_wasm_stack(1 << 20);
-            let engine = Engine::new(&config).unwrap();
-            let module = Module::new(&engine, code().unwrap()).unwrap();
-            Self { engine, module }
+            Self::with(Engine::new(&config).unwrap())
         })
+    }
+
+    /// With an engine of its own.
+    pub(super) fn with(engine: Engine) -> Self {
+        let module = Module::new(&engine, code().unwrap()).unwrap();
+        Self { engine, module }
     }
 
     pub(super) fn build(&self, name: &str, source: &str) -> Result<Built, PrepareError> {
@@ -126,6 +130,7 @@ impl Function {
     pub(super) fn start(&self) -> Running {
         let mut store =
             Store::new(self.ready.engine(), World { now: 5_000_000, chance: 1, ..World::default() });
+        store.set_epoch_deadline(1 << 40);
         let instance = self.ready.instantiate(&mut store).unwrap();
         Running { store, instance }
     }
