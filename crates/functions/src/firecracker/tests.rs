@@ -4,6 +4,7 @@ mod calls;
 mod contract;
 mod crash;
 mod life;
+mod real_guest;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
