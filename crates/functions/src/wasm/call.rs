@@ -1,11 +1,8 @@
 //! One call: who, until when, and what it may still write to its log.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use flagbase_core::functions::{Evaluator, Host, Level, Limits, Stream, Visit};
@@ -47,11 +44,6 @@ impl Call {
     /// What it may use.
     pub(crate) fn limits(&self) -> &Limits {
         &self.visit.deployed.settings.limits
-    }
-
-    /// How long it may still take.
-    pub(crate) fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Evaluates flags for whoever is calling.

@@ -201,10 +201,10 @@ async fn converse(
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Trouble::Failed(unavailable(std::io::Error::other("no pipe to the compiler"))));
     };
-    let head = frames::head(job).map_err(unavailable)?;
+    let line = frames::head(job).map_err(unavailable)?;
     let write = async move {
         // A child that has seen enough stops reading; what it says tells why.
-        let _ = input.write_all(&head).await;
+        let _ = input.write_all(&line).await;
         let _ = input.write_all(code).await;
         let _ = input.shutdown().await;
     };

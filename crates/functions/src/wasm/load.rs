@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use wasmtime::{
     Engine, Module,
-    component::{Component, InstancePre},
+    component::{Component, InstancePre, Linker},
 };
 
 use super::{
@@ -85,10 +85,13 @@ pub(crate) struct Loader {
     compiler: Compiler,
     host: Arc<Host>,
     most_code: u64,
-    linkers: Mutex<HashMap<(Terms, bool), Arc<wasmtime::component::Linker<Guest>>>>,
+    linkers: Mutex<Linkers>,
     commands: OnceLock<Arc<wasmtime::Linker<Guest>>>,
     runtime: tokio::sync::OnceCell<Module>,
 }
+
+/// By what is granted, and whether they are for sources.
+type Linkers = HashMap<(Terms, bool), Arc<Linker<Guest>>>;
 
 /// What a loader is made of.
 pub(crate) struct Parts {
@@ -169,7 +172,7 @@ impl Loader {
             Shape::Command => Kind::Module,
             Shape::JavaScript => {
                 self.runtime(tell).await?;
-                let name = self.name(&self.runtime_digest()?, Shape::Command);
+                let name = self.name(&runtime_digest()?, Shape::Command);
                 let path =
                     self.cache.find(&name).ok_or_else(|| unavailable("the JavaScript runtime is gone"))?;
                 Kind::JavaScript(path)
@@ -202,7 +205,7 @@ impl Loader {
 
     /// Removes compiled code that is not `alive` any more.
     pub(crate) fn retain(&self, alive: &(dyn Fn(&Digest) -> bool + Send + Sync)) {
-        let runtime = self.runtime_digest().ok();
+        let runtime = runtime_digest().ok();
         let kept = self.cache.retain(&|digest| alive(digest) || runtime == Some(*digest));
         if let Err(error) = kept {
             tracing::warn!(%error, "old compiled code cannot be removed");
@@ -212,21 +215,10 @@ impl Loader {
     fn name(&self, digest: &Digest, shape: Shape) -> String {
         // How code becomes what is compiled is part of what it is called: another way, another file.
         let way = match shape {
-            Shape::JavaScript => self.runtime_digest().map(|digest| digest.hex()).unwrap_or_default(),
+            Shape::JavaScript => runtime_digest().map(|digest| digest.hex()).unwrap_or_default(),
             _ => String::new(),
         };
         format!("{}-{}{}", digest.hex(), self.tag, way.get(..16).unwrap_or_default())
-    }
-
-    fn runtime_digest(&self) -> Result<Digest, PrepareError> {
-        static DIGEST: OnceLock<Digest> = OnceLock::new();
-        if let Some(digest) = DIGEST.get() {
-            return Ok(*digest);
-        }
-        Ok(*DIGEST.get_or_init({
-            let code = javascript::code()?;
-            move || Digest::of(code)
-        }))
     }
 
     /// The module that runs JavaScript: ours, one for all functions.
@@ -235,14 +227,13 @@ impl Loader {
     }
 
     async fn make_runtime(self: &Arc<Self>, tell: Tell<'_>) -> Result<Module, PrepareError> {
-        let name = self.name(&self.runtime_digest()?, Shape::Command);
-        let path = match self.cache.find(&name) {
-            Some(path) => path,
-            None => {
-                let code = Bytes::from_static(javascript::code()?);
-                let compiled = self.compiler.compile(Kind::Module, (RUNTIME, code), tell).await?;
-                self.cache.keep(&name, &compiled.code).map_err(unavailable)?
-            }
+        let name = self.name(&runtime_digest()?, Shape::Command);
+        let path = if let Some(path) = self.cache.find(&name) {
+            path
+        } else {
+            let code = Bytes::from_static(javascript::code()?);
+            let compiled = self.compiler.compile(Kind::Module, (RUNTIME, code), tell).await?;
+            self.cache.keep(&name, &compiled.code).map_err(unavailable)?
         };
         self.module(&path).map_err(|error| unavailable(error.to_string()))
     }
@@ -281,7 +272,7 @@ impl Loader {
         unsafe { Module::deserialize_file(&self.engine, path) }
     }
 
-    fn linker(&self, key: Key) -> wasmtime::Result<Arc<wasmtime::component::Linker<Guest>>> {
+    fn linker(&self, key: Key) -> wasmtime::Result<Arc<Linker<Guest>>> {
         let script = key.shape == Shape::JavaScript;
         if let Some(linker) = self.linkers.lock().get(&(key.terms, script)) {
             return Ok(Arc::clone(linker));
@@ -302,6 +293,18 @@ impl Loader {
         let linker = Arc::new(command::linker(&self.engine)?);
         Ok(Arc::clone(self.commands.get_or_init(|| linker)))
     }
+}
+
+/// Of the module that runs JavaScript.
+fn runtime_digest() -> Result<Digest, PrepareError> {
+    static DIGEST: OnceLock<Digest> = OnceLock::new();
+    if let Some(digest) = DIGEST.get() {
+        return Ok(*digest);
+    }
+    Ok(*DIGEST.get_or_init({
+        let code = javascript::code()?;
+        move || Digest::of(code)
+    }))
 }
 
 /// Where it is kept what a source serves.

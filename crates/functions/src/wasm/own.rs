@@ -17,8 +17,6 @@ use super::{call::Call, calls, fault, guest::Guest, linker::Terms};
 
 /// What `wit/faas.wit` and `wit/features.wit` say, in Rust.
 pub(crate) mod bindings {
-    #![expect(missing_docs, unsafe_code, clippy::pedantic, reason = "generated from the interfaces")]
-
     wasmtime::component::bindgen!({
         path: ["wit/features.wit", "wit/faas.wit"],
         world: "flagbase:faas/function",

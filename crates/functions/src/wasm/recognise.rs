@@ -70,7 +70,7 @@ pub(crate) fn wasm(bytes: &[u8]) -> Result<Recognised, PrepareError> {
             payload if depth == 1 => found.note(payload)?,
             _ => {}
         }
-        caps.nested(depth)?;
+        caps::nested(depth)?;
     }
     let mut recognised = found.shape()?;
     recognised.memory = caps.memory();

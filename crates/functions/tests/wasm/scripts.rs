@@ -1,5 +1,7 @@
 //! JavaScript and TypeScript, from the source to the answer.
 
+use std::sync::{Arc, LazyLock};
+
 use flagbase_core::{
     blobs::Blobs as _,
     functions::{Artifact, Compute as _, Fault, Grants, Occasion, PrepareError, Serves, Settings, Shape},
@@ -15,13 +17,20 @@ const HELLO: &str = "
         async event(event) { if (event.data !== undefined && (await event.text?.()) === 'bad') throw new Error('no'); },
     };";
 
+/// What runs JavaScript is compiled once for all tests.
+static CACHE: LazyLock<Arc<tempfile::TempDir>> = LazyLock::new(|| Arc::new(tempfile::tempdir().unwrap()));
+
+async fn place() -> Place {
+    Place::with(Arc::clone(&CACHE), |_| {}).await
+}
+
 fn script(name: &str, text: &str) -> Artifact {
     Artifact::new(name, bytes::Bytes::copy_from_slice(text.as_bytes()))
 }
 
 #[tokio::test]
 async fn a_source_is_deployed_and_answers() {
-    let place = Place::new().await;
+    let place = place().await;
     let artifact = script("hello.js", HELLO);
     let settings = common();
     let prepared =
@@ -54,7 +63,7 @@ async fn a_source_is_built_again_from_what_was_uploaded() {
 
 #[tokio::test]
 async fn what_is_wrong_with_a_source_is_said_with_its_place() {
-    let place = Place::new().await;
+    let place = place().await;
     let settings = common();
     for (text, word) in [("export default {", "hello.js"), ("throw new Error('at the top');", "at the top")] {
         let terms = (&settings.grants, &settings.limits);
@@ -65,7 +74,7 @@ async fn what_is_wrong_with_a_source_is_said_with_its_place() {
 
 #[tokio::test]
 async fn an_exception_is_a_fault_and_its_stack_is_in_the_log() {
-    let place = Place::new().await;
+    let place = place().await;
     let text =
         "export default { fetch() { return deeper(); } }; function deeper() { throw new Error('broken'); }";
     let broken = place.deploy(&script("broken.js", text), common()).await;
@@ -76,7 +85,7 @@ async fn an_exception_is_a_fault_and_its_stack_is_in_the_log() {
 
 #[tokio::test]
 async fn what_is_not_granted_is_an_exception_that_says_so() {
-    let place = Place::new().await;
+    let place = place().await;
     let text = "export default { async fetch() {
         try { return await fetch('https://example.com/'); } catch (error) { return new Response(String(error)); }
     } };";
@@ -88,7 +97,7 @@ async fn what_is_not_granted_is_an_exception_that_says_so() {
 
 #[tokio::test]
 async fn a_source_that_never_ends_is_stopped() {
-    let place = Place::new().await;
+    let place = place().await;
     let mut settings = common();
     settings.limits.timeout = std::time::Duration::from_millis(300);
     let text = "export default { fetch() { for (;;) {} } };";
@@ -98,7 +107,7 @@ async fn a_source_that_never_ends_is_stopped() {
 
 #[tokio::test]
 async fn a_source_that_takes_no_events_says_so() {
-    let place = Place::new().await;
+    let place = place().await;
     let text = "export default { fetch() { return new Response('hi'); } };";
     let hello = place.deploy(&script("hello.js", text), common()).await;
     let ended = place.wasm.deliver(visit(&hello), Occasion::Event(event("ok"))).await;

@@ -63,11 +63,6 @@ impl Caps {
         within("types, imports, exports, globals and segments", self.items, ITEMS)
     }
 
-    /// Fails when `depth` is too deep.
-    pub(super) fn nested(&self, depth: usize) -> Result<(), PrepareError> {
-        within("levels of components", depth as u64, DEPTH as u64)
-    }
-
     /// Bytes of memory that all modules together begin with.
     pub(super) fn memory(&self) -> u64 {
         self.memory
@@ -85,6 +80,11 @@ impl Caps {
         }
         Ok(())
     }
+}
+
+/// Fails when components are nested too deeply.
+pub(super) fn nested(depth: usize) -> Result<(), PrepareError> {
+    within("levels of components", depth as u64, DEPTH as u64)
 }
 
 fn within(what: &str, count: u64, most: u64) -> Result<(), PrepareError> {
