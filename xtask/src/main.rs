@@ -4,6 +4,7 @@
 
 mod bench;
 mod guests;
+mod microvm;
 mod process;
 mod servers;
 mod suite;
@@ -35,6 +36,8 @@ enum Task {
     Servers(servers::Options),
     /// Build the guests that the tests of functions run, from their C sources
     Guests(guests::Options),
+    /// Write the file system that microVMs boot from: the guest agent, and modules of a kernel
+    GuestImage(microvm::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Servers(options) => servers::run(&options),
         Task::Guests(options) => guests::run(&options),
+        Task::GuestImage(options) => microvm::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

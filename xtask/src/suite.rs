@@ -2,8 +2,10 @@
 
 mod book;
 mod buses;
+mod firecracker;
 mod flags;
 mod languages;
+mod microvm;
 mod nats;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +48,8 @@ enum Step {
     Nats,
     Buses,
     Languages,
+    Microvm,
+    Firecracker,
 }
 
 /// Workspaces of their own.
@@ -125,6 +129,8 @@ impl Step {
             Self::Flags => "flags",
             Self::Nats => "nats",
             Self::Buses => "buses",
+            Self::Microvm => "microvm",
+            Self::Firecracker => "firecracker",
             Self::Languages => "languages",
         }
     }
@@ -141,6 +147,8 @@ impl Step {
             Self::Flags => "our engine decides the cases that Unleash publishes as they say",
             Self::Nats => "published NATS tests and clients accept our server",
             Self::Buses => "events reach nats-server, Tansu and Apache Kafka through every failure",
+            Self::Microvm => "a function runs in a real guest, behind our agent",
+            Self::Firecracker => "the driver of microVMs keeps its contract, also when it is killed",
             Self::Languages => "functions in every language are built by its own tools, deployed and called",
         }
     }
@@ -168,6 +176,8 @@ impl Step {
             Self::Flags => flags::run(workspace),
             Self::Nats => nats::run(workspace, judged),
             Self::Buses => buses::run(workspace),
+            Self::Microvm => microvm::run(workspace),
+            Self::Firecracker => firecracker::run(workspace),
             Self::Languages => languages::run(workspace),
         }
     }

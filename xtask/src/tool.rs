@@ -10,6 +10,7 @@ use crate::workspace::{Workspace, cargo};
 
 const DENY_VERSION: &str = "0.20.2";
 const MDBOOK_VERSION: &str = "0.5.4";
+const VSOCK_VERSION: &str = "0.3.0";
 
 /// Where `name` is on the `PATH`, or an error that says how to get it.
 pub(crate) fn required(name: &str, hint: &str) -> Result<PathBuf> {
@@ -29,6 +30,11 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
 /// `mdbook`, with the search of the pages but without what only serves them.
 pub(crate) fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
     built(workspace, "mdbook", MDBOOK_VERSION, &["--no-default-features", "--features", "search"])
+}
+
+/// `vhost-device-vsock`: the vsock device of guests, whose host side is a Unix socket that takes `CONNECT`.
+pub(crate) fn vhost_device_vsock(workspace: &Workspace) -> Result<PathBuf> {
+    built(workspace, "vhost-device-vsock", VSOCK_VERSION, &[])
 }
 
 /// A package of the registry at its version, built once into the target directory.

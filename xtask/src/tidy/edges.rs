@@ -14,7 +14,7 @@ struct Rule {
 const CORE: &[&str] = &["flagbase-core"];
 const TESTKIT: &[&str] = &["flagbase-testkit"];
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 13] = [
     Rule { name: "flagbase-engine", product: &[], tests: &[] },
     Rule { name: "flagbase-core", product: &["flagbase-engine"], tests: TESTKIT },
     Rule { name: "flagbase-store", product: &["flagbase-core", "flagbase-nats"], tests: TESTKIT },
@@ -22,6 +22,9 @@ const RULES: [Rule; 10] = [
     Rule { name: "flagbase-gateway", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-api", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-nats", product: &[], tests: &[] },
+    Rule { name: "flagbase-agent", product: &[], tests: &[] },
+    Rule { name: "flagbase-functions", product: &["flagbase-core", "flagbase-agent"], tests: TESTKIT },
+    Rule { name: "flagbase-buckets", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-testkit", product: CORE, tests: &[] },
     Rule {
         name: "flagbase",
@@ -33,6 +36,8 @@ const RULES: [Rule; 10] = [
             "flagbase-gateway",
             "flagbase-api",
             "flagbase-nats",
+            "flagbase-functions",
+            "flagbase-buckets",
         ],
         tests: TESTKIT,
     },
