@@ -1,6 +1,7 @@
 //! What every `ObjectIndex` does.
 
 #![expect(missing_docs, reason = "the name of a case says what it is about")]
+#![expect(clippy::indexing_slicing, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::Arc;
 

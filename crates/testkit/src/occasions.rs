@@ -1,6 +1,7 @@
 //! What every `Occasions` does.
 
 #![expect(missing_docs, reason = "the name of a case says what it is about")]
+#![expect(clippy::indexing_slicing, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::Arc;
 
@@ -113,7 +114,7 @@ pub async fn what_is_enqueued_waits_as_it_is(stores: &Stores) {
     let ticking = NewOccasion { occasion: tick, trigger: "nightly".into(), ..dead("hello", "tick", 2) };
     assert_eq!(enqueue(stores, vec![new("hello", "e1", 1), ticking]).await, 2);
     let found = &waiting(stores, "hello", 9).await[..];
-    let [queued] = found else { panic!("{found:?}") };
+    let [queued] = found else { unreachable!("{found:?}") };
     assert!(matches!(&queued.occasion, Occasion::Event(found) if *found == event("e1")), "{queued:?}");
     assert_eq!((&queued.function, queued.trigger.as_str()), (&function("hello"), "t"));
     assert_eq!((queued.attempts, queued.tries, &queued.fault), (5, 0, &None));

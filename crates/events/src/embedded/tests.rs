@@ -138,6 +138,40 @@ async fn messages_of_programs_go_to_whoever_listens_and_are_bounded() {
 }
 
 #[tokio::test]
+async fn whoever_listens_within_this_process_hears_until_he_lets_go() {
+    let House { embedded, .. } = house(true).await;
+    let heard: Arc<parking_lot::Mutex<Vec<Heard>>> = Arc::default();
+    let keep = Arc::clone(&heard);
+    let hear: flagbase_core::events::Hear = Arc::new(move |message| {
+        keep.lock().push(message);
+        true
+    });
+    let listening = embedded.listen("orders.>", Arc::clone(&hear)).unwrap();
+    embedded.send("orders.created", b"1".to_vec()).unwrap();
+    embedded.send("jobs.created", b"2".to_vec()).unwrap();
+    let mut headers = Headers::new();
+    headers.add("Nats-Msg-Id", "order-7").unwrap();
+    headers.add("Content-Type", "text/plain").unwrap();
+    embedded.server.publish("orders.b.c", None, Some(&headers), b"3").unwrap();
+    drop(listening);
+    embedded.send("orders.created", b"4".to_vec()).unwrap();
+    let plain = Heard {
+        subject: "orders.created".into(),
+        id: None,
+        content_type: String::new(),
+        payload: b"1".to_vec().into(),
+    };
+    let named = Heard {
+        subject: "orders.b.c".into(),
+        id: Some("order-7".into()),
+        content_type: "text/plain".into(),
+        payload: b"3".to_vec().into(),
+    };
+    assert_eq!(*heard.lock(), [plain, named]);
+    assert!(matches!(embedded.listen("a..b", hear), Err(MessageError::Subject(_))));
+}
+
+#[tokio::test]
 async fn two_servers_cannot_have_one_port() {
     let first = house(false).await;
     let second = house(false).await;

@@ -16,7 +16,7 @@ const MOST_OF_ALL: usize = 256;
 /// The lanes of all functions.
 #[derive(Default)]
 pub(super) struct Lanes {
-    lanes: HashMap<DocumentId, Lane>,
+    all: HashMap<DocumentId, Lane>,
     /// Functions for which nothing waits: they are not asked for.
     quiet: HashSet<DocumentId>,
     /// Rises whenever something may wait for somebody.
@@ -58,9 +58,9 @@ impl Lanes {
             if self.quiet.contains(&id) {
                 continue;
             }
-            let lane = self.lanes.get(&id);
+            let lane = self.all.get(&id);
             if let Some(until) = lane.and_then(|lane| lane.leave_until).filter(|until| *until > now) {
-                asked.next = earlier(asked.next, until);
+                asked.next = Some(earlier(asked.next, until));
                 continue;
             }
             let flying = lane.map_or(0, |lane| lane.flying.len());
@@ -81,15 +81,15 @@ impl Lanes {
         now: Timestamp,
     ) -> (Vec<Queued>, Option<Timestamp>) {
         self.note_quiet(&waiting, &asked);
-        let mut total: usize = self.lanes.values().map(|lane| lane.flying.len()).sum();
+        let mut total: usize = self.all.values().map(|lane| lane.flying.len()).sum();
         let mut taken = Vec::new();
         for queued in waiting {
-            let lane = self.lanes.entry(queued.function.clone()).or_default();
+            let lane = self.all.entry(queued.function.clone()).or_default();
             if lane.flying.contains(&queued.id) {
                 continue;
             }
             if queued.due_at > now {
-                asked.next = earlier(asked.next, queued.due_at);
+                asked.next = Some(earlier(asked.next, queued.due_at));
                 continue;
             }
             let slots = asked.slots.entry(queued.function.clone()).or_default();
@@ -112,15 +112,15 @@ impl Lanes {
         let busy: HashSet<_> = waiting.iter().map(|queued| &queued.function).collect();
         for (function, _) in asked.wants.iter().filter(|(function, _)| !busy.contains(function)) {
             self.quiet.insert(function.clone());
-            if self.lanes.get(function).is_some_and(|lane| lane.flying.is_empty()) {
-                self.lanes.remove(function);
+            if self.all.get(function).is_some_and(|lane| lane.flying.is_empty()) {
+                self.all.remove(function);
             }
         }
     }
 
     /// An occasion is not under way any more; its function is left alone until then.
     pub(super) fn landed(&mut self, queued: &Queued, leave_until: Option<Timestamp>) {
-        if let Some(lane) = self.lanes.get_mut(&queued.function) {
+        if let Some(lane) = self.all.get_mut(&queued.function) {
             lane.flying.remove(&queued.id);
             lane.leave_until = leave_until;
         }
@@ -133,6 +133,6 @@ impl Lanes {
 }
 
 /// The earlier one of two times, of which one may not be there.
-pub(super) fn earlier(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
-    Some(one.map_or(other, |one| one.min(other)))
+pub(super) fn earlier(one: Option<Timestamp>, other: Timestamp) -> Timestamp {
+    one.map_or(other, |one| one.min(other))
 }

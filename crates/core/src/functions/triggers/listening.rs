@@ -44,7 +44,7 @@ struct Ears {
 
 /// Listens to what functions want to hear until `stop`, and then stores what was heard.
 pub(super) async fn listen(triggers: Arc<Triggers>, bus: Arc<dyn Messages>, stop: CancellationToken) {
-    let (sender, mut heard) = mpsc::channel(MOST_HELD);
+    let (sender, mut messages) = mpsc::channel(MOST_HELD);
     let mut ears = Ears { sender, bytes: Arc::default(), missed: Arc::default(), listening: HashMap::new() };
     let mut head = triggers.feed.follow();
     let mut batch = Vec::new();
@@ -54,13 +54,13 @@ pub(super) async fn listen(triggers: Arc<Triggers>, bus: Arc<dyn Messages>, stop
         tokio::select! {
             () = stop.cancelled() => break,
             changed = head.changed() => if changed.is_err() { break },
-            _ = heard.recv_many(&mut batch, BATCH) => triggers.keep(&mut batch, &ears, &stop).await,
+            _ = messages.recv_many(&mut batch, BATCH) => triggers.keep(&mut batch, &ears, &stop).await,
         }
     }
     // Nothing more is heard; what was is kept.
     ears.listening.clear();
-    heard.close();
-    while heard.recv_many(&mut batch, BATCH).await > 0 {
+    messages.close();
+    while messages.recv_many(&mut batch, BATCH).await > 0 {
         triggers.keep(&mut batch, &ears, &stop).await;
     }
 }

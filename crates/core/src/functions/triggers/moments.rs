@@ -59,7 +59,7 @@ impl Moments {
                 }
             }
             if let Some(at) = next.at {
-                soonest = earlier(soonest, at);
+                soonest = Some(earlier(soonest, at));
             }
             self.next.insert(key, next);
         }
@@ -99,13 +99,12 @@ async fn first(
         None => false,
     };
     let taken: BTreeMap<_, _> = if changed { BTreeMap::new() } else { occasions.taken(function).await? };
-    let since = match taken.get(&trigger.name) {
-        Some(last) => *last,
-        None => {
-            // Noted, so that a moment that passes while nobody is there is known to have passed.
-            occasions.take(function, &trigger.name, now).await?;
-            now
-        }
+    let since = if let Some(last) = taken.get(&trigger.name) {
+        *last
+    } else {
+        // Noted, so that a moment that passes while nobody is there is known to have passed.
+        occasions.take(function, &trigger.name, now).await?;
+        now
     };
     Ok(Next { on: trigger.on.clone(), at: trigger.on.next(since) })
 }

@@ -100,7 +100,7 @@ impl Triggers {
         };
         let (taken, next) = self.lanes.lock().take(waiting, asked, now);
         flights.extend(taken.into_iter().map(|queued| Arc::clone(self).fly(queued).boxed()));
-        let next = tick_next.map_or(next, |tick| earlier(next, tick));
+        let next = tick_next.map_or(next, |tick| Some(earlier(next, tick)));
         let wait = next.map_or(POLL, |next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
         Ok((flights, wait.clamp(Duration::from_millis(10), POLL)))
     }

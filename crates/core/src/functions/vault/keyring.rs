@@ -126,7 +126,7 @@ impl Key {
         secret.expand(&[b"id"], HKDF_SHA256).and_then(|okm| okm.fill(&mut id)).map_err(short)?;
         let key = secret.expand(&[b"key"], &AES_256_GCM).map_err(short)?;
         let aead = LessSafeKey::new(UnboundKey::from(key));
-        let id = id.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::encode(id.get(..8).unwrap_or_default());
         Ok(Self { id, aead })
     }
 }
