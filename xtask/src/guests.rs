@@ -16,13 +16,14 @@ const GUESTS: [(&str, Shape); 6] = [
     ("javascript", Shape::Interpreter),
     ("native", Shape::Component),
     ("misbehaving", Shape::Component),
+    ("drafts", Shape::Component),
     ("proxy", Shape::Component),
     ("caller", Shape::Component),
     ("command", Shape::Command),
 ];
 
 /// Interfaces that guests import and export, those that others use first.
-const WIT: [&str; 7] = [
+const WIT: [&str; 13] = [
     "wit/features.wit",
     "wit/faas.wit",
     "guests/wit/io.wit",
@@ -30,6 +31,12 @@ const WIT: [&str; 7] = [
     "guests/wit/random.wit",
     "guests/wit/cli.wit",
     "guests/wit/http.wit",
+    "wit/deps/keyvalue.wit",
+    "wit/deps/keyvalue2.wit",
+    "wit/deps/config.wit",
+    "wit/deps/logging.wit",
+    "wit/deps/messaging.wit",
+    "wit/deps/blobstore.wit",
 ];
 
 /// What C is compiled with: small, and the same bytes on every machine.

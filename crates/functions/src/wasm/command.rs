@@ -142,6 +142,3 @@ fn of_event(event: &Event) -> Value {
     }
     value
 }
-
-#[cfg(test)]
-mod tests;

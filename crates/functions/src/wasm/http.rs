@@ -62,17 +62,14 @@ impl Program {
         let early = tokio::select! {
             biased;
             ended = &mut running => Err(ended.flatten()),
-            answered = &mut answer => Ok(answered),
+            // Without an answer, how it ends says more.
+            Ok(answered) = &mut answer => Ok(answered),
         };
         let (answered, running) = match early {
-            Ok(answered) => (answered.ok(), Some(running)),
+            Ok(answered) => (Some(answered), Some(running)),
             Err(Ok(())) => (answer.try_recv().ok(), None),
-            Err(Err(why)) => match (broken.take(), answer.try_recv().ok()) {
-                // It gave up because the body broke off; that is nobody's fault here.
-                (Some(body), _) => return Err(Fault::Body(body)),
-                // The head is out of the guest, but nobody has seen it yet.
-                (None, _) => return Err(why),
-            },
+            // When it gave up because the body broke off, that is nobody's fault here.
+            Err(Err(why)) => return Err(broken.take().map_or(why, Fault::Body)),
         };
         if let Some(body) = broken.take() {
             return Err(Fault::Body(body));
@@ -109,6 +106,3 @@ async fn handle(
     let out = view.new_response_outparam(tell)?;
     proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
 }
-
-#[cfg(test)]
-mod tests;

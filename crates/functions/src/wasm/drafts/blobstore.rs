@@ -9,7 +9,7 @@ use self::values::{Incoming, Names, Outgoing};
 use crate::wasm::guest::Guest;
 
 mod bindings {
-    #![expect(unsafe_code, clippy::pedantic, reason = "generated from the interface")]
+    #![expect(clippy::pedantic, reason = "generated from the interface")]
 
     wasmtime::component::bindgen!({
         path: ["wit/deps/io.wit", "wit/deps/blobstore.wit"],

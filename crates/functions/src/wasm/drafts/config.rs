@@ -5,7 +5,7 @@ use wasmtime::{StoreContextMut, component::Linker};
 use crate::wasm::guest::Guest;
 
 mod bindings {
-    #![expect(unsafe_code, clippy::pedantic, reason = "generated from the interface")]
+    #![expect(clippy::pedantic, reason = "generated from the interface")]
 
     wasmtime::component::bindgen!({ path: "wit/deps/config.wit", world: "wasi:config/imports" });
 }

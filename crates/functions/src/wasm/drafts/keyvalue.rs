@@ -6,7 +6,7 @@ use super::stores::{self, Bucket, Trouble};
 use crate::wasm::guest::Guest;
 
 mod bindings {
-    #![expect(unsafe_code, clippy::pedantic, reason = "generated from the interface")]
+    #![expect(clippy::pedantic, reason = "generated from the interface")]
 
     wasmtime::component::bindgen!({
         path: "wit/deps/keyvalue.wit",

@@ -1,0 +1,14 @@
+//! Guests of every shape, good and bad: what they are answered, what stops them, and what is left afterwards.
+#![cfg(feature = "wasm")]
+
+mod commands;
+mod components;
+mod drafts;
+mod limits;
+mod modules;
+mod neighbours;
+mod outside;
+mod own;
+mod reach;
+mod soak;
+mod world;
