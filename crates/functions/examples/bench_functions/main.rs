@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::cast_precision_loss,
     reason = "a bench ends at the first thing that is not as it should be"
 )]
 

@@ -18,7 +18,7 @@ async fn prepare(place: &Place, artifact: &Artifact) -> Result<(), PrepareError>
 }
 
 fn echo() -> Artifact {
-    guests::contract(Guest::Echo).unwrap()
+    guests::contract(Guest::Echo)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ fn warm() -> Settings {
 }
 
 fn count() -> flagbase_core::functions::Artifact {
-    guests::contract(Guest::Count).unwrap()
+    guests::contract(Guest::Count)
 }
 
 #[tokio::test]
@@ -55,10 +55,10 @@ async fn a_warm_instance_is_never_shared() {
 async fn an_instance_that_failed_is_given_up() {
     let place = Place::new().await;
     let third = guests::handler(
-        r#"(i32.store (i32.const 200) (i32.add (i32.load (i32.const 200)) (i32.const 1)))
+        r"(i32.store (i32.const 200) (i32.add (i32.load (i32.const 200)) (i32.const 1)))
            (if (i32.eq (i32.load (i32.const 200)) (i32.const 3)) (then unreachable))
            (i32.store8 (i32.const 204) (i32.add (i32.const 48) (i32.load (i32.const 200))))
-           (call $answer (i32.const 200) (i32.const 204) (i32.const 1))"#,
+           (call $answer (i32.const 200) (i32.const 204) (i32.const 1))",
     );
     let third = place.deploy(&third, warm()).await;
     assert_eq!(place.get(&third).await.unwrap(), "1");
@@ -72,7 +72,7 @@ async fn memory_of_the_instance_before_cannot_be_read() {
     let place = Place::new().await;
     // Looks for anything in the last half of its memory, then fills it.
     let spy = guests::handler(
-        r#"(local.set $at (i32.const 65536))
+        r"(local.set $at (i32.const 65536))
            (loop $next
              (local.set $size (i32.or (local.get $size) (i32.load (local.get $at))))
              (local.set $at (i32.add (local.get $at) (i32.const 4)))
@@ -80,7 +80,7 @@ async fn memory_of_the_instance_before_cannot_be_read() {
            (memory.fill (i32.const 65536) (i32.const 0xaa) (i32.const 65536))
            (if (memory.grow (i32.const 16)) (then))
            (memory.fill (i32.const 131072) (i32.const 0xbb) (i32.const 1048576))
-           (call $answer (select (i32.const 500) (i32.const 200) (local.get $size)) (i32.const 0) (i32.const 0))"#,
+           (call $answer (select (i32.const 500) (i32.const 200) (local.get $size)) (i32.const 0) (i32.const 0))",
     );
     let spy = place.deploy(&spy, common()).await;
     let request = || http::Request::get("/").body(flagbase_core::functions::Body::Empty).unwrap();
@@ -108,7 +108,7 @@ async fn a_call_without_end_is_a_limit_of_the_stack() {
 async fn what_is_refused_is_named_with_what_there_is() {
     let place = Place::new().await;
     let settings = limited(Limits { memory: 32 << 20, ..Limits::default() });
-    let memory = place.deploy(&guests::contract(Guest::Memory).unwrap(), settings).await;
+    let memory = place.deploy(&guests::contract(Guest::Memory), settings).await;
     match place.get(&memory).await {
         Err(Fault::LimitReached(why)) => assert!(why.contains("memory") && why.contains("33554432"), "{why}"),
         other => panic!("{other:?}"),
@@ -136,12 +136,12 @@ async fn when_every_place_is_taken_the_next_call_is_told_at_once() {
     let cache = Arc::new(tempfile::tempdir().unwrap());
     let place = Place::with(cache, |config| config.instances = 4).await;
     let limits = Limits { timeout: Duration::from_secs(2), ..Limits::default() };
-    let endless = place.deploy(&guests::contract(Guest::Loop).unwrap(), limited(limits)).await;
+    let endless = place.deploy(&guests::contract(Guest::Loop), limited(limits)).await;
     let calls = (0..8).map(|_| place.get(&endless));
     let ended = futures_util::future::join_all(calls).await;
     let exhausted = ended.iter().filter(|ended| **ended == Err(Fault::Exhausted)).count();
     let timed_out = ended.iter().filter(|ended| matches!(ended, Err(Fault::TimedOut(_)))).count();
     assert!(exhausted >= 1 && exhausted + timed_out == 8, "{ended:?}");
-    let echo = place.deploy(&guests::contract(Guest::Echo).unwrap(), common()).await;
+    let echo = place.deploy(&guests::contract(Guest::Echo), common()).await;
     assert_eq!(place.get(&echo).await.unwrap(), "GET /\n", "and the places come back");
 }
