@@ -17,7 +17,9 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["bind", out, world, wit @ ..] => bind(Path::new(out), world, wit),
         ["wrap", module, component] => wrap(Path::new(module), Path::new(component)),
-        _ => bail!("usage: guests bind <out> <world> <file.wit>… | guests wrap <module.wasm> <component.wasm>"),
+        _ => {
+            bail!("usage: guests bind <out> <world> <file.wit>… | guests wrap <module.wasm> <component.wasm>")
+        }
     }
 }
 
