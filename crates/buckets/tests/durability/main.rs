@@ -2,12 +2,7 @@
 //! the disk was full.
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "all of it is a test, its helpers and its child process included"
-)]
+#![expect(clippy::unwrap_used, reason = "all of it is a test, its helpers and its child process included")]
 
 mod full;
 mod kill;

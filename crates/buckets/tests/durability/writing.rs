@@ -73,7 +73,8 @@ pub(super) async fn assert_whole(base: &Path, acknowledged: &[String]) {
         let (text, number) = line.split_once(' ').unwrap();
         let number: u64 = number.parse().unwrap();
         let found = read(&files, &name(text, number), None).await;
-        let found = found.unwrap_or_else(|| panic!("`{line}` was acknowledged and is gone"));
+        assert!(found.is_some(), "`{line}` was acknowledged and is gone");
+        let found = found.unwrap();
         let line = String::from_utf8(found.split(|byte| *byte == b'\n').next().unwrap().to_vec()).unwrap();
         let there: u64 = line.split_once(' ').unwrap().1.parse().unwrap();
         assert!(there >= number, "{number} was acknowledged, {there} is there");

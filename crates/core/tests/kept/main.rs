@@ -1,9 +1,5 @@
 //! What functions keep, on the fakes: secrets and objects.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::sync::Arc;
 

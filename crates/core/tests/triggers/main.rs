@@ -16,7 +16,6 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use flagbase_core::{
-    blobs::Blobs as _,
     buckets::Buckets,
     caller::{Caller, Principal},
     catalog::{Actor, Catalog as _, Change, DocumentId, Draft, Expect, Kind, Write},
@@ -167,7 +166,7 @@ impl Product {
     async fn function(&self, name: &str, triggers: Value) {
         let mut body =
             Definition::named(name).with_settings(&json!({ "name": name, "triggers": triggers })).unwrap();
-        body.versions = [1, 2].map(|number| version(number)).to_vec();
+        body.versions = [1, 2].map(version).to_vec();
         (body.current, body.last_number) = (Some(2), 2);
         self.write(name, Write::Put(body.to_json())).await;
     }
