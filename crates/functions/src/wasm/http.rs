@@ -75,7 +75,7 @@ impl Program {
             return Err(Fault::Body(body));
         }
         match answered {
-            Some(Ok(response)) => Relay::new(&call, running).respond(response).await,
+            Some(Ok(response)) => Relay::new(&call, running).respond(response),
             Some(Err(code)) => Err(Fault::Reported(code.to_string())),
             None => Err(Fault::BadAnswer("it ended without an answer".to_owned())),
         }

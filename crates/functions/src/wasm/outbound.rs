@@ -158,6 +158,12 @@ fn permitted(call: &Call, url: &Url) -> Result<(), Failure> {
     call.outside.permits(url)
 }
 
+fn without(headers: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 fn headers_fit(headers: &HeaderMap) -> bool {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() <= MOST_HEADERS
 }

@@ -174,7 +174,7 @@ mod tests {
                 shape: Shape::Command,
                 settings: Arc::new(Settings { variables: own.collect(), ..Settings::default() }),
             }),
-            caller: Arc::new(Caller::nobody()),
+            caller: Caller::nobody(),
             id: "r1".into(),
             trace: None,
             attributes: [].into(),

@@ -5,8 +5,6 @@ use wasmtime::{StoreContextMut, component::Linker};
 use crate::wasm::guest::Guest;
 
 mod bindings {
-    #![expect(clippy::pedantic, reason = "generated from the interface")]
-
     wasmtime::component::bindgen!({ path: "wit/deps/config.wit", world: "wasi:config/imports" });
 }
 

@@ -6,8 +6,6 @@ use wasmtime::{StoreContextMut, component::Linker};
 use crate::wasm::guest::Guest;
 
 mod bindings {
-    #![expect(clippy::pedantic, reason = "generated from the interface")]
-
     wasmtime::component::bindgen!({ path: "wit/deps/logging.wit", world: "wasi:logging/imports" });
 }
 

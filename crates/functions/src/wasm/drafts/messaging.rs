@@ -6,8 +6,6 @@ use wasmtime::component::{HasSelf, Linker, Resource};
 use crate::wasm::guest::Guest;
 
 mod bindings {
-    #![expect(clippy::pedantic, reason = "generated from the interface")]
-
     wasmtime::component::bindgen!({
         path: "wit/deps/messaging.wit",
         world: "wasi:messaging/imports",

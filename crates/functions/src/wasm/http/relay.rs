@@ -48,10 +48,7 @@ impl Relay {
 
     /// The response for the caller. What breaks before the guest had to wait for anything is a fault of the call;
     /// what breaks later breaks off the body.
-    pub(super) async fn respond(
-        mut self,
-        response: Response<HyperOutgoingBody>,
-    ) -> Result<Response<Body>, Fault> {
+    pub(super) fn respond(mut self, response: Response<HyperOutgoingBody>) -> Result<Response<Body>, Fault> {
         let (parts, body) = response.into_parts();
         self.body = body;
         let declared = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -163,7 +160,9 @@ fn joined(parts: Vec<Bytes>) -> Body {
         1 => parts.pop().map_or(Body::Empty, Body::Whole),
         _ => {
             let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-            parts.iter().for_each(|part| whole.extend_from_slice(part));
+            for part in &parts {
+                whole.extend_from_slice(part);
+            }
             Body::Whole(whole.freeze())
         }
     }

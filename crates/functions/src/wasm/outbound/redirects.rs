@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use url::Url;
 
-use super::{Failure, NOT_FOR_GUESTS};
+use super::{Failure, NOT_FOR_GUESTS, without};
 
 /// How many are followed.
 pub(super) const MOST: u32 = 5;
@@ -41,13 +41,13 @@ impl Hop {
     pub(super) fn first(request: Request<Bytes>) -> Result<(Redirects, Self), Failure> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
-        let redirects = match headers.remove(WISH).as_ref().map(|wish| wish.as_bytes()) {
+        let redirects = match headers.remove(WISH).as_ref().map(http::HeaderValue::as_bytes) {
             None | Some(b"follow") => Redirects::Follow,
             Some(b"manual") => Redirects::Manual,
             Some(b"error") => Redirects::Error,
             Some(_) => return Err(Failure::Failed(format!("`{WISH}` is `follow`, `manual` or `error`"))),
         };
-        NOT_FOR_GUESTS.iter().for_each(|name| drop(headers.remove(name)));
+        without(&mut headers, &NOT_FOR_GUESTS);
         let url = address(&parts.uri.to_string())?;
         if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
             return Err(Failure::Denied(format!("functions do not send `{}`", parts.method)));
@@ -67,10 +67,10 @@ impl Hop {
         if becomes_get(status, &self.method) {
             next.method = Method::GET;
             next.body = Bytes::new();
-            ABOUT_BODIES.iter().for_each(|name| drop(next.headers.remove(name)));
+            without(&mut next.headers, &ABOUT_BODIES);
         }
         if next.url.origin() != self.url.origin() {
-            ABOUT_CALLERS.iter().for_each(|name| drop(next.headers.remove(name)));
+            without(&mut next.headers, &ABOUT_CALLERS);
         }
         Ok(Some(next))
     }

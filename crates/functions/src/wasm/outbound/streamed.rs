@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::{
     super::call::Call, Failure, NOT_FOR_GUESTS, WasiBody, headers_fit, outside::why, permitted,
-    redirects::address,
+    redirects::address, without,
 };
 
 /// Sends `request` and gives the head of its answer, whose body follows while the guest reads it.
@@ -31,7 +31,7 @@ pub(super) async fn send(
     permitted(call, &url)?;
     let mut outgoing = reqwest::Request::new(parts.method, url);
     *outgoing.headers_mut() = parts.headers;
-    NOT_FOR_GUESTS.iter().for_each(|name| drop(outgoing.headers_mut().remove(name)));
+    without(outgoing.headers_mut(), &NOT_FOR_GUESTS);
     if !body.is_end_stream() {
         let limited = http_body_util::Limited::new(body, most(call.limits().request_body));
         let parts = BodyStream::new(limited).filter_map(|frame| std::future::ready(data(frame)));
