@@ -4,11 +4,11 @@
 //! what its memory holds then becomes the memory that each request begins with: nothing is parsed for a request. The
 //! component of a function is that memory and a [frame](frame) that imports the code.
 
+mod erase;
 mod frame;
 mod parts;
 mod snapshot;
 mod source;
-mod types;
 
 use std::sync::OnceLock;
 

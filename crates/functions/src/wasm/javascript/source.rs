@@ -2,7 +2,7 @@
 
 use flagbase_core::functions::PrepareError;
 
-use super::types;
+use super::erase;
 
 /// Bytes that a source may have.
 const LIMIT: usize = 1 << 20;
@@ -50,7 +50,7 @@ pub(super) fn plain(name: &str, source: &[u8]) -> Result<String, PrepareError> {
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match Language::of(name) {
-        Some(Language::TypeScript) => types::strip(name, text),
+        Some(Language::TypeScript) => erase::strip(name, text),
         Some(Language::Foreign(why)) => {
             Err(PrepareError::Rejected(format!("`{name}` cannot be deployed: {why}")))
         }

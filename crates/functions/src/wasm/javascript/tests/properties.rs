@@ -45,8 +45,10 @@ proptest! {
         prop_assert_eq!(back, serde_json::Value::from(bytes));
     }
 
+    // Of schemes that are not special only what both agree on: the crate is lenient where the standard says failure, as
+    // for `foo://@`.
     #[test]
-    fn urls_are_written_as_in_rust(text in r"(https?|foo)://[a-z0-9.:@]{0,8}[/a-z.%?#&=ü '\\]{0,16}") {
+    fn urls_are_written_as_in_rust(text in r"(https?://[a-z0-9.:@]{0,8}[/a-z.%?#&=ü '\\]{0,16}|foo://[a-z0-9.]{0,8}(/[/a-z.%?#&=ü ']{0,16})?)") {
         let theirs = url::Url::parse(&text).map(String::from).ok();
         let ours = with("URL.parse($)?.href", &text.clone().into());
         prop_assert_eq!(ours.as_str().map(str::to_owned), theirs, "{}", text);
