@@ -1,9 +1,5 @@
 //! Functions over HTTP, on the fakes.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 #[path = "identity/server.rs"]
 #[expect(dead_code, reason = "the helpers of another test, of which this one needs a part")]

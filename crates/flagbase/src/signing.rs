@@ -63,7 +63,7 @@ fn keep(path: &Path, text: String) -> Outcome<String> {
 
 #[cfg(test)]
 mod tests {
-    use flagbase_core::random::SystemRandom;
+    use flagbase_core::random::{Random as _, SystemRandom};
 
     use super::*;
 

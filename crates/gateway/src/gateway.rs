@@ -137,7 +137,7 @@ impl<C: Callers> Gateway<C> {
             return Some((path, Mount::Routes));
         }
         let named = path.strip_prefix("/functions/").is_some_and(|rest| !rest.is_empty());
-        named.then(|| (path, Mount::Functions))
+        named.then_some((path, Mount::Functions))
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn checks(config: &Config) -> Vec<Finding> {
     match config.compute.driver {
         Driver::Wasm => findings.push(compiled(config)),
         Driver::None => {
-            findings.push(Finding::good("functions", "`compute.driver` is `none`: they are not run"))
+            findings.push(Finding::good("functions", "`compute.driver` is `none`: they are not run"));
         }
         Driver::Firecracker => {}
     }
