@@ -78,6 +78,10 @@ impl ComputeUnderTest {
     }
 
     /// The guest's code; `None`, loudly, when the adapter has none.
+    #[expect(
+        clippy::print_stderr,
+        reason = "whoever reads the output of the tests must see what was not tested"
+    )]
     pub fn artifact(&self, guest: Guest) -> Option<Artifact> {
         let artifact = (self.guests)(guest);
         if artifact.is_none() {
@@ -98,8 +102,7 @@ impl ComputeUnderTest {
     /// Deploys a guest with `settings`.
     pub async fn deploy(&self, guest: Guest, settings: Settings) -> Option<Arc<Deployed>> {
         let artifact = self.artifact(guest)?;
-        let prepared =
-            self.prepare(&artifact, &settings).await.unwrap_or_else(|error| panic!("{guest:?}: {error}"));
+        let prepared = self.prepare(&artifact, &settings).await.unwrap();
         Some(deployed(&artifact, prepared.shape, settings))
     }
 

@@ -127,7 +127,7 @@ pub struct Event {
     pub id: String,
     /// The subject it was published on.
     pub subject: String,
-    /// The CloudEvent's type; empty for messages of programs.
+    /// The type of the `CloudEvent`; empty for messages of programs.
     pub kind: String,
     /// When.
     pub time: Timestamp,

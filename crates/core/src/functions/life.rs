@@ -8,7 +8,7 @@ mod sweep;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 
 use super::{Definition, Digest, LogLine, LogsAsked, Runner, VersionCalls, code_name};
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 
 pub use deploy::{Deployment, Upload};
 pub use invoke::{Invocation, Invoked, Outcome};
+
+/// Deployments at once: each holds its code in memory, and has it built.
+const MOST_DEPLOYMENTS: usize = 8;
 
 /// Log lines of one answer, at most.
 const MOST_LINES: usize = 1000;
@@ -50,6 +53,7 @@ pub struct Functions {
     /// Held for reading from the moment code is stored until a document names it, and for writing while code that no
     /// document names is swept away.
     storing: RwLock<()>,
+    deploying: Semaphore,
 }
 
 /// What [`Functions`] need.
@@ -79,7 +83,8 @@ impl Functions {
     pub fn new(parts: FunctionsParts) -> Self {
         let FunctionsParts { feed, blobs, runner, most_code } = parts;
         let documents = Documents::new(Arc::clone(&feed), &FUNCTION);
-        Self { feed, documents, blobs, runner, most_code, storing: RwLock::default() }
+        let (storing, deploying) = (RwLock::default(), Semaphore::new(MOST_DEPLOYMENTS));
+        Self { feed, documents, blobs, runner, most_code, storing, deploying }
     }
 
     /// Functions of an environment, by name.

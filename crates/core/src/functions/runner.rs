@@ -144,7 +144,9 @@ impl Runner {
         self.logs.retain(alive);
     }
 
-    async fn enter(&self, visit: &Visit, under: Vec<Under>) -> Result<Call, Fault> {
+    async fn enter(&self, visit: &Visit, mut under: Vec<Under>) -> Result<Call, Fault> {
+        // A route and its function may ask the same flag: a fault is one fault of it.
+        under.dedup();
         let gate = self.gate(&visit.deployed);
         let cell = self.calls().cell(&visit.deployed);
         match gate.enter(&visit.deployed.settings.limits).await {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use flagbase_core::{
     catalog::{Catalog as _, DocumentId, Kind},
     functions::{Body, Fault, Under},
-    gateway::{Chosen, FunctionDecision, Head, decide_function},
+    gateway::{Chosen, FunctionDecision, Head, Said, decide_function},
     guards::Watcher,
-    ledger::Ledger as _,
+    ledger::{EventCount, Ledger as _},
     tasks::Tasks,
 };
 use http::{HeaderMap, Method};
@@ -22,16 +22,18 @@ impl Product {
         let headers = HeaderMap::new();
         let head = Head { method: &Method::GET, host: "", path: "/", headers: &headers, client_ip: "" };
         let environment = snapshot.environment("default").unwrap();
-        match decide_function(environment, &head, &caller(role), "hello") {
-            FunctionDecision::Run(chosen) => chosen,
-            other => panic!("{other:?}"),
-        }
+        let decision = decide_function(environment, &head, &caller(role), "hello");
+        let chosen = match decision {
+            FunctionDecision::Run(chosen) => Some(chosen),
+            _ => None,
+        };
+        chosen.unwrap()
     }
 
     /// Calls what the gateway would run; returns the version and what became of it.
     async fn call(&self, role: &str) -> (u32, Result<String, Fault>) {
         let chosen = self.decide(role);
-        let under: Vec<Under> = chosen.said.as_ref().and_then(|said| said.under()).into_iter().collect();
+        let under: Vec<Under> = chosen.said.as_ref().and_then(Said::under).into_iter().collect();
         let served = self.runner.serve(visit(Arc::clone(&chosen.deployed), role), under, get()).await;
         let answer = match served {
             Ok(response) => {
@@ -46,18 +48,18 @@ impl Product {
     async fn errors(&self) -> u64 {
         let since = jiff::Timestamp::MIN;
         let counts = self.memory.count_events("default", "error", since, Some("next")).await.unwrap();
-        counts.iter().map(|count| count.total()).sum()
+        counts.iter().map(EventCount::total).sum()
     }
 
     /// Waits until so many faults were told.
     async fn told(&self, faults: u64) {
         for _ in 0..10_000 {
             if self.errors().await >= faults {
-                return;
+                break;
             }
             tokio::task::yield_now().await;
         }
-        panic!("{} of {faults} were told", self.errors().await);
+        assert!(self.errors().await >= faults);
     }
 }
 
@@ -144,4 +146,17 @@ async fn more_faults_than_can_be_told_are_counted_and_hold_nobody_up() {
     product.runner.start(&tasks);
     product.told(4096).await;
     assert_eq!(product.errors().await, 4096, "the rest was dropped");
+}
+
+#[tokio::test]
+async fn a_flag_that_both_route_and_function_ask_has_one_fault_for_each() {
+    let product = product().await;
+    product.deploy("trap", true).await.unwrap();
+    let tasks = Tasks::new();
+    product.runner.start(&tasks);
+    let under = Under { flag: "next".into(), variant: "two".into() };
+    let twice = vec![under.clone(), under];
+    product.runner.serve(visit(product.deployed(1), "user"), twice, get()).await.unwrap_err();
+    assert!(tasks.shutdown(std::time::Duration::from_secs(10)).await);
+    assert_eq!(product.errors().await, 1);
 }

@@ -1,12 +1,15 @@
 //! Deploying, promoting, rolling back, deleting.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use flagbase_core::{
     catalog::{Catalog as _, DocumentId, Kind, Page},
-    functions::{Body, Definition, Digest, Invocation, Outcome, Upload, view},
+    functions::{Body, Definition, Digest, Functions, FunctionsParts, Invocation, Outcome, Upload, view},
     refusal::{Class, Precondition},
 };
-use flagbase_testkit::FakeCompute;
+use flagbase_testkit::{FakeCompute, MemoryBlobs};
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -221,4 +224,43 @@ async fn any_version_can_be_called_by_hand() {
     let shown: Vec<Value> = metrics.iter().map(|it| serde_json::to_value(it).unwrap()).collect();
     assert_eq!((&shown[0]["version"], &shown[0]["outcomes"]["ok"]), (&json!(1), &json!(1)));
     assert_eq!((&shown[1]["version"], &shown[1]["outcomes"]["trapped"]), (&json!(2), &json!(1)));
+}
+
+#[tokio::test]
+async fn what_is_taken_away_while_code_is_built_is_not_granted_to_it() {
+    let product = product().await;
+    let developer = caller("developer");
+    let granted = json!({"grants": {"secrets": true}});
+    product.functions.put(asks(&developer), "hello", &granted, Precondition::None).await.unwrap();
+    let taken = Mutex::new(false);
+    let tell = |step: flagbase_core::functions::Step| {
+        if step.doing == "compiling" && !std::mem::replace(&mut *taken.lock(), true) {
+            let patched = product.patch(json!({"grants": {"secrets": false}})).now_or_never();
+            patched.unwrap().unwrap();
+        }
+    };
+    let code = Body::Whole(FakeCompute::script("import secrets").bytes);
+    let upload = Upload { file: "", code, promote: true, note: "" };
+    let refusal = product.functions.deploy(asks(&developer), "hello", upload, &tell).await.unwrap_err();
+    assert_eq!(refusal.code, "code_rejected");
+    assert_eq!(product.compute.prepared(), 2, "checked against what is granted now");
+    assert!(product.hello().await["versions"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_room_for_the_code_nothing_is_deployed() {
+    let product = product().await;
+    let functions = Functions::new(FunctionsParts {
+        feed: Arc::clone(&product.feed),
+        blobs: Arc::new(MemoryBlobs::with_room_for(3)),
+        runner: Arc::clone(&product.runner),
+        most_code: 1000,
+    });
+    let developer = caller("developer");
+    let code = Body::Whole(FakeCompute::script("say one").bytes);
+    let upload = Upload { file: "", code, promote: true, note: "" };
+    let refusal = functions.deploy(asks(&developer), "hello", upload, &|_| {}).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.code), (Class::Unavailable, "storage_full"));
+    let missing = functions.get(&developer, "default", "hello").await.unwrap_err();
+    assert_eq!(missing.class, Class::NotFound);
 }

@@ -130,7 +130,7 @@ impl Product {
     fn deployed(&self, number: u32) -> Arc<Deployed> {
         let snapshot = self.feed.snapshots().get();
         let environment = snapshot.environment("default").unwrap();
-        Arc::clone(environment.functions["hello"].version(number).unwrap())
+        Arc::clone(environment.functions.get("hello").unwrap().version(number).unwrap())
     }
 
     async fn stored_code(&self) -> usize {

@@ -106,11 +106,9 @@ async fn reach(settings: serde_json::Value) -> Reach {
 }
 
 fn denied<T>(result: Result<T, HostError>) -> String {
-    match result {
-        Err(HostError::Denied(message)) => message,
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it was granted"),
-    }
+    let error = result.err().unwrap();
+    assert!(matches!(error, HostError::Denied(_)), "{error:?}");
+    error.to_string()
 }
 
 #[tokio::test]

@@ -9,11 +9,12 @@ use flagbase_core::{
         Artifact, Body, BodyFault, Compute, Digest, Fault, Grants, Limits, Logs, LogsAsked, Occasion,
         PrepareError, Prepared, Runner, RunnerParts, Step, Visit,
     },
-    metrics::Meters,
+    metrics::{Bounds, Meters, Metrics, Recorder, Settings},
 };
 use flagbase_testkit::{FixedClock, Memory, SeededRandom, blobs};
 use futures_util::StreamExt as _;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{Product, get, product, visit};
 
@@ -34,12 +35,11 @@ async fn a_function_takes_its_share_and_its_queue_and_no_more() {
     let product = product().await;
     product.deploy("wait", true).await.unwrap();
     product.patch(json!({"limits": {"concurrency": 2, "queue": 3}})).await.unwrap();
-    let calls: Vec<_> = (0..5)
-        .map(|_| {
-            let (runner, visit) = (Arc::clone(&product.runner), visit(product.deployed(1), "user"));
-            tokio::spawn(async move { runner.serve(visit, Vec::new(), get()).await.map(drop) })
-        })
-        .collect();
+    let mut calls = JoinSet::new();
+    for _ in 0..5 {
+        let (runner, visit) = (Arc::clone(&product.runner), visit(product.deployed(1), "user"));
+        calls.spawn(async move { runner.serve(visit, Vec::new(), get()).await.map(drop) });
+    }
     settle().await;
     assert_eq!(product.runner.load("default", "hello"), (2, 3));
     assert_eq!(product.compute.running(), 2);
@@ -49,9 +49,7 @@ async fn a_function_takes_its_share_and_its_queue_and_no_more() {
         product.compute.go_on();
         tokio::task::yield_now().await;
     }
-    for call in calls {
-        call.await.unwrap().unwrap();
-    }
+    assert!(calls.join_all().await.iter().all(Result::is_ok));
     assert_eq!(product.runner.load("default", "hello"), (0, 0));
     assert_eq!(outcomes(&product), [("busy", 1), ("ok", 5)]);
 }
@@ -61,9 +59,10 @@ async fn whoever_goes_away_gives_back_his_place_and_is_counted() {
     let product = product().await;
     product.deploy("wait", true).await.unwrap();
     product.patch(json!({"limits": {"concurrency": 1, "queue": 1}})).await.unwrap();
-    let start = || {
+    let mut calls = JoinSet::new();
+    let mut start = || {
         let (runner, visit) = (Arc::clone(&product.runner), visit(product.deployed(1), "user"));
-        tokio::spawn(async move { runner.serve(visit, Vec::new(), get()).await.map(drop) })
+        calls.spawn(async move { runner.serve(visit, Vec::new(), get()).await.map(drop) })
     };
     let (running, waiting) = (start(), start());
     settle().await;
@@ -190,4 +189,22 @@ async fn nobody_waits_for_ever_behind_calls_that_do_not_end() {
     let (slow, behind) = tokio::join!(slow, behind);
     assert_eq!(slow.map(drop), Err(Fault::TimedOut(Duration::from_secs(2))));
     assert!(behind.is_err());
+}
+
+#[tokio::test]
+async fn prometheus_sees_calls_by_version_and_outcome() {
+    let product = product().await;
+    product.deploy("say one", true).await.unwrap();
+    product.runner.serve(visit(product.deployed(1), "user"), Vec::new(), get()).await.unwrap();
+    let clock = Arc::new(product.clock.clone());
+    let recorder = Arc::new(Recorder::new(clock, Arc::clone(&product.meters), Bounds::default()));
+    let ledger = Arc::new(product.memory.clone());
+    let metrics = Metrics::new(Arc::clone(&product.feed), ledger, recorder, Settings::default());
+    let text = metrics.prometheus();
+    for line in [
+        r#"flagbase_function_calls_total{environment="default",function="hello",version="1",outcome="ok"} 1"#,
+        r#"flagbase_function_duration_seconds_count{environment="default",function="hello",version="1"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
 }

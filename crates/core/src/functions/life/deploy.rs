@@ -67,6 +67,7 @@ impl Functions {
         self.feed.permitted(asked.caller, asked.environment, Permission::FunctionWrite)?;
         check(name, &upload)?;
         let Upload { file, code, promote, note } = upload;
+        let _turn = self.deploying.acquire().await;
         let bytes = code.collect(self.most_code).await.map_err(|fault| bad_upload(&fault))?;
         if bytes.is_empty() {
             return Err(Refusal::fault("", "the file is empty; send the code as the body of the request"));

@@ -288,7 +288,7 @@ mod tests {
             cell.ended(Outcome::Ok, Duration::from_micros(70));
         }
         cell.ended(Outcome::Trapped, Duration::from_millis(40));
-        cell.ended(Outcome::Ok, Duration::from_secs(60));
+        cell.ended(Outcome::Ok, Duration::from_mins(1));
         cell.refused(Outcome::Busy);
         let summary = cell.summary(3);
         assert_eq!((summary.version, summary.calls), (3, 101));

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// A function of three versions whose current one is 1, and the flag `next` that gives developers 2.
+#[expect(clippy::needless_pass_by_value, reason = "a test reads better when it gives the JSON away")]
 fn environment(flag: serde_json::Value, function: serde_json::Value) -> EnvironmentSnapshot {
     let definition = Environment {
         key: "default".into(),
@@ -24,7 +25,7 @@ fn environment(flag: serde_json::Value, function: serde_json::Value) -> Environm
     }
     let mut body = Definition::named("hello").with_settings(&function).unwrap().to_json();
     let version = |number: u32| {
-        json!({"number": number, "digest": crate::functions::Digest::of(&[number as u8]), "shape": "component",
+        json!({"number": number, "digest": crate::functions::Digest::of(&number.to_le_bytes()), "shape": "component",
             "size": 1, "serves": ["requests"], "created_at": "2026-01-01T00:00:00Z"})
     };
     body["versions"] = json!([version(1), version(2), version(3)]);
