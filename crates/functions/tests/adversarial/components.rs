@@ -85,7 +85,7 @@ async fn a_flood_ends_at_the_limit_and_a_loop_at_the_deadline() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_takes_its_guest_along() {
-    let world = World::with(crate::world::CLOSED, 1, std::time::Duration::from_secs(60));
+    let world = World::with(crate::world::CLOSED, 1, std::time::Duration::from_mins(1));
     let proxy = world.deploy("proxy", settings()).await;
     let response = proxy.serve(Request::get("/stuck").body(Body::Empty).unwrap()).await.unwrap();
     assert!(matches!(proxy.get("/").await, Err(Fault::Exhausted)));

@@ -1,5 +1,10 @@
 //! Guests of every shape, good and bad: what they are answered, what stops them, and what is left afterwards.
 #![cfg(feature = "wasm")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 mod commands;
 mod components;

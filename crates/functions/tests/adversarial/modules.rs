@@ -100,7 +100,7 @@ async fn mutations_of_good_code_break_nothing_but_themselves() {
     for round in 0..40 {
         let mut bytes = native.bytes.to_vec();
         for _ in 0..=random.below(3) {
-            let at = random.below(bytes.len() as u64) as usize;
+            let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
             bytes[at] ^= 1 << random.below(8);
         }
         let name = format!("mutant-{round}");

@@ -15,7 +15,7 @@ fn alias(function: &Function, name: &str) -> Function {
 
 #[tokio::test]
 async fn a_thousand_sleepers_fill_the_pool_and_nobody_hangs() {
-    let world = World::with(CLOSED, 32, Duration::from_secs(60));
+    let world = World::with(CLOSED, 32, Duration::from_mins(1));
     let mut patient = settings();
     patient.limits.timeout = Duration::from_secs(3);
     let sleeper = world.deploy("misbehaving", patient).await;
@@ -33,7 +33,7 @@ async fn a_thousand_sleepers_fill_the_pool_and_nobody_hangs() {
 
 #[tokio::test]
 async fn ten_thousand_calls_at_once_are_answered_or_turned_away() {
-    let world = World::with(CLOSED, 64, Duration::from_secs(60));
+    let world = World::with(CLOSED, 64, Duration::from_mins(1));
     let native = world.deploy("native", settings()).await;
     let calls: FuturesUnordered<_> = (0..10_000).map(|_| native.get("/hello")).collect();
     let outcomes: Vec<_> = calls.collect().await;
@@ -61,7 +61,7 @@ async fn neighbours_of_those_who_loop_are_answered() {
 #[tokio::test]
 async fn nothing_of_an_instance_is_left_for_the_next_one() {
     // One place, so that everybody gets the same memory.
-    let world = World::with(CLOSED, 1, Duration::from_secs(60));
+    let world = World::with(CLOSED, 1, Duration::from_mins(1));
     let guest = world.deploy("misbehaving", settings()).await;
     let other = alias(&guest, "other");
     for _ in 0..20 {

@@ -96,7 +96,7 @@ pub(crate) fn guest(name: &str) -> Artifact {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(CLOSED, 64, Duration::from_secs(60))
+        Self::with(CLOSED, 64, Duration::from_mins(1))
     }
 
     /// With so many instances, and so long to compile.
@@ -195,7 +195,7 @@ impl Function {
     pub(crate) fn lines(&self) -> Vec<String> {
         let asked = LogsAsked { version: None, call: None, after: None };
         let lines = self.world.reach.logs.read("production", &self.deployed.function, asked, 1000);
-        lines.iter().map(|line| line.message.to_string()).collect()
+        lines.iter().map(|line| line.message.clone()).collect()
     }
 }
 
