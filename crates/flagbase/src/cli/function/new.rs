@@ -76,7 +76,8 @@ impl Language {
                 ("app.py", template!("python/app.py")),
                 ("requirements.txt", template!("python/requirements.txt")),
                 (".gitignore", template!("python/gitignore")),
-                ("wit/faas.wit", FAAS),
+                ("wit/world.wit", template!("python/wit/world.wit")),
+                ("wit/deps/faas/faas.wit", FAAS),
                 ("wit/deps/features/features.wit", FEATURES),
             ],
             Self::Rust => &[
