@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flagbase_core::functions::{Deployed, Settings};
+use flagbase_core::functions::{Deployed, Digest, Settings};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ struct Owner {
     environment: Arc<str>,
     function: Arc<str>,
     version: u32,
+    /// A function that was deleted and made again counts its versions from 1 again.
+    digest: Digest,
 }
 
 struct Kept {
@@ -136,6 +138,7 @@ impl Owner {
             environment: Arc::clone(&deployed.environment),
             function: Arc::clone(&deployed.function),
             version: deployed.version,
+            digest: deployed.digest,
         }
     }
 }

@@ -52,6 +52,16 @@ async fn a_warm_instance_is_never_shared() {
 }
 
 #[tokio::test]
+async fn a_function_made_again_under_the_same_name_gets_no_instance_of_the_old_one() {
+    let place = Place::new().await;
+    let old = place.deploy(&count(), warm()).await;
+    assert_eq!(place.get(&old).await.unwrap(), "1");
+    let new = place.deploy(&guests::contract(Guest::Echo), warm()).await;
+    assert_eq!((&old.function, old.version), (&new.function, new.version));
+    assert_eq!(place.get(&new).await.unwrap(), "GET /\n");
+}
+
+#[tokio::test]
 async fn an_instance_that_failed_is_given_up() {
     let place = Place::new().await;
     let third = guests::handler(
