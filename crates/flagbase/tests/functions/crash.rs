@@ -65,7 +65,8 @@ fn kept_code(server: &TestServer) -> std::collections::BTreeSet<String> {
             if path.is_dir() {
                 places.push(path);
             } else if path.to_string_lossy().contains("functions") {
-                names.insert(entry.file_name().to_string_lossy().into_owned());
+                let name = entry.file_name().to_string_lossy().into_owned();
+                names.insert(name.trim_end_matches(".blob").to_owned());
             }
         }
     }

@@ -11,7 +11,7 @@ async fn a_secret_is_never_listed_logged_or_kept_in_the_clear() {
     deploy(&server, &developer, "hello", guests::says(200, "hi")).await.expect_status(201);
     let path = "/api/v1/functions/hello/secrets/API_KEY";
     server.put(path, &developer, &json!({"value": SECRET})).await.expect_status(204);
-    server.put(path, &developer, &json!({"value": SECRET, "extra": 1})).await.expect_status(400);
+    server.put(path, &developer, &json!({"value": SECRET, "extra": 1})).await.expect_status(422);
     let mut seen = String::new();
     for path in [
         "/api/v1/functions/hello/secrets",
