@@ -53,8 +53,12 @@ enum Step {
 }
 
 /// Workspaces of their own.
-const APART: [&str; 4] =
-    ["benches/engine/Cargo.toml", "suites/guests/Cargo.toml", "suites/nats-server/Cargo.toml", "fuzz/Cargo.toml"];
+const APART: [&str; 4] = [
+    "benches/engine/Cargo.toml",
+    "suites/guests/Cargo.toml",
+    "suites/nats-server/Cargo.toml",
+    "fuzz/Cargo.toml",
+];
 
 struct Outcome {
     step: Step,

@@ -63,12 +63,13 @@ fn keep(path: &Path, text: String) -> Outcome<String> {
 
 #[cfg(test)]
 mod tests {
-    use flagbase_core::random::{Random as _, SystemRandom};
+    use flagbase_core::random::{Random, SystemRandom};
 
     use super::*;
 
     fn kept(path: &Path) -> Outcome<String> {
-        super::kept(path, "remove it", || SystemRandom.hex(GENERATED_BYTES))
+        let random: &dyn Random = &SystemRandom;
+        super::kept(path, "remove it", || random.hex(GENERATED_BYTES))
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl<S: Sync> FromRequestParts<S> for Before {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let before = query(parts, "before");
-        let before = before.map(|text| text.parse().map_err(|_| bad_query("before", &text, "the id of a letter")));
+        let before =
+            before.map(|text| text.parse().map_err(|_| bad_query("before", &text, "the id of a letter")));
         Ok(Self(before.transpose()?))
     }
 }
@@ -88,7 +89,8 @@ impl FromRequestParts<Handles> for Numbered {
         let (name, text) = path.map(|Path(both)| both).unwrap_or_default();
         let id = text.parse().map_err(|_| {
             let shown: String = text.chars().take(64).collect();
-            let message = format!("`{shown}` is not the id of a dead letter, which is a number; list them first");
+            let message =
+                format!("`{shown}` is not the id of a dead letter, which is a number; list them first");
             Refusal::not_found("dead_letter_not_found", message)
         })?;
         Ok(Self { name, id })

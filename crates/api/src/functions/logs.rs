@@ -91,8 +91,7 @@ async fn logs(
     let functions = Arc::clone(&handles.functions);
     let asked = LogsAsked { version: which.version, call: None, after: which.after };
     // Before the lines that are there are read, so that none is missed between.
-    let coming =
-        if which.follow { Some(functions.follow(&caller, &environment, &name)?) } else { None };
+    let coming = if which.follow { Some(functions.follow(&caller, &environment, &name)?) } else { None };
     let lines = functions.logs(&caller, &environment, &name, (asked, which.limit))?;
     let Some(coming) = coming else {
         return Ok(Json(lines.iter().map(|line| shown(line)).collect::<Vec<_>>()).into_response());

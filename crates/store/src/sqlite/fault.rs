@@ -1,9 +1,13 @@
 //! What can go wrong with one read or write, in words an operator can act on.
 
 use flagbase_core::{
-    accounts::AccountsError, buckets::IndexError, catalog::CatalogError,
+    accounts::AccountsError,
+    buckets::IndexError,
+    catalog::CatalogError,
     functions::{triggers::OccasionsError, vault::VaultError},
-    keyvalue::KeyValueError, ledger::LedgerError, webhooks::DeliveriesError,
+    keyvalue::KeyValueError,
+    ledger::LedgerError,
+    webhooks::DeliveriesError,
 };
 use rusqlite::{Error, ErrorCode, ffi};
 

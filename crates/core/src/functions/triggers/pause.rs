@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn pauses_double_from_a_second_to_an_hour() {
         let seconds: Vec<_> = (1..15).map(|tries| pause(tries, &Always(128)).as_secs()).collect();
-        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 513, 1026, 2052, 3600, 3600]);
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2049, 3600, 3600]);
     }
 
     proptest! {

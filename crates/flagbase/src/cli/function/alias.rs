@@ -76,13 +76,12 @@ fn with_version(flag: &Value, version: u64, condition: &Value) -> Outcome<Value>
     }
     let names = |variant: &Value| variant.get("value").and_then(Value::as_str) == Some(value.as_str());
     let there = variants.iter().find(|variant| names(variant)).and_then(|variant| variant.get("name"));
-    let name = match there.and_then(Value::as_str) {
-        Some(name) => name.to_owned(),
-        None => {
-            let name = format!("v{version}");
-            variants.push(json!({"name": name, "value": value}));
-            name
-        }
+    let name = if let Some(name) = there.and_then(Value::as_str) {
+        name.to_owned()
+    } else {
+        let name = format!("v{version}");
+        variants.push(json!({"name": name, "value": value}));
+        name
     };
     let before = flag.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
     let same = |rule: &Value| {

@@ -83,10 +83,10 @@ async fn bring_up(client: &Client, local: &Local, variables: &[String]) -> Outco
 fn tell(client: &Client, local: &Local, done: Outcome) {
     match done {
         Ok(()) => {
-            client.printer.done(&format!("`{}` answers at {}", local.name, address(client, &local.name)))
+            client.printer.done(&format!("`{}` answers at {}", local.name, address(client, &local.name)));
         }
         Err(failure) => {
-            failure.report();
+            let _code = failure.report();
             output::say("waiting for the next change");
         }
     }

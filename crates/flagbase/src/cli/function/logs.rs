@@ -59,7 +59,10 @@ fn summary(line: &Value) -> String {
     let mut shown = format!("{time}  v{version}  {:5}  {}", member("level"), member("message"));
     for (name, value) in line.get("fields").and_then(Value::as_object).into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        shown.push_str(&format!("  {name}={value}"));
+        shown.push_str("  ");
+        shown.push_str(name);
+        shown.push('=');
+        shown.push_str(&value);
     }
     shown
 }

@@ -38,7 +38,7 @@ pub(super) enum Language {
     Go,
     /// C, built by Zig's compiler
     C,
-    /// AssemblyScript, built by asc
+    /// `AssemblyScript`, built by asc
     #[value(alias = "as")]
     Assemblyscript,
 }
