@@ -12,7 +12,7 @@ use crate::workspace::{Workspace, cargo};
 use crate::{process, servers};
 
 /// Each guest with its shape; a directory of the same name has `guest.c`, and components have `world.wit`.
-const GUESTS: [(&str, Shape); 6] = [
+const GUESTS: [(&str, Shape); 7] = [
     ("javascript", Shape::Interpreter),
     ("native", Shape::Component),
     ("misbehaving", Shape::Component),
@@ -57,7 +57,7 @@ const INTERPRETER_FLAGS: [&str; 10] = [
     "-Wl,--export-memory,-z,stack-size=1048576",
 ];
 
-/// The crate that carries the C sources of QuickJS.
+/// The crate that carries the C sources of `QuickJS`.
 const INTERPRETER: &str = "rquickjs-sys";
 
 /// Which guests to build, and whether to keep them.
@@ -74,7 +74,7 @@ pub(crate) struct Options {
 enum Shape {
     Component,
     Command,
-    /// QuickJS with what is ours round it: a core module.
+    /// `QuickJS` with what is ours round it: a core module.
     Interpreter,
 }
 
@@ -167,7 +167,7 @@ impl Yard {
         read(&component)
     }
 
-    /// Where cargo has put the sources of QuickJS.
+    /// Where cargo has put the sources of `QuickJS`.
     fn interpreter(&self) -> Result<PathBuf> {
         let mut command = Command::new(cargo());
         command.args(["metadata", "--format-version", "1", "--locked", "--all-features", "--manifest-path"]);
