@@ -124,12 +124,6 @@ impl Warm {
         }
         drop(dropped);
     }
-
-    /// How many are kept.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.kept.lock().0
-    }
 }
 
 impl Owner {

@@ -46,7 +46,7 @@ fn compiled(config: &Config) -> Finding {
             Finding::bad("compiled code", format!("others can write to `{shown}`; run `chmod go-w {shown}`"))
         }
         Ok(false) => directory("compiled code", &path, "`functions.cache_path`"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if is_absent(&error) => {
             Finding::good("compiled code", format!("`{}` is made when it is needed", path.display()))
         }
         Err(error) => Finding::bad("compiled code", format!("`{}`: {error}", path.display())),
@@ -68,11 +68,16 @@ fn key(config: &Config) -> Finding {
     match private_file::is_exposed(&path) {
         Ok(false) => Finding::good(CHECK, format!("kept in `{shown}`; keep a copy beside your backups")),
         Ok(true) => Finding::bad(CHECK, format!("others can read it; run `chmod 600 {shown}`")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if is_absent(&error) => {
             Finding::good(CHECK, format!("is made at the first start, in `{shown}`"))
         }
         Err(error) => Finding::bad(CHECK, format!("`{shown}`: {error}")),
     }
+}
+
+/// A data directory that is none is told by another check.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]

@@ -30,10 +30,11 @@ fn only_the_owner_reads_key_and_code() {
 
 #[test]
 fn code_that_was_changed_cut_off_or_lengthened_is_removed() {
+    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
     let (_directory, cache) = open();
     let path = cache.keep("a", b"machine code").unwrap();
     let whole = fs::read(&path).unwrap();
-    let changes: [&dyn Fn(&mut Vec<u8>); 5] = [
+    let changes: [Change<'_>; 5] = [
         &|bytes| bytes[3] ^= 1,
         &|bytes| bytes.truncate(bytes.len() - 1),
         &|bytes| bytes.truncate(10),
