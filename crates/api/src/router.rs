@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
+    buckets::Buckets,
     environments::Environments,
     events::Events,
     feed::Feed,
@@ -35,7 +36,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth, docs, environments, events, flags, functions, guards, health, keys, metrics, overrides,
+    auth, buckets, docs, environments, events, flags, functions, guards, health, keys, metrics, overrides,
     parameters::{Parameters, known_only},
     problem::Problem,
     roles, routes, segments, users, webhooks,
@@ -60,6 +61,7 @@ pub struct Services {
     pub functions: Arc<Functions>,
     pub secrets: Arc<Secrets>,
     pub triggers: Arc<Triggers>,
+    pub buckets: Arc<Buckets>,
     pub tasks: Tasks,
     /// Limits and origins.
     pub settings: ApiSettings,
@@ -125,6 +127,7 @@ fn described() -> OpenApiRouter<Handles> {
         .merge(events::router())
         .merge(webhooks::router())
         .merge(functions::router())
+        .merge(buckets::router())
 }
 
 /// The API as one service.
@@ -180,6 +183,7 @@ handles! {
     functions: Arc<Functions>,
     secrets: Arc<Secrets>,
     triggers: Arc<Triggers>,
+    buckets: Arc<Buckets>,
     tasks: Tasks,
 }
 

@@ -75,12 +75,13 @@ async fn product() -> Product {
     let metrics = Metrics::new(Arc::clone(&feed), ledger.clone(), Arc::clone(&recorder), Settings::default());
     let flags = Arc::new(Flags::new(Arc::clone(&feed)));
     let identity = Arc::new(identity(&feed, &memory, &clock, &random));
-    let (functions, secrets, triggers) = functions::functions(&memory, &feed, &recorder);
+    let (functions, secrets, triggers, buckets) = functions::functions(&memory, &feed, &recorder);
     let services = Services {
         identity: Arc::clone(&identity),
         functions,
         secrets,
         triggers,
+        buckets,
         flags: Arc::clone(&flags),
         segments: Arc::new(Segments::new(Arc::clone(&feed))),
         environments: Arc::new(environments),

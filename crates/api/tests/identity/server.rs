@@ -83,7 +83,7 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
     let clock = Arc::new(FixedClock::default());
     let recorder = Arc::new(Recorder::new(clock, Arc::clone(&meters), Bounds::default()));
     let policy = AddressPolicy { loopback: true, private: true };
-    let (functions, secrets, triggers) = functions(memory, &feed, &recorder);
+    let (functions, secrets, triggers, buckets) = functions(memory, &feed, &recorder);
     Services {
         identity,
         flags: Arc::new(Flags::new(Arc::clone(&feed))),
@@ -107,6 +107,7 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
         functions,
         secrets,
         triggers,
+        buckets,
         settings: ApiSettings {
             max_body: 1 << 20,
             max_code: MOST_CODE,

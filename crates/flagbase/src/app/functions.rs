@@ -32,6 +32,7 @@ pub(super) struct Parts {
     pub(super) secrets: Arc<Secrets>,
     pub(super) runner: Arc<Runner>,
     pub(super) triggers: Arc<Triggers>,
+    pub(super) buckets: Arc<Buckets>,
 }
 
 /// Puts together what runs functions. No engine starts before there is a function to build or to run.
@@ -48,6 +49,7 @@ pub(super) async fn assemble(
     let secrets = Secrets::new(Arc::clone(&base.feed), Arc::clone(&base.vault), keyring(config, base)?);
     let secrets = Arc::new(secrets);
     let buckets = Buckets::new(Arc::clone(&base.feed), Arc::clone(&base.objects), Arc::clone(&blobs));
+    let buckets = Arc::new(buckets);
     let logs = Arc::new(Logs::new(Arc::clone(&base.clock)));
     let host = Host::new(HostParts {
         snapshots: Arc::clone(base.feed.snapshots()),
@@ -80,7 +82,7 @@ pub(super) async fn assemble(
     }));
     let occasions = Arc::clone(&base.occasions);
     let triggers = Triggers::new(Arc::clone(&base.feed), occasions, Arc::clone(&runner), messages);
-    Ok(Parts { functions, secrets, runner, triggers })
+    Ok(Parts { functions, secrets, runner, triggers, buckets })
 }
 
 impl Parts {
@@ -88,6 +90,7 @@ impl Parts {
     pub(super) fn start(&self, base: &Base, sinks: &Sinks, tasks: &Tasks) {
         self.runner.start(tasks);
         self.functions.start(tasks);
+        Arc::clone(self.buckets.objects()).start(tasks);
         let bus = ("functions", Arc::new(self.triggers.sink()) as _);
         let (feed, ledger) = (Arc::clone(&base.feed), Arc::clone(&base.ledger));
         // Nothing can have been meant for a function before there were functions.

@@ -183,6 +183,7 @@ fn services(
         functions: Arc::clone(&functions.functions),
         secrets: Arc::clone(&functions.secrets),
         triggers: Arc::clone(&functions.triggers),
+        buckets: Arc::clone(&functions.buckets),
         feed: feed(),
         tasks,
         settings: ApiSettings {

@@ -88,7 +88,8 @@ class URLSearchParams {
     static {
         // Those of a URL: `changed` hears of the text when it is another.
         paramsOf = (text, changed) => {
-            const params = new URLSearchParams(text);
+            const params = new URLSearchParams();
+            params.#list = parseForm(text);
             params.#changed = changed;
             return params;
         };
@@ -200,7 +201,38 @@ const writeIPv6 = (groups) => {
     return `[${words.slice(0, best).join(':')}::${words.slice(best + most).join(':')}]`;
 };
 
-// A label of a name outside of ASCII, in Punycode (RFC 3492).
+const bend = (delta, count, first) => {
+    let scaled = Math.floor(delta / (first ? 700 : 2)), bias = 0;
+    scaled += Math.floor(scaled / count);
+    for (; scaled > 455; bias += 36) scaled = Math.floor(scaled / 35);
+    return bias + Math.floor((36 * scaled) / (scaled + 38));
+};
+
+// What Punycode (RFC 3492) stands for; null when it is none.
+const unpunycode = (text) => {
+    const cut = text.lastIndexOf('-'), points = Array.from(cut < 0 ? '' : text.slice(0, cut), (c) => c.charCodeAt(0));
+    let at = cut + 1, point = 128, index = 0, bias = 72;
+    while (at < text.length) {
+        const before = index;
+        for (let base = 36, weight = 1; ; base += 36) {
+            const code = text.charCodeAt(at++);
+            const digit = code >= 97 && code <= 122 ? code - 97 : code >= 48 && code <= 57 ? code - 22 : NaN;
+            index += digit * weight;
+            if (!(index <= 0x7FFFFFFF)) return null;
+            const limit = Math.min(Math.max(base - bias, 1), 26);
+            if (digit < limit) break;
+            weight *= 36 - limit;
+        }
+        bias = bend(index - before, points.length + 1, before === 0);
+        point += Math.floor(index / (points.length + 1));
+        index %= points.length + 1;
+        if (point > 0x10FFFF) return null;
+        points.splice(index++, 0, point);
+    }
+    return String.fromCodePoint(...points);
+};
+
+// A label of a name outside of ASCII, in Punycode.
 const punycode = (label) => {
     const points = Array.from(label, (character) => character.codePointAt(0));
     const basic = points.filter((point) => point < 128);
@@ -222,10 +254,7 @@ const punycode = (label) => {
                 rest = Math.floor((rest - limit) / (36 - limit));
             }
             out += String.fromCharCode(rest < 26 ? rest + 97 : rest + 22);
-            let scaled = Math.floor(delta / (done === basic.length ? 700 : 2));
-            scaled += Math.floor(scaled / (done + 1));
-            for (bias = 0; scaled > 455; bias += 36) scaled = Math.floor(scaled / 35);
-            bias += Math.floor((36 * scaled) / (scaled + 38));
+            bias = bend(delta, done + 1, done === basic.length);
             delta = 0;
             done++;
         }
@@ -236,7 +265,17 @@ const punycode = (label) => {
 };
 
 const FORBIDDEN_HOST = /[\0\t\n\r #/:<>?@[\\\]^|]/;
-const FORBIDDEN_DOMAIN = /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7F]/;
+const FORBIDDEN_DOMAIN = /[\0-\x20#%/:<>?@[\\\]^|\x7F]/;
+// What no name has: what is not assigned, private, a space, or stands for what could not be read.
+const NEVER_IN_NAMES = /[\p{Cn}\p{Co}\p{Cs}\p{Cc}\p{Z}\uFFFD]/u;
+
+// A label of a name in ASCII; null when it says to be in Punycode and is not.
+const asciiLabel = (label) => {
+    if (/[^\0-\x7F]/.test(label)) return punycode(label);
+    if (!label.startsWith('xn--')) return label;
+    const meant = unpunycode(label.slice(4));
+    return meant !== null && /[^\0-\x7F]/.test(meant) && !NEVER_IN_NAMES.test(meant) && punycode(meant) === label ? label : null;
+};
 
 // A host as it is written in a URL; null when it is none.
 const parseHost = (text, special) => {
@@ -245,18 +284,24 @@ const parseHost = (text, special) => {
         return groups && writeIPv6(groups);
     }
     if (!special) return FORBIDDEN_HOST.test(text) ? null : escapeWith(text, '');
-    let name = percentDecoded(text);
+    let name = percentDecoded(text).toLowerCase();
     if (/[^\0-\x7F]/.test(name)) {
         name = name.replace(/[\u00AD\u200B\u2060\uFEFF]/g, '').normalize('NFKC').toLowerCase().normalize('NFC').replace(/[\u3002\uFF0E\uFF61]/g, '.');
-        name = name.split('.').map((label) => (/[^\0-\x7F]/.test(label) ? punycode(label) : label)).join('.');
+        if (NEVER_IN_NAMES.test(name)) return null;
     }
-    name = name.toLowerCase();
-    if (name === '' || FORBIDDEN_DOMAIN.test(name) || name.includes('\uFFFD')) return null;
+    if (name.includes('xn--') || /[^\0-\x7F]/.test(name)) {
+        const labels = name.split('.').map(asciiLabel);
+        if (labels.includes(null)) return null;
+        name = labels.join('.');
+    }
+    if (name === '' || FORBIDDEN_DOMAIN.test(name)) return null;
     const number = parseIPv4(name);
     return number === undefined ? name : number === null ? null : writeIPv4(number);
 };
 
 // ---- the parts
+
+const withoutBreaks = (value) => wellFormed(value).replace(/[\t\n\r]/g, '');
 
 const isDrive = (text) => /^[A-Za-z][:|]$/.test(text);
 
@@ -368,6 +413,11 @@ const parseWithAuthority = (text, record) => {
     return record;
 };
 
+const beginsWithDrive = (text) => /^[A-Za-z][:|]([/\\?#]|$)/.test(text);
+
+// The path without its last segment; a drive stays.
+const shortened = (path) => (path.length === 1 && isDrive(path[0]) ? path : path.slice(0, -1));
+
 const parseFile = (rest, record, base) => {
     record.host = '';
     if (/^[/\\]{2}/.test(rest)) {
@@ -381,10 +431,23 @@ const parseFile = (rest, record, base) => {
             rest = '/' + text;
         }
     } else if (base?.protocol === 'file:') {
-        return parseRelative(rest, base);
+        record.host = base.host;
+        const rooted = /^[/\\]/.test(rest);
+        if (rooted && !beginsWithDrive(rest.slice(1)) && isDrive(base.path[0] ?? '')) record.path = [base.path[0]];
+        if (!rooted && !beginsWithDrive(rest)) return resolved(rest, { ...record, path: base.path, query: base.query });
     }
     const path = takeEnds(rest, record);
-    record.path = parsePath(/^[/\\]/.test(path) ? path.slice(1) : path, [], record);
+    record.path = parsePath(/^[/\\]/.test(path) ? path.slice(1) : path, record.path, record);
+    return record;
+};
+
+// A text without a scheme, seen from `record`, whose path and query are still those of the base.
+const resolved = (text, record) => {
+    const { path: above, query } = record;
+    record.query = null;
+    const path = takeEnds(text, record);
+    record.path = path === '' ? [...above] : parsePath(path, shortened([...above]), record);
+    if (path === '' && !record.hasQuery) record.query = query;
     return record;
 };
 
@@ -395,21 +458,14 @@ const parseRelative = (text, base) => {
         setFragment(record, text.slice(1));
         return record;
     }
+    if (base.protocol === 'file:') return parseFile(text, fresh('file:'), base);
     const slashes = base.special ? /^[/\\]{2}/ : /^\/\//;
     if (slashes.test(text)) {
-        if (base.protocol === 'file:') return parseFile(text, fresh('file:'), null);
         return parseWithAuthority(base.special ? text.replace(/^[/\\]+/, '') : text.slice(2), fresh(base.protocol));
     }
-    const record = { ...base, path: [...base.path] };
-    record.query = null;
-    const path = takeEnds(text, record);
-    if (path === '') {
-        if (!record.hasQuery) record.query = base.query;
-    } else if (path[0] === '/' || (base.special && path[0] === '\\')) {
-        record.path = parsePath(path.slice(1), [], record);
-    } else {
-        record.path = parsePath(path, record.path.slice(0, -1), record);
-    }
+    if (text[0] !== '/' && !(base.special && text[0] === '\\')) return resolved(text, { ...base });
+    const record = { ...base, query: null };
+    record.path = parsePath(takeEnds(text, record).slice(1), [], record);
     return record;
 };
 
@@ -460,12 +516,15 @@ class URL {
     }
     get origin() {
         const { protocol, special, opaque } = this.#record;
-        if (protocol === 'blob:' && opaque !== null) return URL.parse(opaque)?.origin ?? 'null';
+        if (protocol === 'blob:' && opaque !== null) {
+            const inner = URL.parse(opaque);
+            return inner !== null && /^https?:$/.test(inner.protocol) ? inner.origin : 'null';
+        }
         return special && protocol !== 'file:' ? `${protocol}//${this.host}` : 'null';
     }
     get protocol() { return this.#record.protocol; }
     set protocol(value) {
-        const name = /^([A-Za-z][A-Za-z0-9+\-.]*)(:|$)/.exec(`${value}`)?.[1]?.toLowerCase();
+        const name = /^([A-Za-z][A-Za-z0-9+\-.]*)(:|$)/.exec(withoutBreaks(value))?.[1]?.toLowerCase();
         if (name === undefined || isSpecial(name + ':') !== this.#record.special) return;
         if (this.#record.protocol === 'file:' && !this.#record.host) return;
         if (name === 'file' && (this.#record.username || this.#record.password || this.#record.port)) return;
@@ -481,43 +540,58 @@ class URL {
         if (!this.#hasNoAuthority()) this.#record.password = escapeWith(wellFormed(value), USER);
     }
     get host() { return (this.#record.host ?? '') + (this.#record.port === '' ? '' : ':' + this.#record.port); }
-    set host(value) {
-        if (this.#record.opaque !== null) return;
-        const text = `${value}`.replace(/[/?#].*$/s, ''), trial = { ...this.#record };
-        if (text.includes('@') || (trial.protocol === 'file:' && text.includes(':'))) return;
-        if (parseAuthority(text, trial)) this.#record = { ...trial, port: /:\d+$/.test(text) ? trial.port : this.#record.port };
+    set host(value) { this.#setHost(value, true); }
+    #setHost(value, withPort) {
+        const record = this.#record;
+        if (record.opaque !== null) return;
+        const text = withoutBreaks(value).replace(record.special ? /[/\\?#].*$/s : /[/?#].*$/s, '');
+        if (record.protocol === 'file:') {
+            const name = text === '' ? '' : parseHost(text, true);
+            if (name !== null) record.host = name === 'localhost' ? '' : name;
+            return;
+        }
+        const colon = text.search(/:(?![^[]*\])/), name = colon < 0 ? text : text.slice(0, colon);
+        if (colon === 0 || (colon > 0 && !withPort)) return;
+        if (name === '' && (record.special || record.username || record.password || record.port)) return;
+        const host = parseHost(name, record.special);
+        if (host === null) return;
+        record.host = host;
+        if (colon > 0) this.#setPort(text.slice(colon + 1));
+    }
+    #setPort(text) {
+        const digits = /^\d*/.exec(text)[0];
+        if (digits !== '' && Number(digits) <= 65535)
+            this.#record.port = `${Number(digits)}` === PORTS[this.#record.protocol] ? '' : `${Number(digits)}`;
     }
     get hostname() { return this.#record.host ?? ''; }
-    set hostname(value) {
-        if (this.#record.opaque !== null) return;
-        const text = `${value}`.replace(/[/?#].*$/s, '');
-        const name = text === '' && this.#record.special ? null : parseHost(text, this.#record.special);
-        if (name !== null && (text.startsWith('[') || !text.includes(':'))) this.#record.host = name;
-    }
+    set hostname(value) { this.#setHost(value, false); }
     get port() { return this.#record.port; }
     set port(value) {
         if (this.#hasNoAuthority()) return;
-        const digits = /^\d*/.exec(`${value}`)[0];
-        if (`${value}` === '') this.#record.port = '';
-        else if (digits !== '' && Number(digits) <= 65535)
-            this.#record.port = `${Number(digits)}` === PORTS[this.#record.protocol] ? '' : `${Number(digits)}`;
+        const text = withoutBreaks(value);
+        if (text === '') this.#record.port = '';
+        else this.#setPort(text);
     }
     get pathname() { return writePath(this.#record); }
     set pathname(value) {
         if (this.#record.opaque !== null) return;
-        const text = wellFormed(value).replace(/[\t\n\r]/g, '').replace(/[?#]/g, (c) => (c === '?' ? '%3F' : '%23'));
+        const text = withoutBreaks(value).replace(/[?#]/g, (c) => (c === '?' ? '%3F' : '%23'));
+        if (text === '' && !this.#record.special) {
+            this.#record.path = this.#record.host === null ? [''] : [];
+            return;
+        }
         const begins = this.#record.special ? /^[/\\]/ : /^\//;
         this.#record.path = parsePath(text.replace(begins, ''), [], this.#record);
     }
     get search() { return this.#record.query ? '?' + this.#record.query : ''; }
     set search(value) {
-        const text = wellFormed(value).replace(/[\t\n\r]/g, '');
+        const text = withoutBreaks(value);
         setQuery(this.#record, text === '' ? null : text.replace(/^\?/, '').replaceAll('#', '%23'));
         this.#refresh();
     }
     get hash() { return this.#record.fragment ? '#' + this.#record.fragment : ''; }
     set hash(value) {
-        const text = wellFormed(value).replace(/[\t\n\r]/g, '');
+        const text = withoutBreaks(value);
         setFragment(this.#record, text === '' ? null : text.replace(/^#/, ''));
     }
     get searchParams() {
