@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod buckets;
 mod docs;
 mod documents;
 mod environments;

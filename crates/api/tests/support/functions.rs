@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flagbase_core::{
+    buckets::Buckets,
     feed::Feed,
     functions::{
         Functions, FunctionsParts, Logs, Runner, RunnerParts,
@@ -15,7 +16,7 @@ use flagbase_testkit::{FixedClock, Memory, MemoryBlobs, SeededRandom, compute::F
 
 pub(crate) const MOST_CODE: u64 = 1 << 10;
 
-pub(crate) type All = (Arc<Functions>, Arc<Secrets>, Arc<Triggers>);
+pub(crate) type All = (Arc<Functions>, Arc<Secrets>, Arc<Triggers>, Arc<Buckets>);
 
 pub(crate) fn functions(memory: &Memory, feed: &Arc<Feed>, recorder: &Recorder) -> All {
     let (clock, blobs) = (Arc::new(FixedClock::default()), Arc::new(MemoryBlobs::default()));
@@ -31,6 +32,7 @@ pub(crate) fn functions(memory: &Memory, feed: &Arc<Feed>, recorder: &Recorder) 
     let keyring = Keyring::of(&"k".repeat(32)).unwrap();
     let secrets = Secrets::new(Arc::clone(&feed), Arc::new(memory.clone()), keyring);
     let triggers = Triggers::new(Arc::clone(&feed), Arc::new(memory.clone()), Arc::clone(&runner), None);
+    let buckets = Buckets::new(Arc::clone(&feed), Arc::new(memory.clone()), blobs.clone());
     let functions = Functions::new(FunctionsParts { feed, blobs, runner, most_code: MOST_CODE });
-    (Arc::new(functions), Arc::new(secrets), triggers)
+    (Arc::new(functions), Arc::new(secrets), triggers, Arc::new(buckets))
 }
