@@ -8,18 +8,29 @@
 
 #[path = "functions/crash.rs"]
 mod crash;
+#[path = "functions/experiments.rs"]
+mod experiments;
 #[path = "functions/guests.rs"]
 mod guests;
+#[path = "functions/host.rs"]
+mod host;
+#[path = "functions/life.rs"]
+mod life;
 #[path = "functions/limits.rs"]
 mod limits;
+#[cfg(target_os = "linux")]
+#[path = "functions/many.rs"]
+mod many;
 #[path = "functions/requests.rs"]
 mod requests;
 #[path = "functions/secrets.rs"]
 mod secrets;
+#[path = "functions/triggers.rs"]
+mod triggers;
 #[path = "functions/walk.rs"]
 mod walk;
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use flagbase_testkit::server::{Reply, TestServer};
 use reqwest::Method;
@@ -27,8 +38,8 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flagbase");
 
-/// A bound for hopeless cases, not a measurement: 600 looks, a tenth of a second apart.
-const LOOKS: u32 = 600;
+/// A bound for hopeless cases, not a measurement: so many looks, a tenth of a second apart.
+const LOOKS: u32 = 1200;
 
 /// Looks until there is something to see.
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
@@ -61,6 +72,24 @@ async fn call(server: &TestServer, name: &str) -> Reply {
 /// Changes settings of a function.
 async fn set(server: &TestServer, token: &str, name: &str, settings: Value) -> Reply {
     server.patch(&format!("/api/v1/functions/{name}"), token, &settings).await
+}
+
+/// The names of files below the place of code.
+fn kept_code(server: &TestServer) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut places = vec![server.directory().join("data/storage")];
+    while let Some(place) = places.pop() {
+        for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                places.push(path);
+            } else if path.to_string_lossy().contains("functions") {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                names.insert(name.trim_end_matches(".blob").to_owned());
+            }
+        }
+    }
+    names
 }
 
 #[tokio::test]

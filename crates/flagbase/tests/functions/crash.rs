@@ -38,7 +38,7 @@ async fn killed_while_it_deploys_the_server_runs_a_whole_version() {
         let code = format!("/api/v1/functions/hello/versions/{current}/code");
         server.get(&code, &developer).await.expect_status(200);
         // Nothing half made stays: what is kept is what versions name.
-        let named: std::collections::BTreeSet<String> = stored["versions"]
+        let named: BTreeSet<String> = stored["versions"]
             .as_array()
             .unwrap()
             .iter()
@@ -53,22 +53,4 @@ async fn killed_while_it_deploys_the_server_runs_a_whole_version() {
     }
     deploy(&server, &developer, "hello", guests::says(200, "last")).await.expect_status(201);
     assert_eq!(call(&server, "hello").await.text, "last");
-}
-
-/// The names of files below the place of code.
-fn kept_code(server: &TestServer) -> std::collections::BTreeSet<String> {
-    let mut names = std::collections::BTreeSet::new();
-    let mut places = vec![server.directory().join("data/storage")];
-    while let Some(place) = places.pop() {
-        for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                places.push(path);
-            } else if path.to_string_lossy().contains("functions") {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                names.insert(name.trim_end_matches(".blob").to_owned());
-            }
-        }
-    }
-    names
 }
