@@ -6,6 +6,8 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+#[path = "functions/adversaries.rs"]
+mod adversaries;
 #[path = "functions/crash.rs"]
 mod crash;
 #[path = "functions/experiments.rs"]
