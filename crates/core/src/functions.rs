@@ -18,7 +18,7 @@ pub mod vault;
 pub use code::{Artifact, Digest, Prepared, Serves, Shape};
 pub use compiled::{CompiledFunction, named_version};
 pub use compute::{
-    Body, BodyFault, BodyStream, Compute, Deployed, Event, Fault, Occasion, PrepareError, Step, Visit,
+    Body, BodyFault, BodyStream, Compute, Deployed, Event, Fault, Figure, Occasion, PrepareError, Step, Visit,
 };
 pub use definition::{Definition, MOST_VERSIONS, On, Trigger, Version, is_name as is_function_name};
 pub use grants::OutboundRule;

@@ -41,6 +41,22 @@ pub trait Compute: Send + Sync {
 
     /// Stops what still runs, and gives everything back.
     async fn stop(&self);
+
+    /// What it did since it was opened, for whoever watches it, beside calls: those are counted by whoever asks for them.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+}
+
+/// A total that only rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figure {
+    /// Small letters and `_`, such as `microvm_boots`.
+    pub name: &'static str,
+    /// What is counted, for people.
+    pub help: &'static str,
+    /// How many there were.
+    pub total: u64,
 }
 
 /// A step of preparing code, as people are told.

@@ -64,6 +64,7 @@ impl Runner {
     /// Runs functions with `parts`.
     pub fn new(parts: RunnerParts) -> Self {
         let RunnerParts { compute, logs, meters, ledger, clock, random } = parts;
+        meters.functions().watch(&compute);
         let signals = Arc::new(Signals::new(ledger, Arc::clone(&meters), clock, random));
         Self { compute, logs, meters, gates: HashMap::default(), signals }
     }

@@ -192,7 +192,7 @@ async fn nobody_waits_for_ever_behind_calls_that_do_not_end() {
 }
 
 #[tokio::test]
-async fn prometheus_sees_calls_by_version_and_outcome() {
+async fn prometheus_sees_calls_by_version_and_outcome_and_what_the_driver_did() {
     let product = product().await;
     product.deploy("say one", true).await.unwrap();
     product.runner.serve(visit(product.deployed(1), "user"), Vec::new(), get()).await.unwrap();
@@ -204,6 +204,7 @@ async fn prometheus_sees_calls_by_version_and_outcome() {
     for line in [
         r#"flagbase_function_calls_total{environment="default",function="hello",version="1",outcome="ok"} 1"#,
         r#"flagbase_function_duration_seconds_count{environment="default",function="hello",version="1"} 1"#,
+        "flagbase_fake_builds_total 1",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use flagbase_core::{
     blobs::Blobs,
     functions::{
-        Artifact, Body, Compute, Digest, Fault, Grants, Limits, Occasion, PrepareError, Prepared, Serves,
-        Shape, Step, Visit,
+        Artifact, Body, Compute, Digest, Fault, Figure, Grants, Limits, Occasion, PrepareError, Prepared,
+        Serves, Shape, Step, Visit,
     },
 };
 use parking_lot::Mutex;
@@ -282,6 +282,11 @@ impl Compute for FakeCompute {
 
     async fn stop(&self) {
         self.loaded.lock().clear();
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let total = self.prepared.load(SeqCst) as u64;
+        vec![Figure { name: "fake_builds", help: "Scripts that were built", total }]
     }
 }
 

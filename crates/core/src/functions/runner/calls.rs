@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 use papaya::HashMap;
 use serde::Serialize;
 
-use crate::functions::{BodyFault, Deployed, Fault};
+use crate::functions::{BodyFault, Compute, Deployed, Fault, Figure};
 
 /// Upper bounds of the histogram of durations, in microseconds.
 pub(super) const BOUNDS_US: [u64; 17] = [
@@ -173,6 +173,8 @@ pub(super) struct Which {
 pub struct Calls {
     cells: HashMap<Which, Arc<Cell>, foldhash::fast::RandomState>,
     used: AtomicUsize,
+    /// What runs them; it knows, by way of what guests reach, who counts.
+    driver: OnceLock<Weak<dyn Compute>>,
 }
 
 /// The same, borrowed, so that looking up copies nothing.
@@ -224,6 +226,17 @@ impl Calls {
         });
         found.sort_by_key(|calls| calls.version);
         found
+    }
+
+    /// Shows what `driver` did, too; the first one that is named here.
+    pub(super) fn watch(&self, driver: &Arc<dyn Compute>) {
+        self.driver.get_or_init(|| Arc::downgrade(driver));
+    }
+
+    /// What runs them, as long as it is there, and what it did.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let driver = self.driver.get().and_then(Weak::upgrade);
+        driver.map(|driver| driver.figures()).unwrap_or_default()
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Which, &Cell)) {

@@ -17,7 +17,8 @@ pub(crate) struct Shown(pub(crate) Arc<Calls>);
 impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.counts(&mut encoder)?;
-        self.durations(&mut encoder)
+        self.durations(&mut encoder)?;
+        self.figures(&mut encoder)
     }
 }
 
@@ -45,6 +46,13 @@ impl Shown {
             }
         });
         result
+    }
+
+    fn figures(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        self.0.figures().into_iter().try_for_each(|figure| {
+            let metric = encoder.encode_descriptor(figure.name, figure.help, None, MetricType::Counter);
+            metric?.encode_counter::<NoLabelSet, _, u64>(&figure.total, None)
+        })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
