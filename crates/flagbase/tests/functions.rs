@@ -27,6 +27,8 @@ mod many;
 mod requests;
 #[path = "functions/secrets.rs"]
 mod secrets;
+#[path = "functions/shapes.rs"]
+mod shapes;
 #[path = "functions/triggers.rs"]
 mod triggers;
 #[path = "functions/walk.rs"]

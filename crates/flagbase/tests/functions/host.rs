@@ -126,3 +126,33 @@ async fn a_line_on_the_console_is_kept_with_its_level_and_the_trace_of_its_reque
     let untraced = lines.as_array().unwrap().iter().find(|line| !line.to_string().contains("/traced"));
     assert!(!untraced.unwrap().to_string().contains(TRACE), "another request is another trace: {lines}");
 }
+
+#[tokio::test]
+async fn a_flag_in_a_function_is_evaluated_for_whoever_called() {
+    const ASKS: &str = "import { context, flags } from 'flagbase';\n\
+        export default { fetch: () => Response.json({ color: flags.text('color', 'none'),\n\
+          email: context.caller.email ?? '', unknown: flags.text('nobody-made-this', 'fallback') }) };";
+    let server = TestServer::start(PROGRAM).await;
+    let developer = server.join("dev@example.com", "developer").await;
+    let customer = server.join("customer@example.com", "user").await;
+    let flag = json!({"key": "color", "type": "string", "enabled": true,
+        "variants": [{"name": "green", "value": "green"}, {"name": "red", "value": "red"}],
+        "default_variant": "green", "off_variant": "green",
+        "rules": [{"attribute": "role", "operator": "equals", "value": "developer", "variant": "red"}]});
+    server.post("/api/v1/flags", &developer, &flag).await.expect_status(201);
+    deploy_with(&server, &developer, "asks", ("file=asks.js", ASKS.into())).await.expect_status(201);
+    let told = async |token: &str| server.get("/functions/asks", token).await.expect_status(200).json;
+    let answer = told(&developer).await;
+    assert_eq!((&answer["color"], &answer["email"]), (&json!("red"), &json!("dev@example.com")));
+    assert_eq!(answer["unknown"], json!("fallback"));
+    assert_eq!(told(&customer).await["color"], json!("green"));
+    assert_eq!(call(&server, "asks").await.expect_status(200).json["color"], json!("green"));
+    let own = json!({"variant": "green"});
+    server.put("/api/v1/flags/color/override", &developer, &own).await.expect_status(200);
+    assert_eq!(told(&developer).await["color"], json!("green"), "an override holds within functions");
+    server
+        .patch("/api/v1/flags/color", &developer, &json!({"default_variant": "red"}))
+        .await
+        .expect_status(200);
+    assert_eq!(told(&customer).await["color"], json!("red"), "the next request sees the change");
+}
