@@ -38,8 +38,8 @@ use async_trait::async_trait;
 use flagbase_core::{
     clock::Clock,
     functions::{
-        Artifact, Body, Compute, Digest, Fault, Grants, Limits, Occasion, PrepareError, Prepared, Serves,
-        Step, Visit,
+        Artifact, Body, Compute, Digest, Fault, Figure, Grants, Limits, Occasion, PrepareError, Prepared,
+        Serves, Step, Visit,
     },
     random::Random,
     tasks::Tasks,
@@ -206,6 +206,10 @@ impl Compute for Firecracker {
         if !self.tasks.shutdown(FAREWELL).await {
             tracing::warn!("microVMs did not end in time; what is left is cleaned up at the next start");
         }
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.forge.works.figures.all()
     }
 }
 

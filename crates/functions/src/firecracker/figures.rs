@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flagbase_core::functions::Figure;
+
 /// Totals since the start of this process.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -32,6 +34,17 @@ impl Figures {
         self.died.load(Ordering::Relaxed)
     }
 
+    /// All of them, as they are shown.
+    pub(super) fn all(&self) -> Vec<Figure> {
+        let figure = |name, help, total| Figure { name, help, total };
+        vec![
+            figure("microvm_boots", "MicroVMs booted from a kernel", self.boots()),
+            figure("microvm_restores", "MicroVMs restored from a snapshot", self.restores()),
+            figure("microvm_failed_restores", "Restores that failed", self.failed_restores()),
+            figure("microvm_deaths", "MicroVMs that ended unasked", self.deaths()),
+        ]
+    }
+
     pub(super) fn booted(&self) {
         self.booted.fetch_add(1, Ordering::Relaxed);
     }
@@ -46,5 +59,27 @@ impl Figures {
 
     pub(super) fn died(&self) {
         self.died.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_is_shown_under_its_name() {
+        let figures = Figures::default();
+        figures.booted();
+        figures.restored();
+        figures.restored();
+        figures.restore_failed();
+        let shown: Vec<_> = figures.all().iter().map(|figure| (figure.name, figure.total)).collect();
+        let expected = [
+            ("microvm_boots", 1),
+            ("microvm_restores", 2),
+            ("microvm_failed_restores", 1),
+            ("microvm_deaths", 0),
+        ];
+        assert_eq!(shown, expected);
     }
 }
