@@ -55,3 +55,43 @@ async fn a_secret_is_seen_by_its_function_alone_and_only_when_it_is_granted() {
     server.put(path, &developer, &json!({"value": "another"})).await.expect_status(204);
     assert_eq!(call(&server, "one").await.text, "another");
 }
+
+#[tokio::test]
+async fn nothing_of_one_environment_is_seen_in_another_by_a_function_of_the_same_name() {
+    const TELLS: &str = "import { buckets, kv, secrets } from 'flagbase';\n\
+        export default { async fetch() {\n\
+          const found = await buckets.get('uploads', 'diary', 'text').catch(() => 'refused');\n\
+          return Response.json({ secret: secrets.get('API_KEY'), kept: await kv.get('kept'), found });\n\
+        } };";
+    const KEEPS: &str = "import { buckets, kv } from 'flagbase';\n\
+        export default { async fetch() {\n\
+          await kv.set('kept', 'private');\n\
+          await buckets.put('uploads', 'diary', 'private');\n\
+          return new Response('kept');\n\
+        } };";
+    let server = TestServer::start(PROGRAM).await;
+    let admin = server.administrator().await;
+    let other = json!({"key": "other", "name": "Other", "kind": "development"});
+    server.post("/api/v1/environments", &admin, &other).await.expect_status(201);
+    let run = async |environment: &str, source: &str| {
+        let query = format!("file=tells.js&environment={environment}");
+        deploy_with(&server, &admin, "tells", (&query, source.into())).await.expect_status(201);
+        let path = format!("/api/v1/functions/tells/invoke?environment={environment}");
+        let ask = json!({"request": {"method": "GET", "target": "/"}});
+        server.post(&path, &admin, &ask).await.expect_status(200).json["body"].as_str().unwrap().to_owned()
+    };
+    let granted = json!({"grants": {"secrets": true, "keyvalue": ["default"], "buckets": ["uploads"]}});
+    for environment in ["default", "other"] {
+        for (path, body) in [("functions/tells", &granted), ("buckets/uploads", &json!({}))] {
+            let path = format!("/api/v1/{path}?environment={environment}");
+            server.put(&path, &admin, body).await.expect_status(201);
+        }
+    }
+    let path = "/api/v1/functions/tells/secrets/API_KEY";
+    server.put(path, &admin, &json!({"value": SECRET})).await.expect_status(204);
+    assert_eq!(run("default", KEEPS).await, "kept");
+    let mine: Value = serde_json::from_str(&run("default", TELLS).await).unwrap();
+    assert_eq!(mine, json!({"secret": SECRET, "kept": "private", "found": "private"}));
+    let theirs: Value = serde_json::from_str(&run("other", TELLS).await).unwrap();
+    assert_eq!(theirs, json!({"secret": null, "kept": null, "found": null}));
+}
