@@ -85,7 +85,8 @@ pub(crate) fn wasmtime(workspace: &Workspace) -> Result<PathBuf> {
     let home = home(workspace, "wasmtime");
     let program = home.join("bin/wasmtime");
     if !program.is_file() {
-        let features = "serve,run,compile,cranelift,pooling-allocator,parallel-compilation,component-model-async";
+        let features =
+            "serve,run,compile,cranelift,pooling-allocator,parallel-compilation,component-model-async";
         let mut install = Command::new(crate::workspace::cargo());
         install.args(["install", "wasmtime-cli", "--locked", "--no-default-features", "--quiet"]);
         install.args(["--version", WASMTIME, "--features", features, "--root"]).arg(&home);

@@ -7,6 +7,7 @@ mod flags;
 mod languages;
 mod microvm;
 mod nats;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +49,7 @@ enum Step {
     Nats,
     Buses,
     Languages,
+    Web,
     Microvm,
     Firecracker,
 }
@@ -137,6 +139,7 @@ impl Step {
             Self::Microvm => "microvm",
             Self::Firecracker => "firecracker",
             Self::Languages => "languages",
+            Self::Web => "web",
         }
     }
 
@@ -154,6 +157,7 @@ impl Step {
             Self::Buses => "events reach nats-server, Tansu and Apache Kafka through every failure",
             Self::Microvm => "a function runs in a real guest, behind our agent",
             Self::Firecracker => "the driver of microVMs keeps its contract, also when it is killed",
+            Self::Web => "functions have what the web offers, as published tests and Node have it",
             Self::Languages => "functions in every language are built by its own tools, deployed and called",
         }
     }
@@ -184,6 +188,7 @@ impl Step {
             Self::Microvm => microvm::run(workspace),
             Self::Firecracker => firecracker::run(workspace),
             Self::Languages => languages::run(workspace),
+            Self::Web => web::run(workspace),
         }
     }
 }

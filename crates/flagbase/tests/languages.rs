@@ -4,6 +4,9 @@
 //! The tools come from package registries; `cargo xtask test --only languages` brings them and runs these tests.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+#[path = "languages/dev.rs"]
+mod dev;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -113,6 +116,34 @@ async fn c_is_built_by_zig() {
 #[ignore = "needs asc from npm: cargo xtask test --only languages"]
 async fn assemblyscript_is_built_by_asc() {
     Person::new().await.greets_in("assemblyscript", built).await;
+}
+
+/// The page that shows how to bundle, whose files are made here.
+const PAGE: &str = include_str!("../../../docs/src/functions/javascript.md");
+
+/// The block of the page in this language that follows `heading`.
+fn block(heading: &str, language: &str) -> &'static str {
+    let (_, section) = PAGE.split_once(heading).unwrap();
+    let (_, code) = section.split_once(&format!("```{language}\n")).unwrap();
+    code.split_once("```").unwrap().0
+}
+
+#[tokio::test]
+#[ignore = "needs esbuild and packages from npm: cargo xtask test --only languages"]
+async fn packages_of_npm_are_bundled_as_the_manual_says() {
+    let person = Person::new().await;
+    let directory = person.at("shop");
+    std::fs::create_dir(&directory).unwrap();
+    let heading = "## Several files, and packages of npm";
+    for (file, language) in [("function.yaml", "yaml"), ("package.json", "json"), ("index.js", "javascript")] {
+        std::fs::write(directory.join(file), block(heading, language)).unwrap();
+    }
+    let output = person.run("fn deploy shop/index.js");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("`hono` cannot be imported") && said.contains("index.js:2:22"), "{said}");
+    person.succeed("fn deploy shop");
+    assert_eq!(person.asked("/functions/hello/").await, "Hello, world!");
+    assert_eq!(person.asked("/functions/hello/in/2h").await, r#"{"milliseconds":7200000}"#);
 }
 
 /// Rust's own registry of targets is out of reach where only package registries are; Debian has an older compiler with

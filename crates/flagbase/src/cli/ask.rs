@@ -24,9 +24,13 @@ pub(crate) fn password(file: Option<&Path>) -> Outcome<Secret> {
     if let Some(file) = file {
         return from_file(file);
     }
-    needs_person("--password-file FILE (or - for standard input)")?;
-    let prompt = inquire::Password::new("Password:").without_confirmation();
-    prompt.prompt().map(Secret::new).map_err(cancelled)
+    secret("Password:", "--password-file FILE (or - for standard input)")
+}
+
+/// Something that nobody may look at, asked for once. `flag` is what to give instead where nobody can be asked.
+pub(crate) fn secret(question: &str, flag: &str) -> Outcome<Secret> {
+    needs_person(flag)?;
+    inquire::Password::new(question).without_confirmation().prompt().map(Secret::new).map_err(cancelled)
 }
 
 /// A password to be set: as [`password`], but typed twice.

@@ -20,7 +20,7 @@ use super::ask;
 use super::client::{Call, Client, ClientArgs};
 use crate::config::Environment;
 use crate::exit::Outcome;
-use crate::output::View;
+use crate::output::{Format, View};
 
 /// Where functions live.
 const FUNCTIONS: [&str; 3] = ["api", "v1", "functions"];
@@ -150,7 +150,11 @@ pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &E
         FunctionCommand::Logs(args) => logs::run(&args, &client).await,
         FunctionCommand::List { search, limit } => {
             let call = Call::get(&FUNCTIONS).scoped().query_some("search", search);
-            client.print(&client.list(call, limit).await?, &LIST)
+            let mut functions = client.list(call, limit).await?;
+            if client.printer.format == Format::Table {
+                functions.as_array_mut().into_iter().flatten().for_each(count_versions);
+            }
+            client.print(&functions, &LIST)
         }
         FunctionCommand::Get { name } => show(&client, &name).await,
         FunctionCommand::Versions { name, command } => versions::run(&client, &name, command).await,
@@ -163,6 +167,12 @@ pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &E
         FunctionCommand::Delete { name } => delete(&client, &name).await,
         FunctionCommand::New(_) | FunctionCommand::Build(_) | FunctionCommand::Dev(_) => Ok(()),
     }
+}
+
+/// How many versions there are, for those who do not want to read all of them.
+fn count_versions(function: &mut Value) {
+    let count = function.get("versions").and_then(Value::as_array).map_or(0, Vec::len);
+    super::document::set(function, "versions_kept", count);
 }
 
 /// The path of a function.
@@ -213,9 +223,7 @@ async fn metrics(client: &Client, name: &str) -> Outcome {
         ("p99 ms", "/latency_ms/p99"),
     ]);
     match measured.get("versions") {
-        Some(versions) if client.printer.format == crate::output::Format::Table => {
-            client.print(versions, &view)
-        }
+        Some(versions) if client.printer.format == Format::Table => client.print(versions, &view),
         _ => client.print(&measured, &View::ALL),
     }
 }

@@ -70,17 +70,16 @@ static const JSMallocFunctions memory = { take_zeroed, take, give_back, take_aga
 
 /* ---- Loading ------------------------------------------------------------------------------------------------- */
 
+#define BUNDLE "`npx esbuild index.js --bundle --format=esm --external:flagbase --outfile=bundle.js`"
+
 static JSModuleDef *refuse_import(JSContext *ctx, const char *name, void *opaque)
 {
     (void)opaque;
     if (name[0] == '.' || name[0] == '/')
-        JS_ThrowSyntaxError(ctx,
-            "`%s` cannot be imported: a function is one file; bundle it first, as with `esbuild --bundle "
-            "--format=esm --external:flagbase`", name);
+        JS_ThrowSyntaxError(ctx, "`%s` cannot be imported: a function is one file; make one of several with " BUNDLE, name);
     else
         JS_ThrowSyntaxError(ctx,
-            "`%s` cannot be imported: only `flagbase` is here; bundle packages first, as with `esbuild --bundle "
-            "--format=esm --external:flagbase`", name);
+            "`%s` cannot be imported: only `flagbase` is here; put packages into the file with " BUNDLE, name);
     return NULL;
 }
 
@@ -289,6 +288,8 @@ static JSValue settle(JSValue result)
             JS_FreeValue(ctx, result);
             return value;
         case JS_PROMISE_REJECTED:
+            /* We listen: it is said once, by who called. */
+            hear(ctx, result, JS_UNDEFINED, true, NULL);
             JS_Throw(ctx, JS_PromiseResult(ctx, result));
             JS_FreeValue(ctx, result);
             return JS_EXCEPTION;

@@ -5,6 +5,7 @@
 //! component of a function is that memory and a [frame](frame) that imports the code.
 
 mod erase;
+mod excerpt;
 mod frame;
 mod parts;
 mod snapshot;
@@ -59,8 +60,11 @@ pub(crate) fn build(
     source: &[u8],
 ) -> Result<Built, PrepareError> {
     let guest = guest()?;
-    let source = source::plain(name, source)?;
-    let taken = snapshot::take(engine, module, &guest.parts, (name, &source))?;
+    // What people see is what they wrote, also where it is not what runs.
+    let written = String::from_utf8_lossy(source);
+    let shown = |error| excerpt::shown(error, name, &written);
+    let source = source::plain(name, source).map_err(shown)?;
+    let taken = snapshot::take(engine, module, &guest.parts, (name, &source)).map_err(shown)?;
     let memory = parts::memory(taken.pages, &taken.data);
     Ok(Built { component: guest.frame.around(&memory), serves: taken.serves, lines: taken.lines })
 }

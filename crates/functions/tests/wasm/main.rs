@@ -9,3 +9,4 @@ mod guests;
 mod host;
 mod place;
 mod scripts;
+mod web;

@@ -2,6 +2,7 @@
 //!
 //! The server is this binary with a database that is gone afterwards, so that what works here works there.
 
+mod flags;
 mod server;
 mod watch;
 
@@ -17,8 +18,12 @@ use crate::cli::document;
 use crate::config::Environment;
 use crate::exit::{Failure, Outcome};
 use crate::output;
+use flags::Flags;
 use server::Server;
-use watch::Watch;
+use watch::{Changed, Watch};
+
+/// Lines of the log that are shown at once when following begins: all that a new server has.
+const MOST_LINES: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
@@ -31,6 +36,9 @@ pub(super) struct DevArgs {
     /// What a flag gives, such as `loud-greeting=true`; repeat for each
     #[arg(long = "flag", value_name = "KEY=VALUE")]
     flags: Vec<String>,
+    /// What flags give, as `key: value` in a YAML or JSON file; read again when it changes
+    #[arg(long = "flags", value_name = "FILE")]
+    flags_file: Option<PathBuf>,
     /// A variable; repeat for each
     #[arg(long = "var", value_name = "NAME=VALUE")]
     variables: Vec<String>,
@@ -41,14 +49,13 @@ pub(super) async fn run(args: &DevArgs, client: &ClientArgs, environment: &Envir
     let server = Server::start(args.port).await?;
     let own = ClientArgs { server: Some(server.address().to_owned()), environment: None, ..client.clone() };
     let client = server.login(Client::new(&own, environment)?).await?;
-    for pair in &args.flags {
-        make_flag(&client, pair).await?;
-    }
-    let mut watch = Watch::over(&local);
+    let mut flags = Flags::new(&args.flags, args.flags_file.clone())?;
+    flags.apply(&client).await?;
+    let mut watch = Watch::over(&local, args.flags_file.as_deref());
     let first = bring_up(&client, &local, &args.variables).await;
     tell(&client, &local, first);
     let follow = async {
-        let call = Call::get(&under(&local.name, "logs")).query("follow", true).query("limit", 0);
+        let call = Call::get(&under(&local.name, "logs")).query("follow", true).query("limit", MOST_LINES);
         loop {
             // A stream that ends is opened again: the function may not be there yet.
             drop(logs::follow(&client, call.clone()).await);
@@ -57,7 +64,13 @@ pub(super) async fn run(args: &DevArgs, client: &ClientArgs, environment: &Envir
     };
     let again = async {
         loop {
-            watch.changed().await;
+            if watch.changed().await == Changed::Flags {
+                match flags.apply(&client).await {
+                    Ok(()) => client.printer.done("the flags are as the file says"),
+                    Err(failure) => wait_after(failure),
+                }
+                continue;
+            }
             let done = bring_up(&client, &local, &args.variables).await;
             tell(&client, &local, done);
         }
@@ -85,31 +98,11 @@ fn tell(client: &Client, local: &Local, done: Outcome) {
         Ok(()) => {
             client.printer.done(&format!("`{}` answers at {}", local.name, address(client, &local.name)));
         }
-        Err(failure) => {
-            let _code = failure.report();
-            output::say("waiting for the next change");
-        }
+        Err(failure) => wait_after(failure),
     }
 }
 
-async fn make_flag(client: &Client, pair: &str) -> Outcome {
-    let (key, text) = pair.split_once('=').ok_or_else(|| {
-        Failure::usage(format!("`{pair}` is not KEY=VALUE")).hint("write it like `loud-greeting=true`")
-    })?;
-    let value = document::value(text);
-    let kind = match &value {
-        serde_json::Value::Bool(_) => "boolean",
-        serde_json::Value::Number(_) => "number",
-        serde_json::Value::String(_) => "string",
-        _ => "json",
-    };
-    let flag = json!({
-        "key": key, "name": key, "type": kind, "enabled": true,
-        "variants": [{"name": "given", "value": value}], "default_variant": "given", "off_variant": "given",
-    });
-    let flag = match value {
-        serde_json::Value::Bool(on) => json!({"key": key, "name": key, "enabled": true, "default_value": on}),
-        _ => flag,
-    };
-    client.call(Call::post(&["api", "v1", "flags"], flag)).await.map(|_| ())
+fn wait_after(failure: Failure) {
+    let _code = failure.report();
+    output::say("waiting for the next change");
 }

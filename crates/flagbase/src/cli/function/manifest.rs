@@ -53,10 +53,17 @@ impl Local {
         let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
         let file = directory.join(FILE);
         if !file.is_file() {
-            let what = if path.exists() { "holds no" } else { "does not exist, nor its" };
-            return Err(Failure::usage(format!("`{}` {what} `{FILE}`", path.display())).hint(
+            let what = if path.exists() { format!("holds no `{FILE}`") } else { "does not exist".to_owned() };
+            return Err(Failure::usage(format!("`{}` {what}", path.display())).hint(
                 "name the file to deploy, such as `flagbase fn deploy hello.js`, or begin with `flagbase fn new hello`",
             ));
+        }
+        if !path.exists() {
+            return Err(Failure::usage(format!("`{}` does not exist", path.display())).hint(format!(
+                "`{}` is there: deploy the directory, `{}`",
+                file.display(),
+                shown(directory)
+            )));
         }
         Self::of_manifest(directory, &file, name)
     }
@@ -116,9 +123,17 @@ impl Local {
             let failure = Failure::usage(format!("`{}` cannot be read: {error}", self.file.display()));
             if self.build.is_empty() { failure } else { failure.hint("`flagbase fn build` makes it") }
         })?;
+        if bytes.is_empty() {
+            return Err(Failure::usage(format!("`{}` is empty", self.file.display())));
+        }
         let name = self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         Ok((name.to_owned(), bytes))
     }
+}
+
+/// A directory as people write it.
+fn shown(directory: &Path) -> String {
+    if directory.as_os_str().is_empty() { ".".to_owned() } else { directory.display().to_string() }
 }
 
 /// A name that functions may have, from that of a file.

@@ -54,7 +54,7 @@ pub(super) async fn run(args: SecretArgs, client: &Client) -> Outcome {
         SecretCommand::Set { function, secret, file } => {
             let value = match file {
                 Some(file) => ask::from_file(&file)?,
-                None => ask::password(None)?,
+                None => ask::secret(&format!("{secret}:"), "--file FILE (or - for standard input)")?,
             };
             let [api, v1, functions, name, secrets] = under(&function, "secrets");
             let path = [api, v1, functions, name, secrets, &secret];

@@ -8,7 +8,7 @@ const define = (values) => {
 const listeners = new Map();
 
 define({
-    AbortController, AbortSignal, Blob, CryptoKey, DOMException, Event, EventTarget, File, FormData, Headers, Request, Response,
+    AbortController, AbortSignal, Blob, CryptoKey, CustomEvent, DOMException, Event, EventTarget, File, FormData, Headers, ReadableStream, Request, Response,
     TextDecoder, TextEncoder, URL, URLSearchParams,
     atob, btoa, clearInterval: clearTimeout, clearTimeout, console, fetch, queueMicrotask, setInterval, setTimeout, structuredClone,
     crypto: { getRandomValues, randomUUID, subtle },
@@ -72,7 +72,9 @@ const answerOf = (response) => {
         throw new TypeError(`the handler has to return a Response; it returned ${show(response, 1)}`);
     if (response.type === 'error') throw new TypeError('the handler returned Response.error()');
     if (response.bodyUsed) throw new TypeError('the body of the response was read already; clone() it first');
-    return [response.status, listOf(response.headers), contentOf(response)];
+    const content = contentOf(response);
+    if (content instanceof ReadableStream) return collected(content).then((bytes) => [response.status, listOf(response.headers), bytes]);
+    return [response.status, listOf(response.headers), content];
 };
 
 const request = (method, target, headers, body) => {

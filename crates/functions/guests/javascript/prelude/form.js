@@ -5,6 +5,7 @@ let blobBytes;
 class Blob {
     #bytes; #type;
     constructor(parts = [], options = {}) {
+        if (typeof parts !== 'object' || !parts?.[Symbol.iterator]) throw new TypeError('a Blob is made of a list');
         this.#bytes = joined(Array.from(parts, (part) => (part instanceof Blob ? part.#bytes : bytesOf(part) ?? encode(`${part}`))));
         const type = `${options?.type ?? ''}`;
         this.#type = /[^\x20-\x7E]/.test(type) ? '' : type.toLowerCase();
@@ -22,6 +23,7 @@ class Blob {
 class File extends Blob {
     #name; #modified;
     constructor(parts, name, options = {}) {
+        needed(arguments, 2);
         super(parts, options);
         this.#name = `${name}`;
         this.#modified = Number(options?.lastModified ?? Date.now());
@@ -34,6 +36,7 @@ class File extends Blob {
 class FormData {
     #list = [];
     static #entry(name, value, file) {
+        if (!(value instanceof Blob) && file !== undefined) throw new TypeError('only files have a name');
         if (!(value instanceof Blob)) return [wellFormed(name), wellFormed(value)];
         const named = value instanceof File && file === undefined ? value : new File([value], file ?? 'blob', { type: value.type });
         return [wellFormed(name), named];
@@ -72,12 +75,12 @@ const formOf = (pairs) => {
     return form;
 };
 
-const quoted = (text) => text.replace(/\r\n|\r|\n/g, '\r\n').replace(/[\r\n"]/g, (c) => ({ '\r': '%0D', '\n': '%0A', '"': '%22' })[c]);
+const quoted = (text) => text.replace(/[\r\n"]/g, (c) => ({ '\r': '%0D', '\n': '%0A', '"': '%22' })[c]);
 
 const multipart = (form) => {
     const boundary = '----flagbase' + randomUUID().replaceAll('-', ''), parts = [];
     for (const [name, value] of form) {
-        let head = `--${boundary}\r\ncontent-disposition: form-data; name="${quoted(name)}"`;
+        let head = `--${boundary}\r\ncontent-disposition: form-data; name="${quoted(name.replace(/\r\n|\r|\n/g, '\r\n'))}"`;
         if (value instanceof File) {
             head += `; filename="${quoted(value.name)}"\r\ncontent-type: ${value.type || 'application/octet-stream'}`;
             parts.push(encode(`${head}\r\n\r\n`), blobBytes(value), encode('\r\n'));

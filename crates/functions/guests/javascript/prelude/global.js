@@ -88,6 +88,10 @@ class CryptoKey {
     }
 }
 
+const mayBeUsed = (key, what) => {
+    if (!key.usages.includes(what)) throw new DOMException(`the key was not imported to ${what}`, 'InvalidAccessError');
+};
+
 const subtle = {
     async digest(algorithm, data) { return host.digest(digestOf(algorithm), dataOf(data)); },
     async importKey(format, data, algorithm, extractable, usages) {
@@ -95,8 +99,12 @@ const subtle = {
             throw new DOMException('only raw keys for HMAC can be imported', 'NotSupportedError');
         return new CryptoKey(INCOMING, dataOf(data).slice(), digestOf(algorithm.hash), Boolean(extractable), [...usages]);
     },
-    async sign(algorithm, key, data) { return host.hmac(digestOfKey(key), keyOf(key), dataOf(data)); },
+    async sign(algorithm, key, data) {
+        mayBeUsed(key, 'sign');
+        return host.hmac(digestOfKey(key), keyOf(key), dataOf(data));
+    },
     async verify(algorithm, key, signature, data) {
+        mayBeUsed(key, 'verify');
         const ours = new Uint8Array(host.hmac(digestOfKey(key), keyOf(key), dataOf(data))), theirs = dataOf(signature);
         let different = ours.length ^ theirs.length;
         for (let at = 0; at < ours.length; at++) different |= ours[at] ^ (theirs[at] ?? 0);
@@ -210,6 +218,8 @@ const console = {
         if (values.length > 0) write(LEVELS.info, values);
         groupDepth++;
     },
+    groupCollapsed: (...values) => console.group(...values),
+    dirxml: (...values) => write(LEVELS.info, values),
     groupEnd: () => {
         groupDepth = Math.max(0, groupDepth - 1);
     },
@@ -217,8 +227,11 @@ const console = {
         counts.set(label, (counts.get(label) ?? 0) + 1);
         write(LEVELS.info, [`${label}: ${counts.get(label)}`]);
     },
-    countReset: (label = 'default') => counts.delete(label),
-    time: (label = 'default') => stopwatches.set(label, host.monotonic()),
+    countReset: (label = 'default') => void counts.delete(label),
+    time: (label = 'default') => void stopwatches.set(label, host.monotonic()),
+    timeLog: (label = 'default', ...values) => {
+        if (stopwatches.has(label)) write(LEVELS.info, [`${label}: ${(host.monotonic() - stopwatches.get(label)).toFixed(3)} ms`, ...values]);
+    },
     timeEnd: (label = 'default') => {
         if (stopwatches.has(label)) write(LEVELS.info, [`${label}: ${(host.monotonic() - stopwatches.get(label)).toFixed(3)} ms`]);
         stopwatches.delete(label);
@@ -227,7 +240,12 @@ const console = {
 
 // ---- Copies
 
-const structuredClone = (value) => clone(value, new Map());
+const structuredClone = (...given) => {
+    needed(given, 1);
+    const [value, options] = given, copy = clone(value, new Map());
+    for (const buffer of options?.transfer ?? []) buffer.transfer();
+    return copy;
+};
 
 const clone = (value, seen) => {
     if (typeof value === 'function' || typeof value === 'symbol')

@@ -19,11 +19,11 @@ const headerValue = (value) => {
     return value;
 };
 
-let headersOf, listOf;
+let headersOf, listOf, frozen;
 
 class Headers {
     // Names in lower case and values, by turns.
-    #list;
+    #list; #fixed = false;
     constructor(init) {
         this.#list = [];
         if (init === undefined) return;
@@ -48,12 +48,22 @@ class Headers {
             return headers;
         };
         listOf = (headers) => headers.#list;
+        frozen = (headers) => {
+            headers.#fixed = true;
+            return headers;
+        };
+    }
+    #change() {
+        if (this.#fixed) throw new TypeError('these headers cannot be changed; make a new Response');
     }
     append(name, value) {
+        needed(arguments, 2);
+        this.#change();
         name = headerName(name);
         this.#list.push(name, headerValue(value));
     }
     delete(name) {
+        this.#change();
         name = headerName(name);
         const list = this.#list;
         for (let at = list.length - 2; at >= 0; at -= 2) if (list[at] === name) list.splice(at, 2);
@@ -72,6 +82,8 @@ class Headers {
         return this.#list.some((item, at) => at % 2 === 0 && item === name);
     }
     set(name, value) {
+        needed(arguments, 2);
+        this.#change();
         name = headerName(name);
         value = headerValue(value);
         const list = this.#list;
@@ -114,54 +126,69 @@ const bodyOf = (value) => {
     if (value instanceof Blob) return [blobBytes(value), value.type || null];
     if (value instanceof URLSearchParams) return [`${value}`, 'application/x-www-form-urlencoded;charset=UTF-8'];
     if (value instanceof FormData) return multipart(value);
+    if (value instanceof ReadableStream) {
+        if (value.locked || isDisturbed(value)) throw new TypeError('the stream was read already');
+        return [value, null];
+    }
     return [`${value}`, 'text/plain;charset=UTF-8'];
 };
 
-let contentOf, cloneContent, replaceContent;
+let contentOf, cloneContent, takeContent, replaceContent;
 
 class Body {
-    // A string, bytes, or null.
-    #content; #used = false;
+    // A string, bytes, a stream, or null; and the stream that was made of one of the former.
+    #content; #used = false; #stream = null;
     constructor(content) { this.#content = content; }
     static {
         contentOf = (body) => body.#content;
+        takeContent = (body) => body.#take();
         cloneContent = (body) => {
-            if (body.#used) throw new TypeError('the body was read already');
-            return body.#content;
+            if (body.bodyUsed || body.#locked()) throw new TypeError('the body was read already');
+            if (!(body.#content instanceof ReadableStream)) return body.#content;
+            const [mine, other] = body.#content.tee();
+            body.#content = mine;
+            return other;
         };
         replaceContent = (body, content) => {
             body.#content = content;
         };
     }
     get body() {
-        if (this.#content === null) return null;
-        throw new TypeError('bodies are no streams here: read them with text(), json(), bytes() or arrayBuffer()');
+        if (this.#content === null || this.#content instanceof ReadableStream) return this.#content;
+        return (this.#stream ??= streamOf(this.#content));
     }
-    get bodyUsed() { return this.#used; }
+    #streaming() { return this.#content instanceof ReadableStream ? this.#content : this.#stream; }
+    #locked() { return this.#streaming()?.locked ?? false; }
+    get bodyUsed() {
+        const stream = this.#streaming();
+        return this.#used || (stream !== null && isDisturbed(stream));
+    }
     #take() {
-        if (this.#used) throw new TypeError('the body was read already; clone() it first to read it twice');
+        if (this.bodyUsed || this.#locked()) throw new TypeError('the body was read already; clone() it first to read it twice');
         this.#used = this.#content !== null;
         return this.#content;
     }
-    #bytes() {
+    async #bytes() {
         const content = this.#take();
         if (content === null) return new Uint8Array(0);
+        if (content instanceof ReadableStream) return collected(content);
         return typeof content === 'string' ? encode(content) : content;
     }
-    #text() {
+    async #text() {
         const content = this.#take();
         if (content === null) return '';
-        return typeof content === 'string' ? content.toWellFormed() : utf8(content);
+        if (content instanceof ReadableStream) return utf8(await collected(content));
+        return typeof content === 'string' ? content.toWellFormed().replace(/^\uFEFF/, '') : utf8(content);
     }
     async text() { return this.#text(); }
-    async json() { return JSON.parse(this.#text()); }
-    async bytes() { return this.#bytes().slice(); }
-    async arrayBuffer() { return this.#bytes().slice().buffer; }
-    async blob() { return new Blob([this.#bytes()], { type: this.headers.get('content-type') ?? '' }); }
+    async json() { return JSON.parse(await this.#text()); }
+    async bytes() { return (await this.#bytes()).slice(); }
+    async arrayBuffer() { return (await this.#bytes()).slice().buffer; }
+    async blob() { return new Blob([await this.#bytes()], { type: this.headers.get('content-type') ?? '' }); }
     async formData() {
         const type = this.headers.get('content-type') ?? '';
-        if (/^application\/x-www-form-urlencoded/i.test(type)) return formOf(parseForm(this.#text()));
-        if (/^multipart\/form-data/i.test(type)) return parseMultipart(this.#bytes(), type);
+        if (/^application\/x-www-form-urlencoded/i.test(type)) return formOf(parseForm(await this.#text()));
+        if (/^multipart\/form-data/i.test(type)) return parseMultipart(await this.#bytes(), type);
         throw new TypeError(`a body of type \`${type}\` is no form`);
     }
 }
@@ -174,7 +201,20 @@ const methodOf = (method) => {
     method = `${method}`;
     if (!TOKEN.test(method)) throw new TypeError(`\`${method}\` is no method`);
     const upper = method.toUpperCase();
+    if (upper === 'TRACE' || upper === 'CONNECT' || upper === 'TRACK') throw new TypeError(`the method \`${method}\` cannot be used`);
     return METHODS.includes(upper) ? upper : method;
+};
+
+// Where requests go: no secrets in it, which would end up in logs.
+const locationOf = (input) => {
+    const url = new URL(input);
+    if (url.username !== '' || url.password !== '') throw new TypeError('a request cannot go to a URL with a name and password in it');
+    return url.href;
+};
+
+const oneOf = (value, known, what) => {
+    if (value !== undefined && !known.includes(value)) throw new TypeError(`\`${value}\` is no ${what}`);
+    return value;
 };
 
 let incoming;
@@ -193,14 +233,14 @@ class Request extends Body {
         const method = methodOf(init.method ?? from?.method ?? 'GET');
         const given = init.body !== undefined && init.body !== null;
         if (given && (method === 'GET' || method === 'HEAD')) throw new TypeError(`a ${method} request has no body`);
-        const [content, type] = given ? bodyOf(init.body) : [from ? cloneContent(from) : null, null];
+        const [content, type] = given ? bodyOf(init.body) : [from ? takeContent(from) : null, null];
         super(content);
         this.#method = method;
-        this.#url = from ? from.#url : new URL(input).href;
+        this.#url = from ? from.#url : locationOf(input);
         this.#headers = new Headers(init.headers ?? from?.headers);
         if (type && !this.#headers.has('content-type')) this.#headers.set('content-type', type);
         this.#signal = init.signal ?? from?.signal;
-        this.#redirect = init.redirect ?? from?.redirect ?? 'follow';
+        this.#redirect = oneOf(init.redirect, ['follow', 'error', 'manual'], 'way to take redirections') ?? from?.redirect ?? 'follow';
     }
     static {
         incoming = (method, url, headers, content) => new Request(INCOMING, { method, url, headers, content });
@@ -210,6 +250,12 @@ class Request extends Body {
     get headers() { return this.#headers; }
     get signal() { return (this.#signal ??= new AbortController().signal); }
     get redirect() { return this.#redirect ?? 'follow'; }
+    // What only browsers have: as it is there when nothing was said.
+    get credentials() { return 'same-origin'; }
+    get mode() { return 'cors'; }
+    get cache() { return 'default'; }
+    get integrity() { return ''; }
+    get keepalive() { return false; }
     clone() {
         const copy = incoming(this.#method, this.#url, [...listOf(this.#headers)], cloneContent(this));
         copy.#signal = this.#signal;
@@ -237,6 +283,7 @@ class Response extends Body {
         if (content !== null && NO_BODY.includes(status)) throw new TypeError(`a response with status ${status} has no body`);
         this.#status = status;
         this.#statusText = `${init.statusText ?? ''}`;
+        if (/[^\t\x20-\x7E\x80-\xFF]/.test(this.#statusText)) throw new TypeError('a status text is one line of Latin-1');
         this.#headers = new Headers(init.headers);
         if (type && !this.#headers.has('content-type')) this.#headers.append('content-type', type);
     }
@@ -263,7 +310,10 @@ class Response extends Body {
         if (![301, 302, 303, 307, 308].includes(status)) throw new RangeError(`${status} is no status of a redirection`);
         const response = new Response(null);
         response.#status = status;
-        response.#headers.set('location', wellFormed(url instanceof URL ? url.href : url));
+        // A path alone is no URL, but what people redirect to; it goes to the browser as it is.
+        const path = /^\/(?!\/)/.test(`${url}`);
+        response.#headers.set('location', path ? escapeWith(wellFormed(url), '') : new URL(url).href);
+        frozen(response.#headers);
         return response;
     }
     static error() {
@@ -294,29 +344,45 @@ class Response extends Body {
 
 // ---- AbortSignal
 
+let isStopped;
+
 class Event {
+    #stopped = false;
+    static { isStopped = (event) => event.#stopped; }
     constructor(type, init = {}) {
         this.type = `${type}`;
         this.target = null;
         this.defaultPrevented = false;
         this.cancelable = Boolean(init.cancelable);
     }
+    stopPropagation() {}
+    stopImmediatePropagation() { this.#stopped = true; }
     preventDefault() { this.defaultPrevented = this.cancelable; }
+}
+
+class CustomEvent extends Event {
+    constructor(type, init = {}) {
+        super(type, init);
+        this.detail = init.detail ?? null;
+    }
 }
 
 class EventTarget {
     #listeners = [];
     addEventListener(type, listener, options = {}) {
-        if (listener) this.#listeners.push({ type: `${type}`, listener, once: Boolean(options?.once) });
+        if (!listener || options?.signal?.aborted || this.#listeners.some((one) => one.type === `${type}` && one.listener === listener)) return;
+        this.#listeners.push({ type: `${type}`, listener, once: Boolean(options?.once) });
+        options?.signal?.addEventListener('abort', () => this.removeEventListener(type, listener));
     }
     removeEventListener(type, listener) {
-        this.#listeners = this.#listeners.filter((one) => one.type !== type || one.listener !== listener);
+        this.#listeners = this.#listeners.filter((one) => one.type !== `${type}` || one.listener !== listener);
     }
     dispatchEvent(event) {
-        event.target = this;
+        event.target = event.currentTarget = this;
         this[`on${event.type}`]?.(event);
         for (const one of [...this.#listeners]) {
-            if (one.type !== event.type) continue;
+            if (one.type !== event.type || !this.#listeners.includes(one)) continue;
+            if (isStopped(event)) break;
             if (one.once) this.removeEventListener(one.type, one.listener);
             typeof one.listener === 'function' ? one.listener.call(this, event) : one.listener.handleEvent(event);
         }
@@ -328,6 +394,10 @@ let abortSignal, deadlineOf;
 
 class AbortSignal extends EventTarget {
     #reason; #aborted = false; #deadline;
+    constructor(token) {
+        if (token !== INCOMING) throw new TypeError('signals are made by AbortController');
+        super();
+    }
     static {
         abortSignal = (signal, reason) => {
             if (signal.#aborted) return;
@@ -338,18 +408,18 @@ class AbortSignal extends EventTarget {
         deadlineOf = (signal) => signal.#deadline;
     }
     static abort(reason) {
-        const signal = new AbortSignal();
+        const signal = new AbortSignal(INCOMING);
         abortSignal(signal, reason);
         return signal;
     }
     static timeout(milliseconds) {
-        const signal = new AbortSignal();
+        const signal = new AbortSignal(INCOMING);
         signal.#deadline = host.monotonic() + milliseconds;
         setTimeout(() => abortSignal(signal, new DOMException('the time is over', 'TimeoutError')), milliseconds);
         return signal;
     }
     static any(signals) {
-        const all = new AbortSignal();
+        const all = new AbortSignal(INCOMING);
         for (const signal of signals) {
             if (signal.aborted) abortSignal(all, signal.reason);
             else signal.addEventListener('abort', () => abortSignal(all, signal.reason), { once: true });
@@ -365,7 +435,7 @@ class AbortSignal extends EventTarget {
 }
 
 class AbortController {
-    #signal = new AbortSignal();
+    #signal = new AbortSignal(INCOMING);
     get signal() { return this.#signal; }
     abort(reason) { abortSignal(this.#signal, reason); }
 }
@@ -399,9 +469,10 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 
 const fetch = async (input, init) => {
     const request = new Request(input, init), headers = new Headers(request.headers), signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-    let { method, url } = request, content = contentOf(request), redirected = false;
+    let { method, url } = request, content = takeContent(request), redirected = false;
     if (!/^https?:/.test(url)) throw new TypeError(`fetch failed: \`${url}\` is neither http nor https`);
     url = url.replace(/#.*$/s, '');
+    if (content instanceof ReadableStream) content = await collected(content);
     for (let hop = 0; ; hop++) {
         const [status, fields, bytes] = send(method, url, listOf(headers), content, signal);
         const location = fields.get('location');

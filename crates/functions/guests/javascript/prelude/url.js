@@ -72,17 +72,17 @@ let paramsOf, resetParams;
 class URLSearchParams {
     #list = []; #changed;
     constructor(init = '') {
-        if (init === null || (typeof init !== 'object' && typeof init !== 'function')) {
+        if ((typeof init !== 'object' && typeof init !== 'function')) {
             const text = wellFormed(init);
             this.#list = parseForm(text.startsWith('?') ? text.slice(1) : text);
-        } else if (init[Symbol.iterator]) {
+        } else if (init?.[Symbol.iterator]) {
             for (const pair of init) {
                 const parts = Array.from(pair);
                 if (parts.length !== 2) throw new TypeError('each pair has a name and a value');
                 this.#list.push([wellFormed(parts[0]), wellFormed(parts[1])]);
             }
         } else {
-            for (const name of Object.keys(init)) this.#list.push([wellFormed(name), wellFormed(init[name])]);
+            for (const name of Object.keys(init ?? {})) this.#list.push([wellFormed(name), wellFormed(init[name])]);
         }
     }
     static {
@@ -100,6 +100,7 @@ class URLSearchParams {
     #tell() { this.#changed?.(this.toString()); }
     get size() { return this.#list.length; }
     append(name, value) {
+        needed(arguments, 2);
         this.#list.push([wellFormed(name), wellFormed(value)]);
         this.#tell();
     }
@@ -108,10 +109,14 @@ class URLSearchParams {
         this.#list = this.#list.filter(([n, v]) => n !== name || (value !== undefined && v !== wellFormed(value)));
         this.#tell();
     }
-    get(name) { return this.#list.find(([n]) => n === `${name}`)?.[1] ?? null; }
+    get(name) {
+        needed(arguments, 1);
+        return this.#list.find(([n]) => n === `${name}`)?.[1] ?? null;
+    }
     getAll(name) { return this.#list.filter(([n]) => n === `${name}`).map(([, value]) => value); }
     has(name, value) { return this.#list.some(([n, v]) => n === `${name}` && (value === undefined || v === `${value}`)); }
     set(name, value) {
+        needed(arguments, 2);
         name = wellFormed(name);
         const first = this.#list.find(([n]) => n === name);
         if (first) {
@@ -274,7 +279,8 @@ const asciiLabel = (label) => {
     if (/[^\0-\x7F]/.test(label)) return punycode(label);
     if (!label.startsWith('xn--')) return label;
     const meant = unpunycode(label.slice(4));
-    return meant !== null && /[^\0-\x7F]/.test(meant) && !NEVER_IN_NAMES.test(meant) && punycode(meant) === label ? label : null;
+    if (meant === null || !/[^\0-\x7F]/.test(meant) || NEVER_IN_NAMES.test(meant)) return null;
+    return meant === meant.normalize('NFKC').toLowerCase() && punycode(meant) === label ? label : null;
 };
 
 // A host as it is written in a URL; null when it is none.

@@ -26,7 +26,7 @@ impl Language {
             "js" | "mjs" => Self::JavaScript,
             "ts" | "mts" => Self::TypeScript,
             "jsx" | "tsx" => Self::Foreign(
-                "JSX is not understood; build it first, as with `esbuild --bundle --format=esm --external:flagbase`",
+                "JSX is not understood; build it first, as with `npx esbuild index.jsx --bundle --format=esm --external:flagbase --outfile=bundle.js`",
             ),
             "cjs" | "cts" => Self::Foreign(
                 "modules of CommonJS are not understood; write `export` instead of `module.exports`",

@@ -54,7 +54,7 @@ fn a_source_that_cannot_be_loaded_is_refused_with_its_place() {
         (
             "a.js",
             "import x from './b.js'",
-            "SyntaxError: `./b.js` cannot be imported: a function is one file; bundle",
+            "SyntaxError: `./b.js` cannot be imported: a function is one file; make one",
         ),
         (
             "a.js",
