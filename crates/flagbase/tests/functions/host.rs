@@ -4,7 +4,7 @@ use flagbase_testkit::Backend;
 
 use super::*;
 
-const EVERYTHING: &str = r#"
+const EVERYTHING: &str = r"
 import { buckets, context, flags, kv, secrets } from 'flagbase';
 
 const told = async (work) => {
@@ -35,7 +35,7 @@ export default {
     });
   },
 };
-"#;
+";
 
 /// A developer's server on which that function is deployed; `rates` may be asked, `inside` may not.
 async fn prepared(rates: &Backend, inside: &Backend) -> (TestServer, String) {

@@ -52,12 +52,12 @@ async fn versions_are_promoted_and_taken_back_on_the_command_line() {
 
 #[tokio::test]
 async fn of_a_deleted_function_nothing_is_left_and_nothing_starts_it() {
-    const HEARS: &str = r#"
+    const HEARS: &str = r"
 import { kv, secrets } from 'flagbase';
 export const event = async (event) => kv.increment(event.subject);
 export default { fetch: async () => Response.json({
   heard: await kv.increment('orders.created', 0), last: await kv.increment('last', 0), secret: secrets.get('API_KEY') }) };
-"#;
+";
     let mut server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
     let settings = json!({"grants": {"secrets": true, "keyvalue": ["default"]},
@@ -111,13 +111,13 @@ export default { fetch: async () => Response.json({
 
 #[tokio::test]
 async fn blobs_that_hold_no_object_are_swept_and_objects_stay() {
-    const KEEPS: &str = r#"
+    const KEEPS: &str = r"
 import { buckets } from 'flagbase';
 export default { async fetch(request) {
   if (request.method === 'PUT') await buckets.put('uploads', 'one', 'kept');
   return new Response(await buckets.get('uploads', 'one', 'text'));
 } };
-"#;
+";
     let mut server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
     server.put("/api/v1/buckets/uploads", &developer, &json!({})).await.expect_status(201);

@@ -5,7 +5,7 @@ use async_nats::{ConnectOptions, HeaderMap};
 use super::*;
 
 /// Takes an event at the third attempt, and tells of it.
-const RELUCTANT: &str = r#"
+const RELUCTANT: &str = r"
 import { kv } from 'flagbase';
 export async function event(event) {
   const tries = await kv.increment('tries');
@@ -15,15 +15,15 @@ export async function event(event) {
 export default { async fetch() {
   return Response.json({ tries: await kv.increment('tries', 0), taken: await kv.get('taken') });
 } };
-"#;
+";
 
 const NEVER: &str = "export const event = (event) => { throw new Error(`cannot take ${event.subject}`); };";
 
-const TAKES: &str = r#"
+const TAKES: &str = r"
 import { kv } from 'flagbase';
 export const event = async (event) => kv.set('taken', `${event.subject}: ${event.json().id}`);
 export default { fetch: async () => new Response((await kv.get('taken')) ?? 'nothing') };
-"#;
+";
 
 async fn deploy_source(server: &TestServer, token: &str, name: &str, source: &str) -> Value {
     let query = format!("file={name}.js");
@@ -102,7 +102,7 @@ async fn what_no_attempt_takes_is_laid_aside_until_a_better_version_takes_it() {
 
 #[tokio::test]
 async fn what_one_function_puts_into_a_bucket_another_one_hears_of() {
-    const PUTS: &str = r#"
+    const PUTS: &str = r"
 import { buckets } from 'flagbase';
 export default { async fetch(request) {
   const key = new URL(request.url).pathname.slice(1);
@@ -110,15 +110,15 @@ export default { async fetch(request) {
   else await buckets.put('uploads', key, await request.text());
   return new Response(null, { status: 204 });
 } };
-"#;
-    const HEARS: &str = r#"
+";
+    const HEARS: &str = r"
 import { kv } from 'flagbase';
 export const event = async (event) => {
   const { key, size } = event.json().data.detail;
   await kv.set(`heard:${event.type}:${key}`, `${size}`);
 };
 export default { fetch: async () => Response.json((await kv.list({ prefix: 'heard:' })).keys) };
-"#;
+";
     let server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
     server.put("/api/v1/buckets/uploads", &developer, &json!({})).await.expect_status(201);
@@ -145,7 +145,7 @@ export default { fetch: async () => Response.json((await kv.list({ prefix: 'hear
 
 #[tokio::test]
 async fn a_schedule_runs_its_function_once_for_each_moment() {
-    const CLOCK: &str = r#"
+    const CLOCK: &str = r"
 import { kv } from 'flagbase';
 export async function scheduled(tick) {
   await kv.set(`at:${tick.time.toISOString()}`, `${await kv.increment('ticks')}`);
@@ -153,7 +153,7 @@ export async function scheduled(tick) {
 export default { async fetch() {
   return Response.json({ ticks: await kv.increment('ticks', 0), keys: (await kv.list({ prefix: 'at:' })).keys });
 } };
-"#;
+";
     let server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
     deploy_source(&server, &developer, "clock", CLOCK).await;
