@@ -135,7 +135,8 @@ async fn packages_of_npm_are_bundled_as_the_manual_says() {
     let directory = person.at("shop");
     std::fs::create_dir(&directory).unwrap();
     let heading = "## Several files, and packages of npm";
-    for (file, language) in [("function.yaml", "yaml"), ("package.json", "json"), ("index.js", "javascript")] {
+    for (file, language) in [("function.yaml", "yaml"), ("package.json", "json"), ("index.js", "javascript")]
+    {
         std::fs::write(directory.join(file), block(heading, language)).unwrap();
     }
     let output = person.run("fn deploy shop/index.js");
