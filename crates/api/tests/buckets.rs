@@ -1,4 +1,5 @@
 //! Buckets over HTTP, on the fakes.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 #[path = "identity/server.rs"]
 #[expect(dead_code, reason = "the helpers of another test, of which this one needs a part")]
