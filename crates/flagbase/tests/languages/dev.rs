@@ -27,13 +27,9 @@ impl Drop for Developing {
 
 /// The lines of a stream, read beside everything else.
 fn lines(stream: impl Read + Send + 'static, to: std::sync::mpsc::Sender<String>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if to.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let read =
+        move || BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| to.send(line));
+    drop(std::thread::Builder::new().name("lines".to_owned()).spawn(read).unwrap());
 }
 
 impl Developing {
@@ -74,7 +70,7 @@ impl Developing {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("`{last}` instead of `{expected}`");
+        assert_eq!(last, expected);
     }
 }
 

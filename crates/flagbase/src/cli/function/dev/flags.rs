@@ -41,11 +41,11 @@ impl Flags {
                 _ => self.there.remove(&key),
             };
         }
-        for (key, value) in wanted {
-            if !self.there.contains_key(&key) {
-                client.call(Call::post(&FLAGS, flag(&key, &value))).await?;
-                self.there.insert(key, value);
-            }
+        for (key, value) in
+            wanted.into_iter().filter(|(key, _)| !self.there.contains_key(key)).collect::<Vec<_>>()
+        {
+            client.call(Call::post(&FLAGS, flag(&key, &value))).await?;
+            self.there.insert(key, value);
         }
         Ok(())
     }
