@@ -29,11 +29,13 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A caller of whom nothing is known.
+    #[inline]
     pub fn new() -> Context<'a> {
         Context::default()
     }
 
     /// Sets or replaces the value of an attribute.
+    #[inline]
     pub fn set(&mut self, slot: Slot, value: Value<'a>) {
         let index = slot.index();
         if let Some(place) = self.inline.get_mut(index) {

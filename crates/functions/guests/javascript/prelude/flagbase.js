@@ -100,14 +100,16 @@ const context = {
 };
 
 // The variables; asked for once a call, at the first look.
+let variables;
+const readVariables = () => (variables ??= objectFrom(host.configAll()));
+const environment = new Proxy({}, {
+    get: (_, name) => (typeof name === 'string' && Object.hasOwn(readVariables(), name) ? variables[name] : undefined),
+    has: (_, name) => Object.hasOwn(readVariables(), name),
+    ownKeys: () => Reflect.ownKeys(readVariables()),
+    getOwnPropertyDescriptor: (_, name) => Object.hasOwn(readVariables(), name) ? { value: variables[name], enumerable: true, configurable: true, writable: false } : undefined,
+    set: () => false,
+});
 const environmentOf = () => {
-    let all;
-    const read = () => (all ??= objectFrom(host.configAll()));
-    return new Proxy({}, {
-        get: (_, name) => (typeof name === 'string' && Object.hasOwn(read(), name) ? read()[name] : undefined),
-        has: (_, name) => Object.hasOwn(read(), name),
-        ownKeys: () => Reflect.ownKeys(read()),
-        getOwnPropertyDescriptor: (_, name) => Object.hasOwn(read(), name) ? { value: read()[name], enumerable: true, configurable: true, writable: false } : undefined,
-        set: () => false,
-    });
+    variables = undefined;
+    return environment;
 };

@@ -272,20 +272,28 @@ const NO_BODY = [101, 103, 204, 205, 304];
 
 let fetched;
 
+// What most responses have beside status, headers and content.
+const PLAIN = Object.freeze({ statusText: '', url: '', type: 'default', redirected: false });
+
 class Response extends Body {
-    #status = 200; #statusText = ''; #headers; #url = ''; #type = 'default'; #redirected = false;
-    constructor(value = null, init = {}) {
+    #status = 200; #headers; #more = PLAIN;
+    constructor(value = null, init) {
         const [content, type] = bodyOf(value);
         super(content);
-        init ??= {};
+        this.#headers = new Headers(init?.headers);
+        if (init) this.#describe(init, content !== null);
+        const list = listOf(this.#headers);
+        if (type && (list.length === 0 || !this.#headers.has('content-type'))) list.push('content-type', type);
+    }
+    #describe(init, hasContent) {
         const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
         if (!(status >= 200 && status <= 599)) throw new RangeError(`a response cannot have the status ${init.status}`);
-        if (content !== null && NO_BODY.includes(status)) throw new TypeError(`a response with status ${status} has no body`);
+        if (hasContent && NO_BODY.includes(status)) throw new TypeError(`a response with status ${status} has no body`);
         this.#status = status;
-        this.#statusText = `${init.statusText ?? ''}`;
-        if (/[^\t\x20-\x7E\x80-\xFF]/.test(this.#statusText)) throw new TypeError('a status text is one line of Latin-1');
-        this.#headers = new Headers(init.headers);
-        if (type && !this.#headers.has('content-type')) this.#headers.append('content-type', type);
+        const statusText = `${init.statusText ?? ''}`;
+        if (statusText === '') return;
+        if (/[^\t\x20-\x7E\x80-\xFF]/.test(statusText)) throw new TypeError('a status text is one line of Latin-1');
+        this.#more = { ...PLAIN, statusText };
     }
     static {
         fetched = (status, headers, bytes, url, redirected) => {
@@ -293,9 +301,7 @@ class Response extends Body {
             replaceContent(response, bytes.length > 0 ? bytes : null);
             response.#status = status;
             response.#headers = headers;
-            response.#url = url;
-            response.#type = 'basic';
-            response.#redirected = redirected;
+            response.#more = { ...PLAIN, url, type: 'basic', redirected };
             return response;
         };
     }
@@ -319,24 +325,22 @@ class Response extends Body {
     static error() {
         const response = new Response(null);
         response.#status = 0;
-        response.#type = 'error';
+        response.#more = { ...PLAIN, type: 'error' };
         return response;
     }
     get status() { return this.#status; }
     get ok() { return this.#status >= 200 && this.#status <= 299; }
-    get statusText() { return this.#statusText; }
+    get statusText() { return this.#more.statusText; }
     get headers() { return this.#headers; }
-    get url() { return this.#url; }
-    get type() { return this.#type; }
-    get redirected() { return this.#redirected; }
+    get url() { return this.#more.url; }
+    get type() { return this.#more.type; }
+    get redirected() { return this.#more.redirected; }
     clone() {
         const copy = new Response(null);
         replaceContent(copy, cloneContent(this));
         copy.#status = this.#status;
-        copy.#statusText = this.#statusText;
         copy.#headers = new Headers(this.#headers);
-        copy.#url = this.#url;
-        copy.#type = this.#type;
+        copy.#more = this.#more;
         return copy;
     }
     get [Symbol.toStringTag]() { return 'Response'; }
