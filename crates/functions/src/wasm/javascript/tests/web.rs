@@ -153,7 +153,7 @@ fn digests_and_signatures() {
         crypto.subtle.digest('SHA-384', new Uint8Array(0)).then((b) => hex(b).slice(0, 32)) => "38b060a751ac96384cd9327eb1b1e36a"
         crypto.subtle.digest('SHA-512', new Uint8Array(0)).then((b) => hex(b).slice(0, 32)) => "cf83e1357eefb8bdf1542850d66d8007"
         crypto.subtle.digest('MD5', new Uint8Array(0)) => "NotSupportedError"
-        (async () => { globalThis.key = await crypto.subtle.importKey('raw', new TextEncoder().encode('key'), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']); return key.type })() => "secret"
+        (async () => { globalThis.key = await crypto.subtle.importKey('raw', new TextEncoder().encode('key'), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']); return key.type })() => "secret"
         crypto.subtle.sign('HMAC', key, new TextEncoder().encode('The quick brown fox jumps over the lazy dog')).then(hex) => "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"
         (async () => { const d = new TextEncoder().encode('a'), s = await crypto.subtle.sign('HMAC', key, d); return [await crypto.subtle.verify('HMAC', key, s, d), await crypto.subtle.verify('HMAC', key, s, s)] })() => [true,false]
         crypto.getRandomValues(new Uint32Array(4)).some((n) => n > 0) => true
