@@ -126,6 +126,7 @@ async fn create(
         environment: body.environment,
         permissions: body.permissions,
         expires_in: body.expires_in,
+        ..KeyRequest::default()
     };
     let made = identity.create_key(&caller, ask, &reason).await?;
     let view = NewKeyView { key: KeyView::from(made.key.as_ref()), token: made.token };

@@ -7,10 +7,10 @@
 
 mod names;
 mod part;
+mod reading;
 
 use std::{
-    fs::File,
-    io::{self, Seek as _, SeekFrom},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -19,22 +19,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
 use flagbase_core::{
-    blobs::{BlobError, Blobs, Kept, Reading},
-    functions::{BodyFault, BodyStream},
+    blobs::{BlobError, Blobs, Reading},
+    functions::BodyStream,
 };
 use futures_util::StreamExt as _;
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
 
 use part::Part;
 
-/// Bytes written by one step; smaller parts of a stream are put together until there are so many.
+/// Bytes written by one step; smaller parts of a stream are written together once there are so many.
 const STEP: usize = 256 << 10;
-
-/// Bytes read by one step.
-const READ: usize = 64 << 10;
 
 /// Blobs in a directory. Clones share it.
 #[derive(Debug, Clone)]
@@ -54,6 +48,11 @@ impl Files {
         Ok(Self { base: base.into(), parts: Arc::default() })
     }
 
+    /// A write that nothing was written of yet.
+    fn writing(&self, becomes: PathBuf) -> Part {
+        Part::of(Arc::clone(&self.base), becomes, self.parts.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, BlobError> {
         names::path(&self.base, name).ok_or_else(|| {
             let shown: String = name.chars().take(64).collect();
@@ -64,32 +63,39 @@ impl Files {
 
 #[async_trait]
 impl Blobs for Files {
-    async fn put(&self, name: &str, mut bytes: BodyStream) -> Result<Kept, BlobError> {
-        let (path, number) = (self.path(name)?, self.parts.fetch_add(1, Ordering::Relaxed));
-        let base = Arc::clone(&self.base);
-        let mut part = blocking(move || Part::begin(&base, path, number)).await?;
-        let mut held = BytesMut::new();
+    async fn put(&self, name: &str, mut bytes: BodyStream) -> Result<u64, BlobError> {
+        let path = self.path(name)?;
+        let mut writing = Some(self.writing(path));
+        let (mut held, mut size) = (Vec::new(), 0);
         while let Some(next) = bytes.next().await {
             let mut rest = next?;
-            // However large a part is, one step hashes and writes only so much.
-            while held.len() + rest.len() >= STEP {
-                let now = rest.split_to(STEP - held.len());
-                let step = join(&mut held, now);
-                part = blocking(move || part.write(&step)).await?;
+            // However large a part is, one step writes only so much.
+            while size + rest.len() >= STEP {
+                held.push(rest.split_to(STEP - size));
+                let (step, now) = (std::mem::take(&mut held), writing.take());
+                writing = Some(blocking(move || begun(now)?.write(step)).await?);
+                size = 0;
             }
-            held.extend_from_slice(&rest);
+            size += rest.len();
+            if !rest.is_empty() {
+                held.push(rest);
+            }
         }
-        blocking(move || part.write(&held)?.keep()).await
+        blocking(move || begun(writing)?.write(held)?.keep()).await
+    }
+
+    async fn copy(&self, from: &str, to: &str) -> Result<bool, BlobError> {
+        let (from, writing) = (self.path(from)?, self.writing(self.path(to)?));
+        blocking(move || writing.link(&from)).await
     }
 
     async fn get(&self, name: &str, range: Option<(u64, u64)>) -> Result<Option<Reading>, BlobError> {
         let path = self.path(name)?;
-        let Some((file, size, length)) = blocking(move || open(&path, range)).await? else {
+        let Some((open, first)) = blocking(move || reading::open(&path, range)).await? else {
             return Ok(None);
         };
-        let parts = ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(length), READ);
-        let bytes = parts.map(|part| part.map_err(|error| BodyFault::Broken(error.to_string())));
-        Ok(Some(Reading { size, bytes: Box::pin(bytes) }))
+        let size = open.size();
+        Ok(Some(Reading { size, bytes: open.stream(first) }))
     }
 
     async fn delete(&self, name: &str) -> Result<(), BlobError> {
@@ -108,29 +114,9 @@ impl Blobs for Files {
     }
 }
 
-/// `held` and `now` as one, without a copy when nothing is held.
-fn join(held: &mut BytesMut, now: Bytes) -> Bytes {
-    if held.is_empty() {
-        return now;
-    }
-    held.extend_from_slice(&now);
-    held.split().freeze()
-}
-
-/// The file at `path` at the beginning of `range`, its size, and how much of it is to be read.
-fn open(path: &Path, range: Option<(u64, u64)>) -> io::Result<Option<(File, u64, u64)>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let size = file.metadata()?.len();
-    let (from, to) = range.unwrap_or((0, size));
-    let to = to.min(size);
-    if from > 0 {
-        file.seek(SeekFrom::Start(from.min(size)))?;
-    }
-    Ok(Some((file, size, to.saturating_sub(from))))
+/// The part that is being written; there is always one.
+fn begun(writing: Option<Part>) -> io::Result<Part> {
+    writing.ok_or_else(|| io::Error::other("a part that failed is written on"))
 }
 
 fn is_missing(error: &io::Error) -> bool {

@@ -10,8 +10,12 @@ use crate::{catalog::BoxError, functions::BodyStream};
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// Keeps what `bytes` brings under `name`, in place of what was there, all of it or nothing. Durable when this
-    /// returns. Returns how many bytes and their SHA-256.
-    async fn put(&self, name: &str, bytes: BodyStream) -> Result<Kept, BlobError>;
+    /// returns. Returns how many bytes.
+    async fn put(&self, name: &str, bytes: BodyStream) -> Result<u64, BlobError>;
+
+    /// Keeps what `from` holds under `to`, too, in place of what was there, without moving bytes where that can be.
+    /// Durable when this returns. Returns whether there was something to copy.
+    async fn copy(&self, from: &str, to: &str) -> Result<bool, BlobError>;
 
     /// The bytes of `name`, from byte `range.0` up to before `range.1`, in parts; `None` when there are none.
     async fn get(&self, name: &str, range: Option<(u64, u64)>) -> Result<Option<Reading>, BlobError>;
@@ -21,15 +25,6 @@ pub trait Blobs: Send + Sync {
 
     /// Names that begin with `prefix`, in order, after `after`, at most `limit`.
     async fn list(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<String>, BlobError>;
-}
-
-/// What was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
-    /// In bytes.
-    pub size: u64,
-    /// Of the bytes.
-    pub sha256: [u8; 32],
 }
 
 /// Bytes being read.

@@ -1,16 +1,28 @@
 //! Buckets: objects under keys that people choose, in blobs under names that are ours.
 //!
 //! A bucket is a document. Its objects are not: there may be millions. [`ObjectIndex`] knows which object is in which
-//! blob; an object is there from the moment the index has it, and what has no place in the index any more is removed
-//! from the blobs. Each write is an event of the change log, without the bytes.
+//! blobs, [`Uploads`] knows what is on its way; an object is there from the moment the index has it, and what has no place
+//! there any more is removed from the blobs. Each write is an event of the change log, without the bytes.
+//!
+//! Façades ask [`Buckets::admit`] first, which looks at permissions, the policy and what is public, and use
+//! [`Objects`] with the bucket that it gives.
 
+mod access;
+mod cache;
+mod definition;
+mod digest;
 mod index;
+mod object;
 mod objects;
-mod sweep;
+mod policy;
+mod sign;
+mod tags;
+mod upkeep;
+mod uploads;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     blobs::Blobs,
@@ -19,41 +31,69 @@ use crate::{
     documents::{DocumentKind, Documents},
     feed::Feed,
     flags::Asked,
-    functions::{Body, is_function_name},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
     snapshot::EnvironmentSnapshot,
 };
 
-pub use index::{IndexError, Object, ObjectIndex, Replaced, Usage};
-pub use objects::{MOST_KEY, MOST_LISTED, Objects, Part};
-
-/// The longest description, in characters.
-const LONGEST_DESCRIPTION: usize = 1000;
+pub use access::{Act, Action, Granted, Visitor, may, permitted};
+pub use definition::{
+    Bucket, CorsRule, LifecycleRule, Public, Quota, Settings, Site, Versioning, is_bucket_name,
+};
+pub use digest::{
+    Algorithm, Checksum, Digested, Digests, Late, Outcome, checksum_of_parts, crc64, crc64_of, digesting,
+    etag_of_parts, opaque_etag,
+};
+pub use index::{Amendment, Condition, Deletion, IndexError, ObjectIndex, Placed, Terms};
+pub use object::{Listed, Listing, NULL_VERSION, Object, ObjectHead, Piece, Position, Usage};
+pub use objects::{
+    Appended, Begin, Complete, Copying, MOST_KEY, MOST_LISTED, Objects, Part, PartOf, Pick, Put,
+};
+pub use policy::{Policy, Question, Verdict, matches_wildcard};
+pub use sign::{Claim, LONGEST_SIGNED, Signer};
+pub use tags::{TagFault, check_tags};
+pub use upkeep::{Damage, Upkeep};
+pub use uploads::{MOST_PARTS, Upload, UploadForm, UploadPart, Uploads, UploadsListed};
 
 const BUCKETS: DocumentKind = DocumentKind {
     kind: Kind::Bucket,
     noun: "bucket",
-    read: Permission::BucketRead,
-    create: Permission::BucketWrite,
-    update: Permission::BucketWrite,
-    delete: Permission::BucketWrite,
+    read: Permission::BucketList,
+    create: Permission::BucketManage,
+    update: Permission::BucketManage,
+    delete: Permission::BucketManage,
     missing,
 };
 
-/// Shows, makes and removes buckets, and reads and writes what is in them, for callers who may.
+/// What buckets are made from.
+pub struct BucketsParts {
+    /// The change log and the snapshot.
+    pub feed: Arc<Feed>,
+    /// Which objects there are.
+    pub index: Arc<dyn ObjectIndex>,
+    /// Which uploads there are.
+    pub uploads: Arc<dyn Uploads>,
+    /// Their bytes.
+    pub blobs: Arc<dyn Blobs>,
+    /// Signs URLs.
+    pub signer: Signer,
+}
+
+/// Shows, makes and removes buckets, and says who may do what with what is in them.
 pub struct Buckets {
     feed: Arc<Feed>,
     documents: Documents,
     objects: Arc<Objects>,
+    signer: Signer,
 }
 
 impl Buckets {
-    /// Buckets of `feed`'s catalog, their objects known by `index`, their bytes in `blobs`.
-    pub fn new(feed: Arc<Feed>, index: Arc<dyn ObjectIndex>, blobs: Arc<dyn Blobs>) -> Self {
+    /// Buckets of the feed's catalog.
+    pub fn new(parts: BucketsParts) -> Self {
+        let BucketsParts { feed, index, uploads, blobs, signer } = parts;
         let documents = Documents::new(Arc::clone(&feed), &BUCKETS);
-        let objects = Arc::new(Objects::new(Arc::clone(&feed), index, blobs));
-        Self { feed, documents, objects }
+        let objects = Arc::new(Objects::new(Arc::clone(&feed), (index, uploads), blobs));
+        Self { feed, documents, objects, signer }
     }
 
     /// Objects, whoever asks: for what looked at permissions by itself.
@@ -61,14 +101,56 @@ impl Buckets {
         &self.objects
     }
 
-    /// Buckets of an environment, by name.
+    /// The bucket called `name`, when `visitor` may do `act` there.
+    pub fn admit(&self, visitor: &Visitor<'_>, name: &str, act: Act<'_>) -> Result<Arc<Bucket>, Refusal> {
+        self.granted(visitor, name, act).map(|(bucket, _)| bucket)
+    }
+
+    /// The same, and why: what everybody may do is answered with more care.
+    pub fn granted(
+        &self,
+        visitor: &Visitor<'_>,
+        name: &str,
+        act: Act<'_>,
+    ) -> Result<(Arc<Bucket>, Granted), Refusal> {
+        let snapshot = self.feed.snapshots().load();
+        let environment = snapshot.require_environment(visitor.environment)?;
+        let Some(bucket) = environment.buckets.get(name) else {
+            // Whether there is a bucket is told to those who may see it.
+            let permission = act.action.permission();
+            let to = (name, act.to);
+            if !permitted(&snapshot, environment, visitor.caller, to).allow(permission) {
+                visitor.caller.require(&snapshot, environment, permission)?;
+            }
+            return Err(missing(environment, name));
+        };
+        let granted = may(&snapshot, bucket, visitor, act)?;
+        Ok((Arc::clone(bucket), granted))
+    }
+
+    /// Buckets of an environment that the caller may see, by name.
     pub async fn list(
         &self,
         caller: &Caller,
         environment: &str,
         page: Page,
     ) -> Result<Vec<Document>, Refusal> {
-        self.documents.list(caller, environment, page).await
+        let snapshot = self.feed.snapshots().get();
+        let place = snapshot.require_environment(environment)?;
+        if caller.permissions(&snapshot, place).allow(Permission::BucketList) {
+            return self.documents.list(caller, environment, page).await;
+        }
+        let mut names: Vec<_> = place.buckets.keys().filter(|name| self.seen(caller, place, name)).collect();
+        names.sort();
+        if names.is_empty() {
+            caller.require(&snapshot, place, Permission::BucketList)?;
+        }
+        let after = page.after.unwrap_or_default();
+        let mut documents = Vec::new();
+        for name in names.into_iter().filter(|name| ***name > *after).take(page.limit as usize) {
+            documents.extend(self.documents.current(environment, name).await?);
+        }
+        Ok(documents)
     }
 
     /// One bucket, and how much is in it.
@@ -78,12 +160,17 @@ impl Buckets {
         environment: &str,
         name: &str,
     ) -> Result<(Document, Usage), Refusal> {
-        let document = self.documents.get(caller, environment, name).await?;
+        let snapshot = self.feed.snapshots().get();
+        let place = snapshot.require_environment(environment)?;
+        if !self.seen(caller, place, name) {
+            caller.require(&snapshot, place, Permission::BucketList)?;
+        }
+        let document = self.documents.find(environment, name).await?;
         let usage = self.objects.usage(&document.id).await?;
         Ok((document, usage))
     }
 
-    /// Makes a bucket, or says something else of it: `{"name", "description"}`. Returns it and whether it is new.
+    /// Makes a bucket, or says something else of it. Returns it and whether it is new.
     pub async fn put(
         &self,
         asked: Asked<'_>,
@@ -91,117 +178,113 @@ impl Buckets {
         body: &Value,
         seen: Precondition,
     ) -> Result<(Document, bool), Refusal> {
-        let body = check(name, body)?;
-        self.documents.put(asked, (name, body), seen, |_| Ok(())).await
+        self.feed.permitted(asked.caller, asked.environment, Permission::BucketManage)?;
+        let settings = definition::read(name, body)?;
+        let versioning = settings.versioning;
+        let body = stored(&settings)?;
+        let name = name.to_owned();
+        let fits = move |environment: &EnvironmentSnapshot| {
+            let before = environment.buckets.get(name.as_str()).map(|bucket| bucket.settings.versioning);
+            match (before.unwrap_or_default(), versioning) {
+                (Versioning::Enabled | Versioning::Suspended, Versioning::Off) => {
+                    let message = "versions were kept, so it cannot be `off` again; write `suspended`";
+                    Err(Refusal::fault("/versioning", message))
+                }
+                _ => Ok(()),
+            }
+        };
+        let named = settings.name.clone();
+        self.documents.put(asked, (&named, body), seen, fits).await
     }
 
-    /// Removes a bucket that holds nothing.
+    /// Changes members of a bucket: each member of `patch` takes the place of the one there is; null takes it away.
+    pub async fn patch(
+        &self,
+        asked: Asked<'_>,
+        name: &str,
+        patch: &Value,
+        seen: Precondition,
+    ) -> Result<Document, Refusal> {
+        self.feed.permitted(asked.caller, asked.environment, Permission::BucketManage)?;
+        let members = patch.as_object().ok_or_else(|| Refusal::fault("", "expected an object"))?;
+        let document = self.documents.find(asked.environment, name).await?;
+        let seen = match seen {
+            Precondition::None => Precondition::Match(document.revision),
+            said => said,
+        };
+        let mut body = document.body;
+        if let Some(there) = body.as_object_mut() {
+            for (member, value) in members {
+                match value {
+                    Value::Null => drop(there.remove(member)),
+                    value => drop(there.insert(member.clone(), value.clone())),
+                }
+            }
+        }
+        let (document, _) = self.put(asked, name, &body, seen).await?;
+        Ok(document)
+    }
+
+    /// Removes a bucket that holds nothing: no object, no older version, no upload.
     pub async fn delete(&self, asked: Asked<'_>, name: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::BucketWrite)?;
+        self.feed.permitted(asked.caller, asked.environment, Permission::BucketManage)?;
         let bucket = DocumentId::new(Kind::Bucket, asked.environment, name);
-        if !self.objects.list(&bucket, "", "", 1).await?.is_empty() {
-            let message = format!("bucket `{name}` still holds objects; delete them first");
+        let usage = self.objects.usage(&bucket).await?;
+        if usage.objects > 0 || usage.older > 0 {
+            let what = if usage.objects > 0 { "objects" } else { "older versions or delete markers" };
+            let message = format!("bucket `{name}` still holds {what}; delete them first");
             return Err(Refusal::new(Class::Conflict, "bucket_not_empty", message));
         }
         self.documents.delete(asked, name, seen, |_| Ok(())).await
     }
 
-    /// Keeps an object under `key`, in place of what was there.
-    pub async fn put_object(
-        &self,
-        asked: Asked<'_>,
-        (bucket, key): (&str, &str),
-        content_type: &str,
-        body: Body,
-    ) -> Result<Object, Refusal> {
-        let bucket = self.admit(asked.caller, asked.environment, bucket, Permission::BucketWrite)?;
-        self.objects.put(asked.caller.actor(), &bucket, (key, content_type), body).await
+    /// Signs a URL for what `visitor` may do himself.
+    pub fn sign(&self, visitor: &Visitor<'_>, claim: Claim) -> Result<(Claim, String), Refusal> {
+        let action = match claim.method.as_str() {
+            "GET" if claim.version.is_some() => Action::GetVersion,
+            "GET" => Action::GetObject,
+            "PUT" => Action::PutObject,
+            "DELETE" => Action::DeleteObject,
+            _ => return Err(Refusal::fault("/method", "expected `GET`, `PUT` or `DELETE`")),
+        };
+        self.admit(visitor, &claim.bucket, Act::new(action, &claim.key))?;
+        let now = self.feed.clock().now();
+        let longest = now.checked_add(LONGEST_SIGNED).unwrap_or(now);
+        if claim.expires <= now || claim.expires > longest {
+            return Err(Refusal::fault("/expires_in", "expected 1 second to 7 days"));
+        }
+        let kind = match visitor.caller.principal {
+            crate::caller::Principal::Key(_) => "key",
+            _ => "user",
+        };
+        let claim = Claim { by: format!("{kind}:{}", visitor.caller.id), ..claim };
+        let signature = self.signer.sign(&claim);
+        Ok((claim, signature))
     }
 
-    /// An object, and its bytes from byte `range.0` up to before `range.1`.
-    pub async fn get_object(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        (bucket, key): (&str, &str),
-        range: Option<(u64, u64)>,
-    ) -> Result<Part, Refusal> {
-        let bucket = self.admit(caller, environment, bucket, Permission::BucketRead)?;
-        let found = self.objects.get(&bucket, key, range).await?;
-        found.ok_or_else(|| no_object(&bucket, key))
+    /// The bucket that a signed URL leads to, when it is what was signed, has not ended, and the key that signed it was not
+    /// withdrawn.
+    pub fn signed(&self, claim: &Claim, signature: &str) -> Result<Arc<Bucket>, Refusal> {
+        self.signer.verify(claim, signature, self.feed.clock().now())?;
+        let snapshot = self.feed.snapshots().load();
+        if let Some(id) = claim.by.strip_prefix("key:")
+            && snapshot.key(id).is_none_or(|key| key.has_ended(self.feed.clock().now()))
+        {
+            let message = "the API key that signed this URL was withdrawn; ask for a new one";
+            return Err(Refusal::new(Class::Forbidden, "signature_invalid", message));
+        }
+        self.objects.bucket(&claim.environment, &claim.bucket)
     }
 
-    /// What is known of an object.
-    pub async fn head_object(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        (bucket, key): (&str, &str),
-    ) -> Result<Object, Refusal> {
-        let bucket = self.admit(caller, environment, bucket, Permission::BucketRead)?;
-        let found = self.objects.head(&bucket, key).await?;
-        found.ok_or_else(|| no_object(&bucket, key))
-    }
-
-    /// Removes an object; returns whether it was there.
-    pub async fn delete_object(
-        &self,
-        asked: Asked<'_>,
-        (bucket, key): (&str, &str),
-    ) -> Result<bool, Refusal> {
-        let bucket = self.admit(asked.caller, asked.environment, bucket, Permission::BucketWrite)?;
-        self.objects.delete(asked.caller.actor(), &bucket, key).await
-    }
-
-    /// Objects of a bucket whose keys begin with `prefix`, in order, after `after`, at most `limit`.
-    pub async fn list_objects(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        (bucket, prefix, after): (&str, &str, &str),
-        limit: u32,
-    ) -> Result<Vec<Object>, Refusal> {
-        let bucket = self.admit(caller, environment, bucket, Permission::BucketRead)?;
-        self.objects.list(&bucket, prefix, after, limit).await
-    }
-
-    fn admit(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        bucket: &str,
-        permission: Permission,
-    ) -> Result<DocumentId, Refusal> {
-        self.feed.permitted(caller, environment, permission)?;
-        Ok(DocumentId::new(Kind::Bucket, environment, bucket))
+    /// Whether the caller may do anything in a bucket.
+    fn seen(&self, caller: &Caller, environment: &EnvironmentSnapshot, name: &str) -> bool {
+        let snapshot = self.feed.snapshots().load();
+        access::touches(&snapshot, environment, caller, name)
     }
 }
 
-/// The document of a bucket called `name`, as `body` says.
-fn check(name: &str, body: &Value) -> Result<Value, Refusal> {
-    if !is_function_name(name) {
-        let shown: String = name.chars().take(64).collect();
-        let message =
-            format!("`{shown}` cannot name a bucket; write 1 to 63 lower-case letters, digits and `-`");
-        return Err(Refusal::fault("/name", message));
-    }
-    let members = body.as_object().ok_or_else(|| Refusal::fault("", "expected an object"))?;
-    if let Some(unknown) = members.keys().find(|key| !matches!(key.as_str(), "name" | "description")) {
-        let message = format!("`{unknown}` is unknown; a bucket has `name` and `description`");
-        return Err(Refusal::fault(&format!("/{unknown}"), message));
-    }
-    if members.get("name").is_some_and(|said| said != name) {
-        return Err(Refusal::fault("/name", format!("is not `{name}`, as the path says")));
-    }
-    let description = match members.get("description") {
-        None | Some(Value::Null) => "",
-        Some(Value::String(text)) if text.chars().count() <= LONGEST_DESCRIPTION => text,
-        Some(_) => {
-            let message = format!("expected a text of at most {LONGEST_DESCRIPTION} characters");
-            return Err(Refusal::fault("/description", message));
-        }
-    };
-    Ok(json!({ "name": name, "description": description }))
+fn stored(settings: &Settings) -> Result<Value, Refusal> {
+    serde_json::to_value(settings).map_err(|error| Refusal::corrupt(error.into()))
 }
 
 fn missing(environment: &EnvironmentSnapshot, name: &str) -> Refusal {
@@ -216,8 +299,10 @@ fn no_bucket(bucket: &DocumentId) -> Refusal {
     )
 }
 
-fn no_object(bucket: &DocumentId, key: &str) -> Refusal {
-    Refusal::not_found("object_not_found", format!("bucket `{}` has no object `{}`", bucket.key, shown(key)))
+/// There is no object under `key`.
+pub fn no_object(bucket: &Bucket, key: &str) -> Refusal {
+    let message = format!("bucket `{}` has no object `{}`", bucket.name(), shown(key));
+    Refusal::not_found("object_not_found", message)
 }
 
 fn shown(text: &str) -> String {

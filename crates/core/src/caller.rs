@@ -203,6 +203,7 @@ impl Caller {
     }
 
     /// The same, as far as it was verified.
+    #[inline]
     pub fn context_without_headers<'a>(&'a self, environment: &'a EnvironmentSnapshot) -> Context<'a> {
         let mut context = Context::new();
         context.set(Slot::ANONYMOUS, Value::Bool(self.is_nobody()));
@@ -267,11 +268,8 @@ mod tests {
             id: "0123456789abcdef".into(),
             name: "ci".into(),
             environment: "default".into(),
-            permissions: Vec::new(),
-            secret_hash: String::new(),
-            created_at: None,
-            expires_at: None,
             created_by: "u1".into(),
+            ..ApiKey::default()
         };
         let key = Caller::of_key(Arc::new(key));
         let there = key.refused(Permission::FlagUpdate, " in environment `default`");

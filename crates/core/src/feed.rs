@@ -231,7 +231,17 @@ impl Epochs {
         self.counter(name).load(Ordering::Acquire)
     }
 
+    /// The present stamp of an object in a bucket of this name.
+    pub fn of_object(&self, bucket: &str, key: &str) -> u64 {
+        self.counter(bucket).load(Ordering::Acquire) + self.counter(key).load(Ordering::Acquire)
+    }
+
     fn forget(&self, change: &Change) {
+        // What happened to an object is a notice of its bucket; a change of the bucket itself is seen by its revision.
+        if change.id.kind == Kind::Bucket {
+            let object = change.detail.get("key").and_then(serde_json::Value::as_str);
+            self.counter(object.unwrap_or(&change.id.key)).fetch_add(1, Ordering::AcqRel);
+        }
         if matches!(change.id.kind, Kind::User | Kind::Session | Kind::Function) {
             self.counter(&change.id.key).fetch_add(1, Ordering::AcqRel);
         }

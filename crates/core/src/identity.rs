@@ -40,6 +40,7 @@ use crate::{
     caller::Caller,
     clock::Clock,
     feed::Feed,
+    functions::vault::Keyring,
     permissions::Permission,
     random::Random,
     refusal::{Class, Refusal},
@@ -48,7 +49,7 @@ use crate::{
 pub use config::{IdentityConfig, KnownSecret, Registration, Secret};
 pub use duration::lifetime;
 pub use invitations::{InvitationRequest, Invited, OpenInvitation};
-pub use keys::{KeyRequest, NewKey};
+pub use keys::{AccessKey, KeyRequest, NewKey};
 pub use login::{Credentials, Login, Origin, Register};
 pub use profile::{Profile, SessionInfo};
 pub use roles::StoredRole;
@@ -70,6 +71,8 @@ pub struct Identity {
     verified: Verified,
     lockout: Lockout,
     clients: Clients,
+    /// Seals the secrets of S3 access keys; without one there are none.
+    keyring: Option<Keyring>,
 }
 
 impl Identity {
@@ -95,7 +98,15 @@ impl Identity {
             feed,
             clock,
             random,
+            keyring: None,
         })
+    }
+
+    /// The same, with API keys that are S3 access keys, too, whose secrets `keyring` seals.
+    #[must_use]
+    pub fn with_access_keys(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(keyring);
+        self
     }
 
     /// The caller behind this token, when it was verified before and nothing has changed since. Waits for nothing.

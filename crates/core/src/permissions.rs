@@ -42,12 +42,21 @@ pub enum Permission {
     /// Call any version of a function, past its flag.
     #[serde(rename = "function.invoke")]
     FunctionInvoke,
-    /// See buckets, and read what is in them.
+    /// See buckets, and list what is in them.
+    #[serde(rename = "bucket.list")]
+    BucketList,
+    /// Read objects.
     #[serde(rename = "bucket.read")]
     BucketRead,
-    /// Create and delete buckets, and write what is in them.
+    /// Write objects.
     #[serde(rename = "bucket.write")]
     BucketWrite,
+    /// Delete objects.
+    #[serde(rename = "bucket.delete")]
+    BucketDelete,
+    /// Create, set up and delete buckets.
+    #[serde(rename = "bucket.manage")]
+    BucketManage,
     /// Record events about flags.
     #[serde(rename = "metric.record")]
     MetricRecord,
@@ -79,7 +88,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::FlagRead,
         Self::FlagEvaluate,
         Self::FlagPreview,
@@ -92,8 +101,11 @@ impl Permission {
         Self::FunctionRead,
         Self::FunctionWrite,
         Self::FunctionInvoke,
+        Self::BucketList,
         Self::BucketRead,
         Self::BucketWrite,
+        Self::BucketDelete,
+        Self::BucketManage,
         Self::MetricRecord,
         Self::MetricRead,
         Self::GuardWrite,
@@ -120,8 +132,11 @@ impl Permission {
             Self::FunctionRead => "function.read",
             Self::FunctionWrite => "function.write",
             Self::FunctionInvoke => "function.invoke",
+            Self::BucketList => "bucket.list",
             Self::BucketRead => "bucket.read",
             Self::BucketWrite => "bucket.write",
+            Self::BucketDelete => "bucket.delete",
+            Self::BucketManage => "bucket.manage",
             Self::MetricRecord => "metric.record",
             Self::MetricRead => "metric.read",
             Self::GuardWrite => "guard.write",
@@ -146,6 +161,18 @@ impl Permissions {
     /// Everything is permitted.
     pub fn all() -> Self {
         Permission::ALL.into_iter().collect()
+    }
+
+    /// All that is about buckets and what is in them.
+    pub fn of_buckets() -> Self {
+        use Permission::{BucketDelete, BucketList, BucketManage, BucketRead, BucketWrite};
+        [BucketList, BucketRead, BucketWrite, BucketDelete, BucketManage].into_iter().collect()
+    }
+
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether `permission` is in the set.

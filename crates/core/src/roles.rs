@@ -6,6 +6,7 @@ use flagbase_engine::Fault;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    buckets::is_bucket_name,
     environments::{Environment, EnvironmentKind},
     permissions::{Permission, Permissions},
 };
@@ -26,8 +27,8 @@ pub struct Role {
     /// What people call it.
     #[serde(default)]
     pub name: String,
-    /// What it permits: by environment kind (`development`, `production`), in every environment (`*`), or in one
-    /// (`environment:<key>`).
+    /// What it permits: by environment kind (`development`, `production`), in every environment (`*`), in one
+    /// (`environment:<key>`), or in one bucket of it (`environment:<key>/bucket:<name>`, perhaps with `/<prefix>`).
     #[serde(default)]
     pub permissions: BTreeMap<String, Vec<Permission>>,
 }
@@ -79,6 +80,27 @@ impl Role {
         permitted
     }
 
+    /// What the role permits with what begins with `to` in a bucket, by scopes of buckets.
+    pub fn permits_in_bucket(&self, environment: &str, (bucket, to): (&str, &str)) -> Permissions {
+        let meant = |scope: &str| {
+            bucket_scope(scope).is_some_and(|(place, name, prefix)| {
+                place == environment && name == bucket && to.starts_with(prefix)
+            })
+        };
+        let scopes = self.permissions.iter().filter(|(scope, _)| meant(scope));
+        scopes
+            .fold(Permissions::NONE, |all, (_, set)| all.or(set.iter().copied().collect()))
+            .and(Permissions::of_buckets())
+    }
+
+    /// Whether the role has a scope of a bucket, wherever in it.
+    pub(crate) fn touches_bucket(&self, environment: &str, bucket: &str) -> bool {
+        let meant = |scope: &String| {
+            bucket_scope(scope).is_some_and(|(place, name, _)| place == environment && name == bucket)
+        };
+        self.permissions.keys().any(meant)
+    }
+
     /// What the role permits outside any environment: users, roles, environments.
     pub fn permits_everywhere(&self) -> Permissions {
         self.scope("*")
@@ -107,13 +129,16 @@ impl Role {
         }
         for scope in self.permissions.keys() {
             let known = matches!(scope.as_str(), "*" | "development" | "production")
-                || scope.strip_prefix("environment:").is_some_and(is_key);
+                || scope.strip_prefix("environment:").is_some_and(is_key)
+                || bucket_scope(scope)
+                    .is_some_and(|(place, bucket, _)| is_key(place) && is_bucket_name(bucket));
             if !known {
                 let shown: String = scope.chars().take(80).collect();
                 add(
                     "/permissions".into(),
                     format!(
-                        "unknown scope `{shown}`; use `*`, `development`, `production` or `environment:<key>`"
+                        "unknown scope `{shown}`; use `*`, `development`, `production`, `environment:<key>` or \
+                         `environment:<key>/bucket:<name>`"
                     ),
                 );
             }
@@ -124,6 +149,13 @@ impl Role {
     fn scope(&self, scope: &str) -> Permissions {
         self.permissions.get(scope).map_or(Permissions::NONE, |set| set.iter().copied().collect())
     }
+}
+
+/// The environment, the bucket and the prefix that a scope of a bucket names.
+pub(crate) fn bucket_scope(scope: &str) -> Option<(&str, &str, &str)> {
+    let (environment, rest) = scope.strip_prefix("environment:")?.split_once("/bucket:")?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    Some((environment, bucket, prefix))
 }
 
 fn is_key(text: &str) -> bool {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    buckets::Bucket,
     catalog::{Catalog, CatalogError, Change, Document, DocumentId, Kind, Revision},
     environments::Environment,
     functions::{CompiledFunction, Definition},
@@ -49,6 +50,8 @@ pub struct EnvironmentSnapshot {
     pub guards: HashMap<Arc<str>, Arc<Guard>>,
     /// Functions, by name.
     pub functions: HashMap<Arc<str>, Arc<CompiledFunction>>,
+    /// Buckets, by name; what is in them is not here.
+    pub buckets: HashMap<Arc<str>, Arc<Bucket>>,
     /// Declared request headers (lower case) and the attributes they fill.
     pub headers: Box<[(Box<str>, Slot)]>,
 }
@@ -132,14 +135,13 @@ impl Snapshot {
         }
         match change.id.kind {
             // A new definition changes what every flag is compiled against: the feed loads the snapshot anew.
-            // Buckets are read where objects are: nothing on the request path depends on them.
-            Kind::Environment | Kind::User | Kind::Session | Kind::Bucket => {}
+            Kind::Environment | Kind::User | Kind::Session => {}
             Kind::Role => apply_to(&mut self.roles, change, |role| {
                 Role::built_in().into_iter().find(|built_in| built_in.key == role)
             }),
             Kind::ApiKey => apply_to(&mut self.keys, change, |_| None),
             Kind::Webhook => self.apply_webhook(change),
-            Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Function => {
+            Kind::Flag | Kind::Segment | Kind::Guard | Kind::Route | Kind::Function | Kind::Bucket => {
                 if let Some(environment) = self.environments.get_mut(&change.id.environment) {
                     // In place when this clone is the only holder, a shallow copy otherwise.
                     Arc::make_mut(environment).apply(change);
@@ -193,6 +195,7 @@ impl EnvironmentSnapshot {
             routes: Arc::default(),
             guards: HashMap::new(),
             functions: HashMap::new(),
+            buckets: HashMap::new(),
             headers,
         }
     }
@@ -224,6 +227,7 @@ impl EnvironmentSnapshot {
                 self.routes = Arc::new(self.routes.with(key, route, change.revision));
             }
             Kind::Function => self.apply_function(change),
+            Kind::Bucket => self.apply_bucket(change),
             _ => {}
         }
     }
@@ -240,6 +244,18 @@ impl EnvironmentSnapshot {
                 drop(self.functions.insert(Arc::clone(&change.id.key), Arc::new(function)));
             }
             None => drop(self.functions.remove(&change.id.key)),
+        }
+    }
+
+    fn apply_bucket(&mut self, change: &Change) {
+        let read = |body: &Value| {
+            Bucket::from_stored(change.id.clone(), change.revision, body)
+                .map_err(|error| tracing::error!(document = %change.id, %error, "left out: {} makes no sense", change.id))
+                .ok()
+        };
+        match change.after.as_ref().and_then(read) {
+            Some(bucket) => drop(self.buckets.insert(Arc::clone(&change.id.key), Arc::new(bucket))),
+            None => drop(self.buckets.remove(&change.id.key)),
         }
     }
 

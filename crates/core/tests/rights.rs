@@ -68,10 +68,8 @@ fn key(permissions: Vec<Permission>) -> Caller {
         name: "ci".into(),
         environment: "live".into(),
         permissions,
-        secret_hash: String::new(),
-        created_at: None,
-        expires_at: None,
         created_by: "u".into(),
+        ..ApiKey::default()
     };
     Caller { principal: Principal::Key(Arc::new(key)), id: "k".into(), ..Caller::clone(&Caller::nobody()) }
 }

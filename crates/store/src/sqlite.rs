@@ -31,6 +31,7 @@ mod occasions;
 mod readers;
 pub(crate) mod restore;
 mod streams;
+mod uploads;
 mod vault;
 mod writer;
 

@@ -4,7 +4,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use flagbase_core::{
     accounts::Accounts,
-    buckets::ObjectIndex,
+    buckets::{ObjectIndex, Uploads},
     catalog::Catalog,
     functions::{triggers::Occasions, vault::Vault},
     keyvalue::KeyValue,
@@ -28,6 +28,8 @@ pub struct Stores {
     pub vault: Arc<dyn Vault>,
     /// Which objects there are.
     pub objects: Arc<dyn ObjectIndex>,
+    /// What is on its way into buckets.
+    pub uploads: Arc<dyn Uploads>,
     /// What waits for functions.
     pub occasions: Arc<dyn Occasions>,
     _keep: Box<dyn Any + Send + Sync>,
@@ -37,7 +39,16 @@ impl Stores {
     /// The ports of `store`; `keep` (a temporary directory, say) lives as long as they are tested.
     pub fn of<S>(store: S, keep: impl Any + Send + Sync) -> Self
     where
-        S: Catalog + Accounts + Ledger + Deliveries + KeyValue + Vault + ObjectIndex + Occasions + 'static,
+        S: Catalog
+            + Accounts
+            + Ledger
+            + Deliveries
+            + KeyValue
+            + Vault
+            + ObjectIndex
+            + Uploads
+            + Occasions
+            + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -48,6 +59,7 @@ impl Stores {
             keyvalue: Arc::clone(&store) as _,
             vault: Arc::clone(&store) as _,
             objects: Arc::clone(&store) as _,
+            uploads: Arc::clone(&store) as _,
             occasions: store,
             _keep: Box::new(keep),
         }

@@ -18,7 +18,9 @@ mod catalog;
 mod deliveries;
 mod kept;
 mod ledger;
+mod objects;
 mod occasions;
+mod uploads;
 
 /// All ports of state in memory. Clones share what is stored.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flagbase_core::{
-    buckets::Buckets,
+    buckets::{Buckets, BucketsParts, Signer},
     feed::Feed,
     functions::{
         Functions, FunctionsParts, Logs, Runner, RunnerParts,
@@ -32,7 +32,13 @@ pub(crate) fn functions(memory: &Memory, feed: &Arc<Feed>, recorder: &Recorder) 
     let keyring = Keyring::of(&"k".repeat(32)).unwrap();
     let secrets = Secrets::new(Arc::clone(&feed), Arc::new(memory.clone()), keyring);
     let triggers = Triggers::new(Arc::clone(&feed), Arc::new(memory.clone()), Arc::clone(&runner), None);
-    let buckets = Buckets::new(Arc::clone(&feed), Arc::new(memory.clone()), blobs.clone());
+    let buckets = Buckets::new(BucketsParts {
+        feed: Arc::clone(&feed),
+        index: Arc::new(memory.clone()),
+        uploads: Arc::new(memory.clone()),
+        blobs: blobs.clone(),
+        signer: Signer::new(b"a secret of tests"),
+    });
     let functions = Functions::new(FunctionsParts { feed, blobs, runner, most_code: MOST_CODE });
     (Arc::new(functions), Arc::new(secrets), triggers, Arc::new(buckets))
 }

@@ -2,13 +2,13 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, IoSlice, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use flagbase_core::blobs::Kept;
-use sha2::{Digest as _, Sha256};
+use bytes::Bytes;
 
 /// How the names of files end that are being written.
 pub(super) const SUFFIX: &str = ".part";
@@ -16,47 +16,97 @@ pub(super) const SUFFIX: &str = ".part";
 /// A file that is being written. Dropped before it is kept, it goes.
 #[derive(Debug)]
 pub(super) struct Part {
-    file: File,
+    base: Arc<Path>,
+    /// There once something was written.
+    file: Option<File>,
     at: PathBuf,
     becomes: PathBuf,
     size: u64,
-    hash: Sha256,
     kept: bool,
 }
 
 impl Part {
-    /// Begins the `number`th write, of the file that `becomes` the one at that path below `base`.
-    pub(super) fn begin(base: &Path, becomes: PathBuf, number: u64) -> io::Result<Self> {
-        let directory = becomes.parent().unwrap_or(base);
-        make_below(base, directory)?;
-        let at = directory.join(format!(".{number}{SUFFIX}"));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at)?;
-        Ok(Self { file, at, becomes, size: 0, hash: Sha256::new(), kept: false })
+    /// The `number`th write, of the file that `becomes` the one at that path below `base`. Touches nothing yet.
+    pub(super) fn of(base: Arc<Path>, becomes: PathBuf, number: u64) -> Self {
+        let at = becomes.with_file_name(format!(".{number}{SUFFIX}"));
+        Self { base, file: None, at, becomes, size: 0, kept: false }
     }
 
     /// Appends `bytes`.
-    pub(super) fn write(mut self, bytes: &[u8]) -> io::Result<Self> {
-        self.file.write_all(bytes)?;
-        self.hash.update(bytes);
-        self.size += bytes.len() as u64;
+    pub(super) fn write(mut self, bytes: Vec<Bytes>) -> io::Result<Self> {
+        if self.file.is_none() {
+            make_below(&self.base, self.directory())?;
+            self.file = Some(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.at)?);
+        }
+        if let Some(file) = &mut self.file {
+            write_all(file, &bytes)?;
+        }
+        self.size += bytes.iter().map(|part| part.len() as u64).sum::<u64>();
         Ok(self)
     }
 
-    /// Gives it its name. Once this returns, it is there after a power cut.
-    pub(super) fn keep(mut self) -> io::Result<Kept> {
-        self.file.sync_all()?;
+    /// Gives it its name. Once this returns, it is there after a power cut. Returns its size.
+    pub(super) fn keep(mut self) -> io::Result<u64> {
+        if let Some(file) = &self.file {
+            file.sync_all()?;
+        }
+        self.rename()?;
+        Ok(self.size)
+    }
+
+    /// Keeps what is at `from` under this name, too. Returns whether there was something.
+    pub(super) fn link(mut self, from: &Path) -> io::Result<bool> {
+        make_below(&self.base, self.directory())?;
+        // What is linked was synced when it was written, and is never written again.
+        match fs::hard_link(from, &self.at) {
+            Ok(()) => {
+                self.rename()?;
+                // A link that takes the place of itself stays beside it.
+                match fs::remove_file(&self.at) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(true),
+                }
+            }
+            Err(error) if super::is_missing(&error) => {
+                self.kept = true;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rename(&mut self) -> io::Result<()> {
         fs::rename(&self.at, &self.becomes)?;
         self.kept = true;
-        sync_directory_of(&self.becomes)?;
-        Ok(Kept { size: self.size, sha256: std::mem::take(&mut self.hash).finalize().into() })
+        sync_directory_of(&self.becomes)
     }
+
+    fn directory(&self) -> &Path {
+        self.becomes.parent().unwrap_or(&self.base)
+    }
+}
+
+/// Writes all of `parts`, in as few calls as there can be.
+fn write_all(file: &mut File, parts: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut slices = slices.as_mut_slice();
+    while slices.iter().any(|slice| !slice.is_empty()) {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.kept
-            && let Err(error) = fs::remove_file(&self.at)
-        {
+        if self.kept || self.file.is_none() {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.at) {
             tracing::warn!(path = %self.at.display(), %error, "a half written file stays until the next start");
         }
     }

@@ -15,7 +15,7 @@ impl Secret {
         Self(bytes.into())
     }
 
-    pub(super) fn reveal(&self) -> &[u8] {
+    pub(crate) fn reveal(&self) -> &[u8] {
         &self.0
     }
 }

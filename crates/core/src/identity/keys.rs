@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
 use jiff::Timestamp;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use super::{Identity, lifetime, policy::fault, roles::commit, sha256};
 use crate::{
+    buckets::{MOST_KEY, is_bucket_name},
     caller::{Caller, Principal},
     catalog::{DocumentId, Draft, Expect, Kind, Revision, Write},
-    keys::ApiKey,
+    functions::vault::Sealed,
+    keys::{ACCESS_PREFIX, ApiKey, KeyBucket, SealedSecret},
     permissions::{Permission, Permissions},
     refusal::{Class, Refusal},
 };
@@ -20,8 +24,14 @@ pub(super) const PREFIX: &str = "fb_";
 /// Keys of one environment, at most.
 const MOST: usize = 1000;
 
+/// Buckets that one key may name.
+const MOST_BUCKETS: usize = 100;
+
+/// What the secret of an access key is sealed as.
+const ACCESS: &str = "s3";
+
 /// An API key to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KeyRequest {
     /// What people call it.
     pub name: String,
@@ -29,6 +39,8 @@ pub struct KeyRequest {
     pub environment: String,
     /// What it permits there; no more than its maker may do.
     pub permissions: Vec<Permission>,
+    /// Where what it permits about buckets holds; nothing here: in all of them.
+    pub buckets: Vec<KeyBucket>,
     /// How long it is good for, such as `720h`; `None`: until it is revoked.
     pub expires_in: Option<String>,
 }
@@ -40,8 +52,21 @@ pub struct NewKey {
     pub key: Arc<ApiKey>,
     /// To be sent as `Authorization: Bearer <token>` or `X-API-Key: <token>`.
     pub token: String,
+    /// The S3 access key that it is, too, when it permits anything about buckets: its id, and its secret, which is told
+    /// this once.
+    pub access: Option<(String, String)>,
     /// The change that made it.
     pub revision: Revision,
+}
+
+/// Who an S3 access key is.
+pub struct AccessKey {
+    /// The API key.
+    pub key: Arc<ApiKey>,
+    /// The caller that it is.
+    pub caller: Arc<Caller>,
+    /// What requests are signed with.
+    pub secret: Zeroizing<String>,
 }
 
 impl Identity {
@@ -52,9 +77,51 @@ impl Identity {
         ask: KeyRequest,
         reason: &str,
     ) -> Result<NewKey, Refusal> {
-        let (key, token) = self.new_key(caller, ask)?;
+        let (mut key, token) = self.new_key(caller, ask)?;
+        let access = self.access_of(&mut key);
         let revision = self.writer.create_key(caller, reason, key.clone()).await?;
-        Ok(NewKey { key: Arc::new(key), token, revision })
+        Ok(NewKey { key: Arc::new(key), token, access, revision })
+    }
+
+    /// Makes a key an S3 access key when it permits anything about buckets. Returns the access key's id and secret.
+    fn access_of(&self, key: &mut ApiKey) -> Option<(String, String)> {
+        let keyring = self.keyring.as_ref()?;
+        let about_buckets = Permissions::of_buckets();
+        key.permissions.iter().find(|permission| about_buckets.allow(**permission))?;
+        let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(self.random.bytes::<30>());
+        let (place, now) = (place(&key.id), self.clock.now());
+        let sealed = keyring.seal(&place, (ACCESS, &secret), self.random.as_ref(), now);
+        key.access = Some(SealedSecret { key_id: sealed.key_id, sealed: hex::encode(sealed.bytes) });
+        Some((key.access_key_id(), secret))
+    }
+
+    /// Who the S3 access key `id` is, and its secret. Takes no lock and waits for nothing.
+    ///
+    /// # Errors
+    /// There is no such key, it has ended, or its secret cannot be opened.
+    pub fn access_key(&self, id: &str) -> Result<AccessKey, Refusal> {
+        let snapshot = self.feed.snapshots().load();
+        let digits = id.strip_prefix(ACCESS_PREFIX).filter(|digits| id.len() == 20 && digits.is_ascii());
+        let known = digits.and_then(|digits| snapshot.key(&digits.get(..16)?.to_ascii_lowercase()));
+        let key = known.filter(|key| key.access_key_id() == id).ok_or_else(Refusal::token_invalid)?;
+        if key.has_ended(self.clock.now()) {
+            return Err(expired(key));
+        }
+        let (Some(keyring), Some(access)) = (&self.keyring, &key.access) else {
+            return Err(Refusal::token_invalid());
+        };
+        let sealed = Sealed {
+            name: ACCESS.to_owned(),
+            key_id: access.key_id.clone(),
+            bytes: hex::decode(&access.sealed).map_err(|error| Refusal::corrupt(error.into()))?,
+            set_at: Timestamp::UNIX_EPOCH,
+        };
+        let secret = keyring.open(&place(&key.id), &sealed).map_err(|error| {
+            let message = "the secret of this access key cannot be opened; make another key";
+            Refusal::new(Class::Unauthenticated, "key_sealed", message).because(error)
+        })?;
+        let caller = Arc::new(Caller::of_key(Arc::clone(key)));
+        Ok(AccessKey { key: Arc::clone(key), caller, secret })
     }
 
     fn new_key(&self, caller: &Caller, ask: KeyRequest) -> Result<(ApiKey, String), Refusal> {
@@ -104,6 +171,8 @@ impl Identity {
             name: ask.name,
             environment: ask.environment,
             permissions: wanted.iter().collect(),
+            buckets: ask.buckets,
+            access: None,
             secret_hash: sha256(&secret),
             created_at: Some(self.clock.now()),
             expires_at,
@@ -161,11 +230,7 @@ impl Identity {
             return Err(Refusal::token_invalid());
         }
         if key.has_ended(self.clock.now()) {
-            return Err(Refusal::new(
-                Class::Unauthenticated,
-                "key_expired",
-                format!("API key `{}` has expired; make a new one", key.name),
-            ));
+            return Err(expired(&key));
         }
         Ok(key)
     }
@@ -176,6 +241,19 @@ impl ApiKey {
     pub fn has_ended(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
+}
+
+fn expired(key: &ApiKey) -> Refusal {
+    Refusal::new(
+        Class::Unauthenticated,
+        "key_expired",
+        format!("API key `{}` has expired; make a new one", key.name),
+    )
+}
+
+/// What the secret of an access key is sealed for.
+fn place(id: &str) -> DocumentId {
+    DocumentId::new(Kind::ApiKey, "", id)
 }
 
 fn check(ask: &KeyRequest) -> Result<(), Refusal> {
@@ -192,6 +270,19 @@ fn check(ask: &KeyRequest) -> Result<(), Refusal> {
         {
             let message = format!("`{}` is for people; a key cannot have it", permission.as_str());
             faults.push(fault(&format!("/permissions/{at}"), &message));
+        }
+    }
+    if ask.buckets.len() > MOST_BUCKETS {
+        faults.push(fault("/buckets", "names more than 100 buckets; use fewer"));
+    }
+    for (at, scope) in ask.buckets.iter().enumerate() {
+        if !is_bucket_name(&scope.bucket) || scope.prefix.len() > MOST_KEY {
+            faults.push(fault(&format!("/buckets/{at}"), "names no bucket, or its prefix is too long"));
+        }
+        let own = scope.permissions.iter().flatten();
+        if let Some(more) = own.into_iter().find(|permission| !ask.permissions.contains(permission)) {
+            let message = format!("`{}` is not in `/permissions`; add it there", more.as_str());
+            faults.push(fault(&format!("/buckets/{at}/permissions"), &message));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(faults)) }

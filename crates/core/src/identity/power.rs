@@ -6,7 +6,7 @@ use crate::{
     caller::Caller,
     permissions::Permission,
     refusal::{Class, Refusal},
-    roles::{ADMIN, Role},
+    roles::{ADMIN, Role, bucket_scope},
     snapshot::Snapshot,
 };
 
@@ -82,7 +82,9 @@ fn unknown_role(snapshot: &Snapshot, role: &str) -> String {
 /// Whether everything that `other` permits, wherever, is permitted there by `own`.
 fn covers(own: &Role, other: &Role, snapshot: &Snapshot) -> bool {
     other.permissions.keys().all(|scope| {
-        let had = match scope.strip_prefix("environment:").map(|key| snapshot.environment(key)) {
+        let place =
+            bucket_scope(scope).map(|(place, _, _)| place).or_else(|| scope.strip_prefix("environment:"));
+        let had = match place.map(|key| snapshot.environment(key)) {
             Some(Some(environment)) => own.permits(&environment.definition),
             // A scope of its own word, or of an environment that is not there: only what is had under the same words.
             _ => own.permits_in_scope("*").or(own.permits_in_scope(scope)),

@@ -130,6 +130,7 @@ impl Identity {
         let snapshot = self.feed.snapshots().load();
         for scope in role.permissions.keys() {
             let named = scope.strip_prefix("environment:");
+            let named = named.map(|place| place.split_once('/').map_or(place, |(place, _)| place));
             if let Some(Err(unknown)) = named.map(|key| snapshot.require_environment(key)) {
                 faults.push(place(scope, &unknown.message));
             }

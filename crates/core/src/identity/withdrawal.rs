@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     accounts::User,
+    buckets::permitted,
     caller::Caller,
     catalog::{DocumentId, Draft, Expect, Kind, Write},
     keys::ApiKey,
@@ -27,9 +28,14 @@ pub(super) fn of_somebody(snapshot: &Snapshot, maker: &User, because: &str) -> V
 /// Whether `maker` may do everything himself that `key` permits.
 pub(super) fn covers(snapshot: &Snapshot, maker: &Caller, key: &ApiKey) -> bool {
     // In an environment that is gone the key permits nothing.
-    snapshot
-        .environment(&key.environment)
-        .is_none_or(|place| maker.permissions(snapshot, place).and(key.permitted()) == key.permitted())
+    let Some(place) = snapshot.environment(&key.environment) else { return true };
+    let everywhere = key.permitted();
+    maker.permissions(snapshot, place).and(everywhere) == everywhere
+        && key.buckets.iter().all(|scope| {
+            let to = (scope.bucket.as_str(), scope.prefix.as_str());
+            let given = key.permitted_in_bucket(to.0, to.1);
+            permitted(snapshot, place, maker, to).and(given) == given
+        })
 }
 
 fn made_by<'a>(snapshot: &'a Snapshot, maker: &'a str) -> impl Iterator<Item = &'a ApiKey> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use flagbase_core::{
-    buckets::Object,
+    buckets::{Object, ObjectHead},
     catalog::{Actor, DocumentId},
     engine::Reason,
     events::{MessageError, Messages},
@@ -49,10 +49,9 @@ impl GuestObjects for Kept {
         Ok(Object {
             key: key.into(),
             size: data.len() as u64,
-            content_type: content_type.into(),
+            head: ObjectHead::of_type(content_type),
             etag: format!("{} wrote to {bucket}", actor.id),
-            modified: jiff::Timestamp::UNIX_EPOCH,
-            blob: String::new(),
+            ..Object::default()
         })
     }
     async fn delete(&self, _: Actor, _: &DocumentId, _: &str) -> Result<(), HostError> {

@@ -21,7 +21,7 @@ fn ask(environment: &str, permissions: &[Permission]) -> KeyRequest {
         name: "ci".into(),
         environment: environment.into(),
         permissions: permissions.to_vec(),
-        expires_in: None,
+        ..KeyRequest::default()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use flagbase_core::{
-    buckets::Buckets,
+    buckets::{Buckets, BucketsParts, Signer},
     caller::{Caller, Principal},
     catalog::{Actor, Catalog as _, Change, DocumentId, Draft, Expect, Kind, Write},
     environments::{EnvironmentKind, Environments},
@@ -38,7 +38,13 @@ async fn product() -> Product {
     let feed = Arc::new(Feed::open(Arc::new(memory.clone()), time, random).await.unwrap());
     Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
     let blobs = MemoryBlobs::new();
-    let buckets = Buckets::new(Arc::clone(&feed), Arc::new(memory.clone()), Arc::new(blobs.clone()));
+    let buckets = Buckets::new(BucketsParts {
+        feed: Arc::clone(&feed),
+        index: Arc::new(memory.clone()),
+        uploads: Arc::new(memory.clone()),
+        blobs: Arc::new(blobs.clone()),
+        signer: Signer::new(b"a secret of tests"),
+    });
     let product = Product { secrets: secrets_with(&memory, &feed, KEY), memory, feed, clock, blobs, buckets };
     for name in ["hello", "other"] {
         product.write(&function(name), Expect::Absent, Write::Put(Definition::named(name).to_json())).await;

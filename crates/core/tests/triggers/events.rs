@@ -1,5 +1,6 @@
 //! What Flagbase says: events, and objects in buckets.
 
+use flagbase_core::buckets::{Condition, Put};
 use flagbase_core::refusal::Precondition;
 
 use super::*;
@@ -131,13 +132,17 @@ async fn objects_start_functions_by_bucket_prefix_and_kind_of_event() {
     product.function("images", json!([on("t", json!({"prefix": "img/", "events": ["created"]}))])).await;
     product.function("gone", json!([on("t", json!({"events": ["deleted"]}))])).await;
     let who = admin();
+    let objects = product.buckets.objects();
     let put = |bucket: &'static str, key: &'static str| {
-        product.buckets.put_object(asked(&who), (bucket, key), "", Body::Whole(Bytes::from_static(b"x")))
+        let (bucket, actor) = (objects.bucket("default", bucket).unwrap(), who.actor());
+        let body = Body::Whole(Bytes::from_static(b"x"));
+        async move { objects.put(actor, &bucket, Put { key, body, ..Put::default() }).await }
     };
     put("uploads", "img/1").await.unwrap();
     put("uploads", "txt/1").await.unwrap();
     put("other", "img/1").await.unwrap();
-    product.buckets.delete_object(asked(&who), ("uploads", "img/1")).await.unwrap();
+    let uploads = objects.bucket("default", "uploads").unwrap();
+    objects.delete(who.actor(), &uploads, ("img/1", None), Condition::Any).await.unwrap();
     product.relay.drain().await.unwrap();
     let counted = |name| {
         let memory = product.memory.clone();

@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use flagbase_core::{
-    buckets::Buckets,
+    buckets::{Buckets, BucketsParts, Signer},
     caller::{Caller, Principal},
     catalog::{Actor, Catalog as _, Change, DocumentId, Draft, Expect, Kind, Write},
     environments::{EnvironmentKind, Environments},
@@ -149,7 +149,13 @@ async fn product_on(memory: Memory, clock: FixedClock) -> Product {
     let sink = Arc::new(triggers.sink());
     let relay = Relay::new(Arc::clone(&feed), ledger, ("functions", sink), meters).from_now();
     let blobs = Arc::new(MemoryBlobs::new());
-    let buckets = Buckets::new(Arc::clone(&feed), Arc::new(memory.clone()), blobs);
+    let buckets = Buckets::new(BucketsParts {
+        feed: Arc::clone(&feed),
+        index: Arc::new(memory.clone()),
+        uploads: Arc::new(memory.clone()),
+        blobs,
+        signer: Signer::new(b"a secret of tests"),
+    });
     let flags = Flags::new(Arc::clone(&feed));
     // Its place in the log, before anything happens.
     relay.drain().await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flagbase_buckets::Files;
 use flagbase_core::blobs::Blobs;
-use flagbase_core::buckets::Buckets;
+use flagbase_core::buckets::{Buckets, BucketsParts, Signer};
 use flagbase_core::events::Messages;
 use flagbase_core::functions::triggers::Triggers;
 use flagbase_core::functions::vault::{Keyring, Secrets};
@@ -48,8 +48,13 @@ pub(super) async fn assemble(
     let blobs = blobs(config)?;
     let secrets = Secrets::new(Arc::clone(&base.feed), Arc::clone(&base.vault), keyring(config, base)?);
     let secrets = Arc::new(secrets);
-    let buckets = Buckets::new(Arc::clone(&base.feed), Arc::clone(&base.objects), Arc::clone(&blobs));
-    let buckets = Arc::new(buckets);
+    let buckets = Arc::new(Buckets::new(BucketsParts {
+        feed: Arc::clone(&base.feed),
+        index: Arc::clone(&base.objects),
+        uploads: Arc::clone(&base.uploads),
+        blobs: Arc::clone(&blobs),
+        signer: Signer::of(&signing::secret(config, base.random.as_ref())?),
+    }));
     let logs = Arc::new(Logs::new(Arc::clone(&base.clock)));
     let host = Host::new(HostParts {
         snapshots: Arc::clone(base.feed.snapshots()),
@@ -177,7 +182,7 @@ pub(crate) fn key_path(config: &Config) -> PathBuf {
 }
 
 /// The keys that seal secrets: configured, or made once and kept.
-fn keyring(config: &Config, base: &Base) -> Outcome<Keyring> {
+pub(super) fn keyring(config: &Config, base: &Base) -> Outcome<Keyring> {
     let configured = config.functions.secrets_key.reveal();
     let text = if configured.is_empty() {
         let lost =

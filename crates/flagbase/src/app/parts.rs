@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use flagbase_api::{ApiSettings, Services};
 use flagbase_core::accounts::Accounts;
-use flagbase_core::buckets::ObjectIndex;
+use flagbase_core::buckets::{ObjectIndex, Uploads};
 use flagbase_core::catalog::Catalog;
 use flagbase_core::clock::{Clock, SystemClock};
 use flagbase_core::environments::{EnvironmentKind, Environments};
@@ -58,6 +58,7 @@ pub(super) struct Base {
     pub(super) vault: Arc<dyn Vault>,
     pub(super) keyvalue: Arc<dyn KeyValue>,
     pub(super) objects: Arc<dyn ObjectIndex>,
+    pub(super) uploads: Arc<dyn Uploads>,
     pub(super) occasions: Arc<dyn Occasions>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
@@ -83,7 +84,7 @@ pub(super) async fn assemble(
         Arc::clone(&base.random),
     )
     .map_err(|error| Failure::plain(error.to_string()))?;
-    let identity = Arc::new(identity);
+    let identity = Arc::new(identity.with_access_keys(functions::keyring(config, &base)?));
     let buses = Buses::open(config, &base, &identity, background).await?;
     let meters = Arc::clone(&base.meters);
     let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), meters, Bounds::default()));
@@ -147,6 +148,7 @@ impl Base {
             vault: Arc::new(store.clone()),
             keyvalue: Arc::new(store.clone()),
             objects: Arc::new(store.clone()),
+            uploads: Arc::new(store.clone()),
             occasions: Arc::new(store.clone()),
             clock,
             random,

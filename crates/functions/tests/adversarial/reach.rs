@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use flagbase_core::{
-    buckets::Object,
+    buckets::{Object, ObjectHead},
     catalog::{Actor, DocumentId},
     events::{MessageError, Messages},
     functions::{Digest, GuestObjects, GuestSecrets, Host, HostError, HostParts, Logs},
@@ -94,10 +94,9 @@ impl GuestObjects for Objects {
         let object = Object {
             key: key.to_owned(),
             size: data.len() as u64,
-            content_type: content_type.to_owned(),
+            head: ObjectHead::of_type(content_type),
             etag: Digest::of(&data).hex(),
-            modified: Timestamp::UNIX_EPOCH,
-            blob: String::new(),
+            ..Object::default()
         };
         self.0.lock().insert((bucket.key.to_string(), key.to_owned()), (object.clone(), data));
         Ok(object)

@@ -20,6 +20,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     include_str!("../../migrations/0002_webhooks.sql"),
     include_str!("../../migrations/0003_streams.sql"),
     include_str!("../../migrations/0004_functions.sql"),
+    include_str!("../../migrations/0005_buckets.sql"),
 ];
 
 /// What a file is.

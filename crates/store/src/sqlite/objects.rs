@@ -1,20 +1,32 @@
 //! The index of objects on SQLite.
+//!
+//! The newest version of each object is a row of `objects`; what something newer took the place of, and delete markers,
+//! are rows of `objects_older`. A row keeps its `seq`, the revision that wrote it, when it moves from one to the other.
+
+pub(super) mod listing;
+mod rows;
 
 use async_trait::async_trait;
 use flagbase_core::{
-    buckets::{IndexError, Object, ObjectIndex, Replaced, Usage},
+    buckets::{
+        Amendment, Condition, Deletion, IndexError, Listed, Listing, Object, ObjectIndex, Placed, Quota,
+        Terms, Usage,
+    },
     catalog::{CatalogError, Change, Commit, DocumentId},
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use self::rows::Table;
 use super::{
     Sqlite, changelog,
-    columns::{beyond, count, nanos, signed, text, time},
+    columns::{signed, text},
     fault::Fault,
     writer::Stop,
 };
 
-const COLUMNS: &str = "key, size, content_type, etag, modified, blob";
+pub(super) use self::rows::{bits, piece};
+
+pub(super) type Refused = Stop<IndexError>;
 
 #[async_trait]
 impl ObjectIndex for Sqlite {
@@ -22,64 +34,91 @@ impl ObjectIndex for Sqlite {
         &self,
         bucket: &DocumentId,
         object: Object,
+        terms: Terms,
         commit: Commit,
-    ) -> Result<Option<Replaced>, IndexError> {
+    ) -> Result<Placed, IndexError> {
         let bucket = bucket.clone();
-        self.inner
-            .writer
-            .write(move |connection| {
-                if !is_there(connection, &bucket)? {
-                    return Ok(None);
-                }
-                let before = find(connection, &bucket, &object.key)?;
-                put(connection, &bucket, &object)?;
-                Ok(Some(Replaced { before, changes: log(connection, commit)? }))
-            })
-            .await
+        let work = move |connection: &Connection| {
+            let id = number(connection, &bucket)?;
+            place(connection, id, (object, terms), commit)
+        };
+        self.inner.writer.write(work).await
     }
 
-    async fn get(&self, bucket: &DocumentId, key: &str) -> Result<Option<Object>, IndexError> {
-        let (bucket, key) = (bucket.clone(), key.to_owned());
-        Ok(self.inner.readers.read(move |connection| find(connection, &bucket, &key)).await?)
-    }
-
-    async fn delete(&self, bucket: &DocumentId, key: &str, commit: Commit) -> Result<Replaced, IndexError> {
-        let (bucket, key) = (bucket.clone(), key.to_owned());
-        self.inner
-            .writer
-            .write(move |connection| {
-                let before = find(connection, &bucket, &key)?;
-                if before.is_none() {
-                    return Ok(Replaced { before, changes: Vec::new() });
-                }
-                let sql = "DELETE FROM objects WHERE environment = ?1 AND bucket = ?2 AND key = ?3";
-                connection.prepare_cached(sql)?.execute(params![bucket.environment, bucket.key, key])?;
-                Ok(Replaced { before, changes: log(connection, commit)? })
-            })
-            .await
-    }
-
-    async fn list(
+    async fn get(
         &self,
         bucket: &DocumentId,
-        prefix: &str,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<Object>, IndexError> {
-        let (bucket, prefix, after) = (bucket.clone(), prefix.to_owned(), after.to_owned());
-        let query = move |connection: &Connection| list(connection, &bucket, (&prefix, &after), limit);
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<Object>, IndexError> {
+        let (bucket, key, version) = (bucket.clone(), key.to_owned(), version.map(str::to_owned));
+        let query = move |connection: &Connection| {
+            let Some(id) = known(connection, &bucket)? else { return Ok(None) };
+            let Some(row) = rows::find(connection, id, &key, version.as_deref())? else { return Ok(None) };
+            row.into_object(connection).map(Some)
+        };
+        Ok(self.inner.readers.read(query).await?)
+    }
+
+    async fn delete(
+        &self,
+        bucket: &DocumentId,
+        key: &str,
+        (deletion, condition): (Deletion, Condition),
+        commit: Commit,
+    ) -> Result<Placed, IndexError> {
+        let (bucket, key) = (bucket.clone(), key.to_owned());
+        let work = move |connection: &Connection| {
+            let id = number(connection, &bucket)?;
+            expect(connection, id, (&key, &condition))?;
+            match deletion {
+                Deletion::Version(version) => remove(connection, id, (&key, &version), commit),
+                Deletion::Marker(marker) => {
+                    let changes = log(connection, commit)?;
+                    let freed = insert(connection, id, &marker, &changes)?;
+                    Ok(Placed { object: Some(*marker), freed, changes })
+                }
+            }
+        };
+        self.inner.writer.write(work).await
+    }
+
+    async fn amend(
+        &self,
+        bucket: &DocumentId,
+        (key, version): (&str, Option<&str>),
+        amendment: Amendment,
+        commit: Commit,
+    ) -> Result<Option<Placed>, IndexError> {
+        let (bucket, key, version) = (bucket.clone(), key.to_owned(), version.map(str::to_owned));
+        let work = move |connection: &Connection| {
+            let id = number(connection, &bucket)?;
+            let found = rows::find(connection, id, &key, version.as_deref())?;
+            let Some(row) = found.filter(|row| !row.object.marker) else { return Ok(None) };
+            let (seq, table) = (row.seq, row.table);
+            let mut object = row.into_object(connection)?;
+            object.tags = amendment.tags.unwrap_or(object.tags);
+            object.head = amendment.head.unwrap_or(object.head);
+            rows::describe(connection, id, (table, seq), &object)?;
+            Ok(Some(Placed { object: Some(object), freed: Vec::new(), changes: log(connection, commit)? }))
+        };
+        self.inner.writer.write(work).await
+    }
+
+    async fn list(&self, bucket: &DocumentId, listing: &Listing) -> Result<Listed, IndexError> {
+        let (bucket, listing) = (bucket.clone(), listing.clone());
+        let query = move |connection: &Connection| match known(connection, &bucket)? {
+            Some(id) => listing::list(connection, id, &listing),
+            None => Ok(Listed::default()),
+        };
         Ok(self.inner.readers.read(query).await?)
     }
 
     async fn usage(&self, bucket: &DocumentId) -> Result<Usage, IndexError> {
         let bucket = bucket.clone();
-        let query = move |connection: &Connection| {
-            let sql = "SELECT count(*), coalesce(sum(size), 0) FROM objects \
-                 WHERE environment = ?1 AND bucket = ?2";
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_row(params![bucket.environment, bucket.key], |row| {
-                Ok(count(row, 0).and_then(|objects| Ok(Usage { objects, bytes: count(row, 1)? })))
-            })?
+        let query = move |connection: &Connection| match known(connection, &bucket)? {
+            Some(id) => used(connection, id),
+            None => Ok(Usage::default()),
         };
         Ok(self.inner.readers.read(query).await?)
     }
@@ -87,7 +126,10 @@ impl ObjectIndex for Sqlite {
     async fn strays(&self, blobs: Vec<String>) -> Result<Vec<String>, IndexError> {
         let query = move |connection: &Connection| {
             let sql = "SELECT value FROM json_each(?1) \
-                 WHERE NOT EXISTS (SELECT 1 FROM objects WHERE blob = value) ORDER BY value";
+                 WHERE NOT EXISTS (SELECT 1 FROM objects WHERE blob = value) \
+                 AND NOT EXISTS (SELECT 1 FROM objects_older WHERE blob = value) \
+                 AND NOT EXISTS (SELECT 1 FROM object_pieces WHERE blob = value) \
+                 AND NOT EXISTS (SELECT 1 FROM upload_parts WHERE blob = value) ORDER BY value";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([text(&blobs)?], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -96,67 +138,149 @@ impl ObjectIndex for Sqlite {
     }
 }
 
-fn is_there(connection: &Connection, bucket: &DocumentId) -> Result<bool, Fault> {
-    let sql = "SELECT 1 FROM documents WHERE kind = ?1 AND environment = ?2 AND key = ?3";
-    let values = params![bucket.kind.as_str(), bucket.environment, bucket.key];
-    Ok(connection.prepare_cached(sql)?.exists(values)?)
+/// The number of a bucket that something was kept in.
+pub(super) fn known(connection: &Connection, bucket: &DocumentId) -> Result<Option<i64>, Fault> {
+    let sql = "SELECT id FROM buckets WHERE environment = ?1 AND name = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let row = statement.query_row(params![bucket.environment, bucket.key], |row| row.get(0));
+    Ok(row.optional()?)
 }
 
-fn put(connection: &Connection, bucket: &DocumentId, object: &Object) -> Result<(), Fault> {
-    let sql = "INSERT INTO objects \
-         (environment, bucket, key, size, content_type, etag, modified, blob) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (environment, bucket, key) DO UPDATE SET \
-         size = excluded.size, content_type = excluded.content_type, etag = excluded.etag, \
-         modified = excluded.modified, blob = excluded.blob";
-    let Object { key, size, content_type, etag, modified, blob } = object;
-    let (size, modified) = (signed(*size), nanos(*modified));
-    connection.prepare_cached(sql)?.execute(params![
-        bucket.environment,
-        bucket.key,
-        key,
-        size,
-        content_type,
-        etag,
-        modified,
-        blob
-    ])?;
+/// The number of a bucket that is there, which gets one when it has none yet.
+pub(super) fn number(connection: &Connection, bucket: &DocumentId) -> Result<i64, Refused> {
+    let sql = "SELECT 1 FROM documents WHERE kind = ?1 AND environment = ?2 AND key = ?3";
+    let values = params![bucket.kind.as_str(), bucket.environment, bucket.key];
+    if !connection.prepare_cached(sql)?.exists(values)? {
+        return Err(Stop::Refused(IndexError::NoBucket));
+    }
+    if let Some(id) = known(connection, bucket)? {
+        return Ok(id);
+    }
+    let sql = "INSERT INTO buckets (environment, name) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![bucket.environment, bucket.key])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Writes an object in the transaction that is open.
+pub(super) fn place(
+    connection: &Connection,
+    bucket: i64,
+    (object, terms): (Object, Terms),
+    commit: Commit,
+) -> Result<Placed, Refused> {
+    expect(connection, bucket, (&object.key, &terms.condition))?;
+    let changes = log(connection, commit)?;
+    let freed = insert(connection, bucket, &object, &changes)?;
+    within(connection, bucket, terms.quota)?;
+    Ok(Placed { object: Some(object), freed, changes })
+}
+
+fn expect(connection: &Connection, bucket: i64, (key, condition): (&str, &Condition)) -> Result<(), Refused> {
+    if *condition == Condition::Any {
+        return Ok(());
+    }
+    let now = rows::newest(connection, bucket, key)?;
+    if condition.holds(now.as_ref().map(|row| &row.object)) {
+        return Ok(());
+    }
+    Err(Stop::Refused(IndexError::Precondition))
+}
+
+/// Makes `object` the newest of its key; what has its version goes. Returns the blobs that are freed.
+fn insert(
+    connection: &Connection,
+    bucket: i64,
+    object: &Object,
+    changes: &[Change],
+) -> Result<Vec<String>, Refused> {
+    let seq = changes.last().map(|change| change.revision);
+    let seq = signed(seq.ok_or_else(|| Fault::Driver("an object needs a change".to_owned()))?);
+    let mut freed = Vec::new();
+    if let Some(same) = rows::find(connection, bucket, &object.key, Some(&object.version))? {
+        let place = (same.table, same.seq);
+        freed = rows::remove(connection, bucket, place, &same.into_object(connection)?)?;
+    }
+    if let Some(current) = rows::newest(connection, bucket, &object.key)?
+        && current.table == Table::Newest
+    {
+        rows::shelve(connection, bucket, &current)?;
+    }
+    rows::insert(connection, bucket, seq, object)?;
+    Ok(freed)
+}
+
+/// Removes a version for good; the one before it becomes the newest.
+fn remove(
+    connection: &Connection,
+    bucket: i64,
+    (key, version): (&str, &str),
+    commit: Commit,
+) -> Result<Placed, Refused> {
+    let Some(row) = rows::find(connection, bucket, key, Some(version))? else {
+        return Ok(Placed::default());
+    };
+    let place = (row.table, row.seq);
+    let object = row.into_object(connection)?;
+    let freed = rows::remove(connection, bucket, place, &object)?;
+    if let Some(next) = rows::newest(connection, bucket, key)?
+        && next.table == Table::Older
+        && !next.object.marker
+    {
+        rows::unshelve(connection, bucket, &next)?;
+    }
+    Ok(Placed { object: Some(object), freed, changes: log(connection, commit)? })
+}
+
+/// Counts what comes and goes.
+pub(super) fn count_in(
+    connection: &Connection,
+    bucket: i64,
+    column: (&str, &str),
+    by: (i64, i64),
+) -> Result<(), Fault> {
+    let (count, bytes) = column;
+    let sql = format!("UPDATE buckets SET {count} = {count} + ?2, {bytes} = {bytes} + ?3 WHERE id = ?1");
+    connection.prepare_cached(&sql)?.execute(params![bucket, by.0, by.1])?;
     Ok(())
 }
 
-fn find(connection: &Connection, bucket: &DocumentId, key: &str) -> Result<Option<Object>, Fault> {
-    let sql = format!("SELECT {COLUMNS} FROM objects WHERE environment = ?1 AND bucket = ?2 AND key = ?3");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_row(params![bucket.environment, bucket.key, key], |row| Ok(object(row)));
-    found.optional()?.transpose()
+pub(super) fn used(connection: &Connection, bucket: i64) -> Result<Usage, Fault> {
+    use super::columns::count;
+    let sql = "SELECT objects, bytes, older, older_bytes, uploads, uploaded_bytes FROM buckets WHERE id = ?1";
+    connection.prepare_cached(sql)?.query_row([bucket], |row| {
+        let read = || {
+            Ok(Usage {
+                objects: count(row, 0)?,
+                bytes: count(row, 1)?,
+                older: count(row, 2)?,
+                older_bytes: count(row, 3)?,
+                uploads: count(row, 4)?,
+                uploaded_bytes: count(row, 5)?,
+            })
+        };
+        Ok(read())
+    })?
 }
 
-fn list(
-    connection: &Connection,
-    bucket: &DocumentId,
-    (prefix, after): (&str, &str),
-    limit: u32,
-) -> Result<Vec<Object>, Fault> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM objects WHERE environment = ?1 AND bucket = ?2 AND key >= ?3 AND key > ?4 \
-         AND (?5 IS NULL OR key < ?5) ORDER BY key LIMIT ?6"
-    );
-    let values = params![bucket.environment, bucket.key, prefix, after, beyond(prefix), limit];
-    connection.prepare_cached(&sql)?.query_and_then(values, object)?.collect()
-}
-
-fn object(row: &Row<'_>) -> Result<Object, Fault> {
-    Ok(Object {
-        key: row.get(0)?,
-        size: count(row, 1)?,
-        content_type: row.get(2)?,
-        etag: row.get(3)?,
-        modified: time(row, 4)?,
-        blob: row.get(5)?,
-    })
+/// Refuses, so that all is undone, when the bucket holds more than it may.
+pub(super) fn within(connection: &Connection, bucket: i64, quota: Quota) -> Result<(), Refused> {
+    if quota == Quota::default() {
+        return Ok(());
+    }
+    let used = used(connection, bucket)?;
+    match quota {
+        Quota { objects: Some(most), .. } if used.objects + used.older > most => {
+            Err(Stop::Refused(IndexError::QuotaObjects(most)))
+        }
+        Quota { bytes: Some(most), .. } if used.all_bytes() > most => {
+            Err(Stop::Refused(IndexError::QuotaBytes(most)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Appends what goes with a write.
-fn log(connection: &Connection, commit: Commit) -> Result<Vec<Change>, Stop<IndexError>> {
+pub(super) fn log(connection: &Connection, commit: Commit) -> Result<Vec<Change>, Refused> {
     changelog::append(connection, commit).map_err(|stop| match stop {
         Stop::Refused(CatalogError::Corrupt(source)) => Stop::Refused(IndexError::Corrupt(source)),
         Stop::Refused(CatalogError::Unavailable(source)) => Stop::Refused(IndexError::Unavailable(source)),

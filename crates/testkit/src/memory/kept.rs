@@ -5,27 +5,26 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use flagbase_core::{
-    buckets::{IndexError, Object, ObjectIndex, Replaced, Usage},
     catalog::{Change, Commit, DocumentId, Kind},
     functions::vault::{Sealed, Vault, VaultError},
     keyvalue::{KeyValue, KeyValueError, QUOTA, StoreId, check_key, check_value, sum},
 };
 
-use super::{Memory, State};
+use super::{Memory, State, objects::Held};
 
 /// What functions keep.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     values: BTreeMap<StoreId, BTreeMap<String, Bytes>>,
     secrets: BTreeMap<DocumentId, BTreeMap<String, Sealed>>,
-    objects: BTreeMap<DocumentId, BTreeMap<String, Object>>,
+    pub(super) held: BTreeMap<DocumentId, Held>,
 }
 
 impl Kept {
     /// Forgets what belonged to a document that is gone.
     pub(super) fn forget(&mut self, gone: &DocumentId) {
         self.secrets.remove(gone);
-        self.objects.remove(gone);
+        self.held.remove(gone);
         if gone.kind == Kind::Environment {
             self.values.retain(|store, _| store.environment != gone.key);
         }
@@ -111,7 +110,7 @@ impl KeyValue for Memory {
 }
 
 impl State {
-    fn append(&mut self, commit: Commit) -> Vec<Change> {
+    pub(super) fn append(&mut self, commit: Commit) -> Vec<Change> {
         let prepared = self.log.prepare(commit).unwrap();
         self.log.keep(prepared)
     }
@@ -145,67 +144,5 @@ impl Vault for Memory {
         let mut state = self.state.lock();
         let gone = state.kept.secrets.get_mut(function).and_then(|secrets| secrets.remove(name));
         Ok(gone.map(|_| state.append(commit)))
-    }
-}
-
-#[async_trait]
-impl ObjectIndex for Memory {
-    async fn put(
-        &self,
-        bucket: &DocumentId,
-        object: Object,
-        commit: Commit,
-    ) -> Result<Option<Replaced>, IndexError> {
-        let mut state = self.state.lock();
-        if !state.log.documents.contains_key(bucket) {
-            return Ok(None);
-        }
-        let objects = state.kept.objects.entry(bucket.clone()).or_default();
-        let before = objects.insert(object.key.clone(), object);
-        Ok(Some(Replaced { before, changes: state.append(commit) }))
-    }
-
-    async fn get(&self, bucket: &DocumentId, key: &str) -> Result<Option<Object>, IndexError> {
-        let state = self.state.lock();
-        Ok(state.kept.objects.get(bucket).and_then(|objects| objects.get(key)).cloned())
-    }
-
-    async fn delete(&self, bucket: &DocumentId, key: &str, commit: Commit) -> Result<Replaced, IndexError> {
-        let mut state = self.state.lock();
-        let before = state.kept.objects.get_mut(bucket).and_then(|objects| objects.remove(key));
-        let changes = if before.is_some() { state.append(commit) } else { Vec::new() };
-        Ok(Replaced { before, changes })
-    }
-
-    async fn list(
-        &self,
-        bucket: &DocumentId,
-        prefix: &str,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<Object>, IndexError> {
-        let state = self.state.lock();
-        let objects = state.kept.objects.get(bucket).into_iter().flat_map(BTreeMap::values);
-        let meant = objects.filter(|object| object.key.starts_with(prefix) && object.key.as_str() > after);
-        Ok(meant.take(limit as usize).cloned().collect())
-    }
-
-    async fn usage(&self, bucket: &DocumentId) -> Result<Usage, IndexError> {
-        let state = self.state.lock();
-        let objects = state.kept.objects.get(bucket).into_iter().flat_map(BTreeMap::values);
-        Ok(objects.fold(Usage::default(), |sum, object| Usage {
-            objects: sum.objects + 1,
-            bytes: sum.bytes + object.size,
-        }))
-    }
-
-    async fn strays(&self, blobs: Vec<String>) -> Result<Vec<String>, IndexError> {
-        let state = self.state.lock();
-        let known = |blob: &String| {
-            state.kept.objects.values().flat_map(BTreeMap::values).any(|object| object.blob == *blob)
-        };
-        let mut strays: Vec<_> = blobs.into_iter().filter(|blob| !known(blob)).collect();
-        strays.sort();
-        Ok(strays)
     }
 }

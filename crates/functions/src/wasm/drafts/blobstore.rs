@@ -64,7 +64,7 @@ impl Guest {
 }
 
 async fn copy((source, target): &(Bucket, Bucket), from: &str, to: &str) -> Result<(), HostError> {
-    let kind = object(source, from).await?.content_type;
+    let kind = object(source, from).await?.head.content_type;
     let data = source.get(from).await?.ok_or_else(|| nothing(from))?;
     target.put(to, &kind, data).await.map(drop)
 }

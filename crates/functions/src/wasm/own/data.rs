@@ -96,7 +96,7 @@ impl From<Object> for buckets::Object {
         Self {
             key: object.key,
             size: object.size,
-            content_type: object.content_type,
+            content_type: object.head.content_type,
             etag: object.etag,
             modified: object.modified.to_string(),
         }

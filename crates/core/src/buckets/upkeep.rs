@@ -1,4 +1,4 @@
-//! Removing blobs that hold no object: what a crash left between blob and index, and what could not be removed then.
+//! What buckets need that nobody asks for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +16,13 @@ const YOUNG: SignedDuration = SignedDuration::from_hours(1);
 
 /// How often everything is looked through.
 const EVERY: Duration = Duration::from_hours(24);
+
+/// Looks after what is in buckets.
+pub struct Upkeep;
+
+/// An object whose bytes are not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage;
 
 impl Objects {
     /// Sweeps now, and once a day until shutdown.
