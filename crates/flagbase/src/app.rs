@@ -7,6 +7,7 @@ pub(crate) mod functions;
 mod listener;
 mod logging;
 mod parts;
+mod s3;
 pub(crate) mod settings;
 pub(crate) mod setup;
 mod signals;
@@ -28,6 +29,7 @@ use crate::place;
 use buses::Buses;
 use front::Front;
 use logging::Form;
+use s3::S3;
 pub(crate) use signals::Signals;
 
 /// How long background work may take to write what it holds, once requests have ended.
@@ -47,6 +49,7 @@ pub(crate) struct App {
     background: Tasks,
     buses: Buses,
     runner: Arc<Runner>,
+    s3: Option<S3>,
     setup: Option<Invited>,
 }
 
@@ -67,8 +70,21 @@ impl App {
         let parts = parts::assemble(&config, &store, &requests, &background).await?;
         let setup = setup::prepare(&parts.identity, &config, environment).await?;
         let front = front::door(parts.gateway, parts.api, &config.server)?;
-        let (buses, runner) = (parts.buses, parts.runner);
-        Ok(Self { config, form, listener, address, store, front, requests, background, buses, runner, setup })
+        let (buses, runner, s3) = (parts.buses, parts.runner, parts.s3);
+        Ok(Self {
+            config,
+            form,
+            listener,
+            address,
+            store,
+            front,
+            requests,
+            background,
+            buses,
+            runner,
+            s3,
+            setup,
+        })
     }
 
     /// Answers requests until a signal comes; then stops accepting, finishes what is under way, writes what is held, and
@@ -85,12 +101,22 @@ impl App {
             background,
             buses,
             runner,
+            s3,
             setup,
         } = self;
         let drain = config.server.shutdown_timeout;
-        let serving = front.run(listener, requests.stopping(), drain);
+        let others = (buses.address(), s3.as_ref().map(S3::address));
+        let stop = requests.clone();
+        let serving = async {
+            let s3 = async {
+                if let Some(s3) = s3 {
+                    s3.run(&stop, drain).await;
+                }
+            };
+            tokio::join!(front.run(listener, stop.stopping(), drain), s3)
+        };
         tokio::pin!(serving);
-        banner::show(form, &config, (address, buses.address()), setup.as_ref());
+        banner::show(form, &config, (address, others), setup.as_ref());
         drop(setup);
         tokio::select! {
             _ = serving.as_mut() => return Err(Failure::plain("the server stopped accepting requests by itself")),

@@ -23,7 +23,7 @@ pub(crate) use layers::FlagValue;
 pub(crate) use load::{Loaded, Sources};
 pub(crate) use secret::Secret;
 pub(crate) use tree::{
-    Anonymous, Config, Driver, Events as EventsConfig, LogFormat, Mode, Registration, Server,
+    Anonymous, Config, Driver, Events as EventsConfig, LogFormat, Mode, Registration, S3, Server,
 };
 pub(crate) use validate::{SecretStrength, is_this_machine};
 

@@ -14,7 +14,7 @@ use crate::{output, place};
 pub(crate) fn show(
     form: Form,
     config: &Config,
-    (address, bus): (SocketAddr, Option<SocketAddr>),
+    (address, (bus, s3)): (SocketAddr, (Option<SocketAddr>, Option<SocketAddr>)),
     setup: Option<&Invited>,
 ) {
     let open = is_open(config.iam.registration, address);
@@ -23,7 +23,7 @@ pub(crate) fn show(
     let database = place::absolute(&config.database.path);
     match form {
         Form::Text => {
-            output::say(&text(&url, bus, &[("Data", &data), ("Database", &database)], setup));
+            output::say(&text(&url, (bus, s3), &[("Data", &data), ("Database", &database)], setup));
             if open {
                 output::say(&format!("\nWarning: {OPEN}.\n"));
             }
@@ -31,8 +31,8 @@ pub(crate) fn show(
         Form::Json => {
             let data_dir = data.display();
             let database = database.display();
-            let bus = bus.map(tracing::field::display);
-            tracing::info!(version = VERSION, %url, %address, bus, %data_dir, %database, "flagbase is running");
+            let (bus, s3) = (bus.map(tracing::field::display), s3.map(tracing::field::display));
+            tracing::info!(version = VERSION, %url, %address, bus, s3, %data_dir, %database, "flagbase is running");
             if open {
                 tracing::warn!(%address, "{OPEN}");
             }
@@ -72,7 +72,7 @@ pub(crate) fn url(config: &Config, address: SocketAddr) -> String {
 
 fn text(
     url: &str,
-    bus: Option<SocketAddr>,
+    (bus, s3): (Option<SocketAddr>, Option<SocketAddr>),
     places: &[(&str, &std::path::PathBuf)],
     setup: Option<&Invited>,
 ) -> String {
@@ -84,6 +84,9 @@ fn text(
     let _ = writeln!(text, "  {:<12} {url}/docs", "API");
     if let Some(bus) = bus {
         let _ = writeln!(text, "  {:<12} nats://{bus} (events: flagbase.>)", "NATS");
+    }
+    if let Some(s3) = s3 {
+        let _ = writeln!(text, "  {:<12} http://{s3}", "S3");
     }
     if let Some(setup) = setup {
         let _ = writeln!(text, "  {:<12} {}", "Setup token", setup.token);
@@ -114,11 +117,16 @@ mod tests {
             expires_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let path = std::path::PathBuf::from("/srv/data");
-        let text =
-            text("http://localhost:8080", "127.0.0.1:4222".parse().ok(), &[("Data", &path)], Some(&invited));
+        let text = text(
+            "http://localhost:8080",
+            ("127.0.0.1:4222".parse().ok(), "127.0.0.1:9000".parse().ok()),
+            &[("Data", &path)],
+            Some(&invited),
+        );
         for part in [
             "http://localhost:8080",
             "nats://127.0.0.1:4222",
+            "http://127.0.0.1:9000",
             "/srv/data",
             "t0ken",
             "1970-01-01T00:00:00Z",
@@ -147,6 +155,6 @@ mod tests {
 
     #[test]
     fn a_start_with_an_administrator_does_not_speak_of_setup() {
-        assert!(!text("http://localhost:8080", None, &[], None).contains("etup"));
+        assert!(!text("http://localhost:8080", (None, None), &[], None).contains("etup"));
     }
 }

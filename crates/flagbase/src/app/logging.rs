@@ -6,8 +6,9 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::config::{Config, LogFormat};
 
-/// What speaks to external buses, and says at each attempt what the relay says once.
-const CHATTY: &str = "async_nats=error,rskafka=error";
+/// What speaks to external buses, and says at each attempt what the relay says once; what reads S3's protocol, and says each
+/// refusal as an error.
+const CHATTY: &str = "async_nats=error,rskafka=error,s3s=off";
 
 /// The form that was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,6 +32,7 @@ use flagbase_nats::jetstream::Store;
 use flagbase_store::Sqlite;
 
 use super::buses::Buses;
+use super::s3::S3;
 use super::{functions, settings, webhooks};
 use crate::config::{Config, Mode};
 use crate::exit::{Failure, Outcome};
@@ -47,6 +48,7 @@ pub(super) struct Parts {
     pub(super) gateway: Arc<Gateway<Identity>>,
     pub(super) buses: Buses,
     pub(super) runner: Arc<Runner>,
+    pub(super) s3: Option<S3>,
 }
 
 /// What every use case is made from.
@@ -90,6 +92,8 @@ pub(super) async fn assemble(
     let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), meters, Bounds::default()));
     let functions = functions::assemble(config, &base, (&recorder, buses.messages()), background).await?;
     let runner = Arc::clone(&functions.runner);
+    let stored = (Arc::clone(&functions.buckets), &identity);
+    let s3 = S3::open(config, stored, Arc::clone(&base.random), requests).await?;
     let services = services(config, &base, (identity, &buses), (recorder, &functions), requests.clone())?;
     let kind = match config.mode {
         Mode::Local => EnvironmentKind::Development,
@@ -115,6 +119,7 @@ pub(super) async fn assemble(
         gateway,
         buses,
         runner,
+        s3,
     })
 }
 

@@ -26,13 +26,16 @@ impl Key {
 
     /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
     pub(crate) fn takes_any_text(&self) -> bool {
-        const TEXTS: [&str; 23] = [
+        const TEXTS: [&str; 26] = [
             "server.host",
             "server.data_dir",
             "server.public_url",
             "database.path",
             "iam.default_role",
             "storage.base_path",
+            "storage.s3.listen",
+            "storage.s3.domain",
+            "storage.s3.region",
             "events.url",
             "events.url_file",
             "events.host",

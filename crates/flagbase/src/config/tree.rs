@@ -99,6 +99,18 @@ pub(crate) enum Registration {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
     pub base_path: PathBuf,
+    pub s3: S3,
+}
+
+/// Buckets for clients of S3.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct S3 {
+    /// Empty for nowhere.
+    pub listen: String,
+    /// Empty for none.
+    pub domain: String,
+    pub region: String,
 }
 
 /// The event bus.

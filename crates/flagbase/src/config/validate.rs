@@ -1,6 +1,7 @@
 //! Rules that types alone cannot express.
 
 mod functions;
+mod storage;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -52,6 +53,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     wrong.extend(signing_secret(config));
     wrong.extend(server(config));
     wrong.extend(iam(config));
+    wrong.extend(storage::check(config));
     wrong.extend(events(config));
     wrong.extend(gateway(config));
     wrong.extend(durations(config));
