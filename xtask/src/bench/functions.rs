@@ -52,8 +52,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
 /// CPU time of instances, calls, evaluations and starts, without HTTP.
 fn inside(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
     let mut command = Command::new(cargo());
-    command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", workspace.target.join("bench"));
-    command.args(["run", "--release", "--quiet", "--package", "flagbase-functions", "--features", "wasm"]);
+    command.current_dir(&workspace.root);
+    command.args(["run", "--profile", "dist", "--quiet", "--package", "flagbase-functions", "--features", "wasm"]);
     command.args(["--example", "bench_functions", "--", &options.rounds.to_string()]);
     println!("building and running the example `bench_functions`");
     let output = process::capture(&mut command)?;

@@ -1,6 +1,6 @@
 //! What functions cost: one JSON line per figure, with subject, unit, value and the limit it is held to.
 //!
-//! `cargo run --release -p flagbase-functions --features wasm --example bench_functions -- 5`
+//! `cargo run --profile dist -p flagbase-functions --features wasm --example bench_functions -- 5`
 //!
 //! Times are processor time of this process, by the kernel's account; only starts are by the wall clock, too.
 #![expect(

@@ -78,7 +78,7 @@ impl LogStream {
 
     fn put(&self, line: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(line);
-        let level = if self.stream == Stream::Stderr { Level::Error } else { Level::Info };
+        let level = if self.stream == Stream::Stderr { Level::Warn } else { Level::Info };
         self.call.lock().log(level, self.stream, text.trim_end(), Vec::new());
         line.clear();
     }
