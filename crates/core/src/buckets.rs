@@ -52,7 +52,7 @@ pub use objects::{
 pub use policy::{Policy, Question, Verdict, matches_wildcard};
 pub use sign::{Claim, LONGEST_SIGNED, Signer};
 pub use tags::{TagFault, check_tags};
-pub use upkeep::{Damage, Upkeep};
+pub use upkeep::{Damage, Scrubbed, Upkeep};
 pub use uploads::{MOST_PARTS, Upload, UploadForm, UploadPart, Uploads, UploadsListed};
 
 const BUCKETS: DocumentKind = DocumentKind {

@@ -166,6 +166,13 @@ impl Snapshot {
         }
     }
 
+    /// This snapshot with an environment more.
+    #[cfg(test)]
+    pub(crate) fn with_environment(mut self, environment: EnvironmentSnapshot) -> Self {
+        drop(self.environments.insert(Arc::clone(&environment.key), Arc::new(environment)));
+        self
+    }
+
     /// This snapshot as it will be with `role` in place of what is called `key`; without one the built-in role, if any.
     #[must_use]
     pub(crate) fn with_role(mut self, key: &str, role: Option<Role>) -> Self {

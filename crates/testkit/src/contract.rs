@@ -86,6 +86,7 @@ macro_rules! store_contract {
         $crate::keyvalue_cases!($fresh);
         $crate::vault_cases!($fresh);
         $crate::objects_cases!($fresh);
+        $crate::uploads_cases!($fresh);
         $crate::occasions_cases!($fresh);
 
         $crate::model_cases!($fresh);

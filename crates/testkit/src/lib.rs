@@ -29,6 +29,7 @@ pub mod objects;
 pub mod occasions;
 pub mod random;
 pub mod server;
+pub mod uploads;
 pub mod vault;
 
 pub use self::{

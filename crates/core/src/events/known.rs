@@ -4,7 +4,7 @@ use super::{Pattern, PatternError, pattern::Token, subject::ROOT};
 use crate::catalog::Kind;
 
 /// What can happen to things, as subjects say it.
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 19] = [
     "created",
     "updated",
     "enabled",
@@ -21,7 +21,9 @@ const VERBS: [&str; 17] = [
     "secret_deleted",
     "dead_lettered",
     "object_created",
+    "object_updated",
     "object_deleted",
+    "object_damaged",
 ];
 
 /// The token that begins the subjects of one environment.

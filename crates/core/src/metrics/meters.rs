@@ -66,6 +66,7 @@ pub struct Meters {
     webhook_duration: Histogram,
     webhooks_flying: Gauge,
     webhooks_disabled: Counter,
+    damaged_objects: Gauge,
     functions: Arc<Calls>,
 }
 
@@ -101,6 +102,7 @@ impl Meters {
             webhook_duration: Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0]),
             webhooks_flying: Gauge::default(),
             webhooks_disabled: Counter::default(),
+            damaged_objects: Gauge::default(),
             functions: Arc::default(),
         }
     }
@@ -241,6 +243,11 @@ impl Meters {
         self.webhooks_disabled.inc();
     }
 
+    /// So many objects were damaged when buckets were last looked through.
+    pub fn damaged_objects(&self, count: usize) {
+        self.damaged_objects.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// Adds everything to `registry`, whose prefix is `flagbase`.
     pub(super) fn register(&self, registry: &mut Registry) {
         let r = registry;
@@ -288,6 +295,11 @@ impl Meters {
             self.webhooks_flying.clone(),
         );
         r.register("webhooks_disabled", "Webhooks that Flagbase disabled", self.webhooks_disabled.clone());
+        r.register(
+            "bucket_damaged_objects",
+            "Objects whose bytes were not what was written, when buckets were last looked through",
+            self.damaged_objects.clone(),
+        );
     }
 
     fn register_guards(&self, r: &mut Registry) {

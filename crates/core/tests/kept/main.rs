@@ -20,6 +20,9 @@ use serde_json::Value;
 
 mod objects;
 mod secrets;
+mod upkeep;
+mod uploads;
+mod versions;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 

@@ -211,7 +211,7 @@ async fn what_is_no_object_is_swept_once_it_is_old() {
     product.blobs.put("objects/00/no-name-of-ours", parts(&["strange"])).await.unwrap();
     product.blobs.put("functions/code", parts(&["code"])).await.unwrap();
     assert_eq!(objects.sweep().await.unwrap(), 0, "it may be on its way into the index");
-    product.clock.advance(SignedDuration::from_hours(2));
+    product.clock.advance(SignedDuration::from_hours(25));
     assert_eq!(objects.sweep().await.unwrap(), 1);
     assert_eq!(product.blobs().await, 3);
     assert_eq!(product.read("k", Pick::Whole).await.as_deref(), Some("x"));

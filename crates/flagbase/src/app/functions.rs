@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flagbase_buckets::Files;
 use flagbase_core::blobs::Blobs;
-use flagbase_core::buckets::{Buckets, BucketsParts, Signer};
+use flagbase_core::buckets::{Buckets, BucketsParts, Signer, Upkeep};
 use flagbase_core::events::Messages;
 use flagbase_core::functions::triggers::Triggers;
 use flagbase_core::functions::vault::{Keyring, Secrets};
@@ -95,7 +95,8 @@ impl Parts {
     pub(super) fn start(&self, base: &Base, sinks: &Sinks, tasks: &Tasks) {
         self.runner.start(tasks);
         self.functions.start(tasks);
-        Arc::clone(self.buckets.objects()).start(tasks);
+        let upkeep = Upkeep::new(Arc::clone(self.buckets.objects()), Arc::clone(&base.meters));
+        Arc::new(upkeep).start(tasks);
         let bus = ("functions", Arc::new(self.triggers.sink()) as _);
         let (feed, ledger) = (Arc::clone(&base.feed), Arc::clone(&base.ledger));
         // Nothing can have been meant for a function before there were functions.

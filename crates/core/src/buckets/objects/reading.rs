@@ -130,7 +130,7 @@ mod tests {
                 pieces.push(Piece { blob: at.to_string(), size: *size, crc64: 0 });
             }
             let whole: Vec<u64> = (0..number).filter(|at| (from..to).contains(at)).collect();
-            let mut read = Vec::new();
+            let mut read: Vec<u64> = Vec::new();
             for (blob, range) in within(&pieces, (from, to)) {
                 let bytes = &blobs[&blob];
                 let (first, last) = range.unwrap_or((0, bytes.len() as u64));
