@@ -28,5 +28,6 @@ mod segments;
 mod users;
 mod webhooks;
 
+pub use buckets::is_transfer;
 pub use functions::is_laborious;
 pub use router::{ApiSettings, Services, openapi, router};

@@ -30,6 +30,17 @@ impl FromRequestParts<Handles> for Known {
     }
 }
 
+/// A caller with a valid token, or nobody when there is none.
+pub(crate) struct Anyone(pub(crate) Arc<Caller>);
+
+impl FromRequestParts<Handles> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, handles: &Handles) -> Result<Self, Problem> {
+        Ok(Self(caller(parts, handles).await?))
+    }
+}
+
 /// The caller behind the token of a request; nobody when there is none.
 async fn caller(parts: &Parts, handles: &Handles) -> Result<Arc<Caller>, Refusal> {
     let Some(token) = token(&parts.headers)? else { return Ok(Caller::nobody()) };
@@ -60,7 +71,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// The environment of a request: `?environment=`, else the API key's, else the default one.
-fn scope(parts: &Parts, caller: &Caller) -> Arc<str> {
+pub(crate) fn scope(parts: &Parts, caller: &Caller) -> Arc<str> {
     if let Some(named) = query(parts, "environment") {
         return named.into();
     }

@@ -106,7 +106,14 @@ impl Modify for Security {
 
 /// The OpenAPI 3.1 description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().split_for_parts().1
+    named(described().split_for_parts().1)
+}
+
+/// The description with parameters as OpenAPI names them: what takes the rest of a path is a parameter like any other.
+fn named(mut description: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let paths = std::mem::take(&mut description.paths.paths);
+    description.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    description
 }
 
 /// Routes and their description; the description can be had without services.
@@ -138,7 +145,7 @@ pub fn router(services: Services) -> Router {
     let router = router
         .route_layer(middleware::from_fn_with_state(known, known_only))
         .with_state(Handles(Arc::new(services)))
-        .merge(docs::router(description))
+        .merge(docs::router(named(description)))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(begin));

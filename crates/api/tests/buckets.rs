@@ -25,11 +25,71 @@ async fn a_bucket_is_made_listed_and_deleted_by_who_may() {
     let listed = send("GET", "", &token, "").await;
     assert_eq!(listed.json.as_array().map(Vec::len), Some(1), "{}", listed.text);
     assert_eq!(send("PUT", "/Not-A-Name", &token, "{}").await.status, 422);
-    assert_eq!(send("PUT", "/other", &token, r#"{"quota": 1}"#).await.status, 422);
+    assert_eq!(send("PUT", "/other", &token, r#"{"quotas": 1}"#).await.status, 422);
     let user = server.join("user@example.com", "user").await;
     assert_eq!(send("PUT", "/mine", &user, "{}").await.status, 403);
     assert_eq!(send("GET", "/uploads", &user, "").await.status, 403);
     assert_eq!(send("DELETE", "/uploads", &token, "").await.status, 204);
     let gone = send("GET", "/uploads", &token, "").await;
     assert_eq!((gone.status.as_u16(), &gone.json["code"]), (404, &json!("bucket_not_found")));
+}
+
+#[tokio::test]
+async fn an_object_is_written_read_in_part_described_copied_and_deleted() {
+    let server = server().await;
+    let token = server.join("dev@example.com", "developer").await;
+    let send = async |method: &str, path: &str, body: &str| {
+        server.send(method, &format!("/api/v1/buckets{path}"), &token, body.to_owned()).await
+    };
+    assert_eq!(send("PUT", "/up", "{}").await.status, 201);
+    let key = "/up/objects/..//a%20b/%C3%A4";
+    let written = send("PUT", key, "hello").await;
+    assert_eq!((written.status.as_u16(), &written.json["size"]), (200, &json!(5)), "{}", written.text);
+    assert_eq!(written.json["key"], "..//a b/ä");
+    let read = send("GET", key, "").await;
+    assert_eq!((read.text.as_str(), &read.headers["content-length"]), ("hello", &"5".parse().unwrap()));
+    assert_eq!(read.headers["x-content-type-options"], "nosniff");
+    let head = send("HEAD", key, "").await;
+    assert_eq!((head.text.as_str(), &head.headers["etag"]), ("", &read.headers["etag"]));
+    let described = send("PATCH", key, r#"{"content_type": "text/html", "tags": {"team": "blue"}}"#).await;
+    assert_eq!((described.status.as_u16(), &described.json["tags"]["team"]), (200, &json!("blue")));
+    let shown = send("GET", key, "").await;
+    assert_eq!(shown.headers["content-disposition"], "attachment", "a browser could run it");
+    assert_eq!(send("PUT", "/up/objects/copy?copy=up/..//a+b/%C3%A4", "").await.status, 200);
+    let listed = send("GET", "/up/objects?delimiter=/", "").await;
+    assert_eq!(listed.json["prefixes"], json!(["../"]), "{}", listed.text);
+    assert_eq!(listed.json["objects"][0]["key"], "copy");
+    let usage = send("GET", "/up/usage", "").await;
+    assert_eq!((&usage.json["objects"], &usage.json["bytes"]), (&json!(2), &json!(10)));
+    let deleted = send("POST", "/up/delete", r#"{"keys": ["copy", "never"]}"#).await;
+    assert_eq!(deleted.json["deleted"].as_array().map(Vec::len), Some(2), "{}", deleted.text);
+    assert_eq!(send("DELETE", key, "").await.status, 204);
+    assert_eq!(send("GET", key, "").await.json["code"], "object_not_found");
+}
+
+#[tokio::test]
+async fn a_signed_url_opens_one_object_in_one_way() {
+    let server = server().await;
+    let token = server.join("dev@example.com", "developer").await;
+    let send = async |method: &str, path: &str, token: &str, body: &str| {
+        server.send(method, path, token, body.to_owned()).await
+    };
+    let up = "/api/v1/buckets/up";
+    assert_eq!(send("PUT", up, &token, "{}").await.status, 201);
+    let sign = async |body: &str| send("POST", &format!("{up}/sign"), &token, body).await;
+    let signed = sign(r#"{"method": "PUT", "key": "a", "max_size": 3}"#).await;
+    let url = signed.json["url"].as_str().unwrap().to_owned();
+    assert_eq!(send("PUT", &url, "", "1234").await.status, 413, "more than was permitted");
+    assert_eq!(send("PUT", &url, "", "123").await.status, 200);
+    let read = send("GET", &url, "", "").await;
+    assert_eq!(read.status, 400, "what says how much may be written is for writing only");
+    let stretched = url.replace("max_size=3", "max_size=30");
+    assert_eq!(send("PUT", &stretched, "", "1234").await.json["code"], "signature_invalid");
+    let copied = send("PUT", &format!("{url}&copy=up/a"), "", "").await;
+    assert_eq!(copied.json["code"], "signature_invalid", "what is copied was not signed");
+    let signed = sign(r#"{"key": "a"}"#).await;
+    assert_eq!(send("GET", signed.json["url"].as_str().unwrap(), "", "").await.text, "123");
+    assert_eq!(send("GET", &format!("{up}/objects/a"), "", "").await.status, 401);
+    assert_eq!(sign(r#"{"key": "a", "expires_in": 604801}"#).await.status, 422);
+    assert_eq!(sign(r#"{"key": "a", "max_size": 1}"#).await.status, 422);
 }
