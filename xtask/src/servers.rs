@@ -20,6 +20,8 @@ const RUST_FOR_WASI: [&str; 5] =
     ["rustc", "libstd-rust-1.63", "libstd-rust-dev-wasm32", "libllvm14", "lld-14"];
 /// The release that functions run on.
 const WASMTIME: &str = "48.0.8";
+/// Clients of S3 that are no Python packages.
+const S3_TOOLS: [&str; 2] = ["rclone", "restic"];
 const ZIG: &str = "ziglang==0.16.0";
 
 /// What to install.
@@ -39,6 +41,7 @@ pub(crate) enum Name {
     Zig,
     Wasmtime,
     RustForWasi,
+    S3Tools,
 }
 
 /// Installs the named servers and prints where they are.
@@ -54,6 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Name::Zig => zig(&workspace)?,
             Name::Wasmtime => wasmtime(&workspace)?,
             Name::RustForWasi => rust_for_wasi(&workspace)?,
+            Name::S3Tools => s3_tools(&workspace)?,
         };
         println!("{}", path.display());
     }
@@ -97,18 +101,28 @@ pub(crate) fn wasmtime(workspace: &Workspace) -> Result<PathBuf> {
 
 /// A directory with a Rust compiler that builds for WASI, unpacked from packages of Debian 12; nothing is installed.
 pub(crate) fn rust_for_wasi(workspace: &Workspace) -> Result<PathBuf> {
-    let root = home(workspace, "rust-for-wasi");
-    if root.join("usr/bin/rustc").is_file() {
+    unpacked(workspace, "rust-for-wasi", &RUST_FOR_WASI, "usr/bin/rustc")
+}
+
+/// The directory of the programs `rclone` and `restic`, unpacked from packages of Debian 12; nothing is installed.
+pub(crate) fn s3_tools(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(unpacked(workspace, "s3-tools", &S3_TOOLS, "usr/bin/restic")?.join("usr/bin"))
+}
+
+/// Debian's packages, unpacked into one directory, once.
+fn unpacked(workspace: &Workspace, name: &str, packages: &[&str], program: &str) -> Result<PathBuf> {
+    let root = home(workspace, name);
+    if root.join(program).is_file() {
         return Ok(root);
     }
-    let packages = home(workspace, "rust-for-wasi.packages");
-    fs::create_dir_all(&packages).with_context(|| format!("make `{}`", packages.display()))?;
-    process::run(Command::new("apt-get").current_dir(&packages).arg("download").args(RUST_FOR_WASI))?;
-    for package in fs::read_dir(&packages).context("find the packages")? {
+    let archives = home(workspace, &format!("{name}.packages"));
+    fs::create_dir_all(&archives).with_context(|| format!("make `{}`", archives.display()))?;
+    process::run(Command::new("apt-get").current_dir(&archives).arg("download").args(packages))?;
+    for package in fs::read_dir(&archives).context("find the packages")? {
         let package = package.context("find the packages")?.path();
         process::run(Command::new("dpkg").arg("-x").arg(&package).arg(&root))?;
     }
-    fs::remove_dir_all(&packages).context("remove the packages")?;
+    fs::remove_dir_all(&archives).context("remove the packages")?;
     Ok(root)
 }
 

@@ -7,6 +7,7 @@ mod flags;
 mod languages;
 mod microvm;
 mod nats;
+mod s3;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ enum Step {
     Flags,
     Nats,
     Buses,
+    S3,
     Languages,
     Web,
     Microvm,
@@ -136,6 +138,7 @@ impl Step {
             Self::Flags => "flags",
             Self::Nats => "nats",
             Self::Buses => "buses",
+            Self::S3 => "s3",
             Self::Microvm => "microvm",
             Self::Firecracker => "firecracker",
             Self::Languages => "languages",
@@ -155,6 +158,7 @@ impl Step {
             Self::Flags => "our engine decides the cases that Unleash publishes as they say",
             Self::Nats => "published NATS tests and clients accept our server",
             Self::Buses => "events reach nats-server, Tansu and Apache Kafka through every failure",
+            Self::S3 => "published clients and suites of S3 get along with our buckets",
             Self::Microvm => "a function runs in a real guest, behind our agent",
             Self::Firecracker => "the driver of microVMs keeps its contract, also when it is killed",
             Self::Web => "functions have what the web offers, as published tests and Node have it",
@@ -185,6 +189,7 @@ impl Step {
             Self::Flags => flags::run(workspace),
             Self::Nats => nats::run(workspace, judged),
             Self::Buses => buses::run(workspace),
+            Self::S3 => s3::run(workspace),
             Self::Microvm => microvm::run(workspace),
             Self::Firecracker => firecracker::run(workspace),
             Self::Languages => languages::run(workspace),

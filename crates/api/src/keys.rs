@@ -10,7 +10,7 @@ use axum::{
 };
 use flagbase_core::{
     identity::{Identity, KeyRequest},
-    keys::ApiKey,
+    keys::{ApiKey, KeyBucket},
     permissions::Permission,
     snapshot::DEFAULT_ENVIRONMENT,
 };
@@ -42,6 +42,13 @@ struct KeyView {
     /// What it permits there.
     #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
+    /// Where what it permits about buckets holds; absent: in all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    buckets: Vec<KeyBucket>,
+    /// The id of the S3 access key that it is, too; absent when it permits nothing about buckets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_key_id: Option<String>,
     /// When it was made; absent for a key from before this was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -61,6 +68,8 @@ impl From<&ApiKey> for KeyView {
             name: key.name.clone(),
             environment: key.environment.clone(),
             permissions: key.permissions.clone(),
+            buckets: key.buckets.clone(),
+            access_key_id: key.is_access_key().then(|| key.access_key_id()),
             created_at: key.created_at,
             expires_at: key.expires_at,
             created_by: key.created_by.clone(),
@@ -76,6 +85,9 @@ struct NewKeyView {
     key: KeyView,
     /// To be sent as `Authorization: Bearer <token>` or `X-API-Key: <token>`. Told only here.
     token: String,
+    /// What clients of S3 sign with, beside `access_key_id`; absent when it permits nothing about buckets. Told only here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_access_key: Option<String>,
 }
 
 /// An API key to be made.
@@ -90,6 +102,11 @@ struct KeyBody {
     /// What it permits there: no more than its maker may do.
     #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
+    /// Where what it permits about buckets holds: `[{"bucket": "photos", "prefix": "2026/", "permissions": ["bucket.read"]}]`;
+    /// in all of them when not given.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    buckets: Vec<KeyBucket>,
     /// How long it is good for, such as `720h` or `90d`; until it is revoked when not given.
     #[serde(default)]
     expires_in: Option<String>,
@@ -125,11 +142,15 @@ async fn create(
         name: body.name,
         environment: body.environment,
         permissions: body.permissions,
+        buckets: body.buckets,
         expires_in: body.expires_in,
-        ..KeyRequest::default()
     };
     let made = identity.create_key(&caller, ask, &reason).await?;
-    let view = NewKeyView { key: KeyView::from(made.key.as_ref()), token: made.token };
+    let view = NewKeyView {
+        key: KeyView::from(made.key.as_ref()),
+        token: made.token,
+        secret_access_key: made.access.map(|(_, secret)| secret),
+    };
     Ok((StatusCode::CREATED, Tagged(made.revision, Json(view))))
 }
 

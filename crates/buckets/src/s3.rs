@@ -13,6 +13,7 @@ mod conditions;
 mod copying;
 mod cors;
 mod deleting;
+mod framing;
 mod front;
 mod guest;
 mod heads;

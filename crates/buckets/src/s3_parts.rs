@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flagbase_core::{buckets::Buckets, caller::Caller, random::Random};
+use flagbase_core::{buckets::Buckets, caller::Caller, clock::Clock, random::Random};
 
 /// What the façade is made from.
 pub struct S3Parts {
@@ -10,6 +10,8 @@ pub struct S3Parts {
     pub buckets: Arc<Buckets>,
     /// Who stands behind access keys.
     pub keys: AccessKeys,
+    /// Tells how long signed URLs are good for.
+    pub clock: Arc<dyn Clock>,
     /// Names requests.
     pub random: Arc<dyn Random>,
     /// How it is set up.

@@ -100,13 +100,12 @@ fn late_of(trailers: TrailingHeaders, algorithm: Algorithm) -> Late {
         let name = format!("x-amz-checksum-{algorithm}");
         let read =
             |headers: &HeaderMap| headers.get(&name).and_then(|value| value.to_str().ok().map(str::to_owned));
-        match trailers.read(read).flatten() {
-            Some(value) => Ok(vec![Checksum { algorithm, value, composite: false }]),
-            None => {
-                let message = format!("`{name}` was announced and did not come behind the body");
-                Err(Refusal::new(Class::Malformed, "bad_body", message))
-            }
-        }
+        let missing = || {
+            let message = format!("`{name}` was announced and did not come behind the body");
+            Refusal::new(Class::Malformed, "bad_body", message)
+        };
+        let value = trailers.read(read).flatten().ok_or_else(missing)?;
+        Ok(vec![Checksum { algorithm, value, composite: false }])
     })
 }
 

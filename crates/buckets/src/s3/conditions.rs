@@ -31,7 +31,7 @@ pub(super) enum Verdict {
 }
 
 impl Conditions {
-    /// In the order of RFC 9110: ETags count more than times.
+    /// In the order of RFC 9110: an `ETag` counts more than a time.
     pub(super) fn judge(&self, object: &Object) -> Verdict {
         let modified = times::seconds(object.modified);
         match (&self.matches, &self.unmodified_since) {
@@ -97,7 +97,7 @@ pub(super) fn of_write(
     }
 }
 
-/// The ETag of an object.
+/// The `ETag` of an object.
 pub(super) fn etag(text: &str) -> ETag {
     ETag::Strong(text.to_owned())
 }

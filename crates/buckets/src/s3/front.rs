@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use flagbase_core::{buckets::Bucket, random::Random};
+use flagbase_core::{buckets::Bucket, clock::Clock, random::Random};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
@@ -19,13 +19,17 @@ use s3s::{
     s3_error,
     service::{S3Service, S3ServiceBuilder},
 };
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    sync::Semaphore,
+    time::{Sleep, sleep},
+};
 
 use super::{
     AccessKeys, Facade, S3Options, S3Parts,
     access::{Domain, Door, Names, Secrets},
     blobs::TOO_SLOW,
     cors::Question,
+    framing::{Framed, Framing},
     guest::Peer,
     hygiene,
 };
@@ -34,6 +38,8 @@ use super::{
 const MOST_XML: usize = 8 * 1024 * 1024;
 /// The largest file that a form of a browser may bring, in bytes. s3s keeps it in memory.
 const MOST_FORM: u64 = 16 * 1024 * 1024;
+/// Forms that are read at the same time, so that what is kept of them is bounded.
+const FORMS: usize = 4;
 /// Fields of such a form, together, in bytes.
 const MOST_FIELDS: usize = 256 * 1024;
 /// How far the clock of a client may be off, in seconds, as S3 has it.
@@ -51,11 +57,14 @@ pub(super) struct Front {
     region: Arc<str>,
     patience: Duration,
     random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
+    /// Forms that are read at the same time.
+    forms: Semaphore,
 }
 
 impl Front {
     pub(super) fn new(parts: S3Parts) -> Self {
-        let S3Parts { buckets, keys, random, options } = parts;
+        let S3Parts { buckets, keys, clock, random, options } = parts;
         let S3Options { domain, region, environment, limits } = options;
         let region: Arc<str> = Arc::from(region);
         let facade = Facade { buckets, region: Arc::clone(&region) };
@@ -67,7 +76,8 @@ impl Front {
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config()))));
         let patience = limits.body_timeout;
         let service = builder.build();
-        Self { service, facade, keys, domain: Domain(domain), environment, region, patience, random }
+        let (domain, forms) = (Domain(domain), Semaphore::new(FORMS));
+        Self { service, facade, keys, domain, environment, region, patience, random, clock, forms }
     }
 
     /// Answers one request.
@@ -82,12 +92,23 @@ impl Front {
         let bucket = question.as_ref().and_then(|_| self.bucket(&head));
         let mut response = if let Some(question) = question.as_ref().filter(|it| it.is_preflight()) {
             preflight(question, bucket.as_deref())
-        } else if let Err(refused) = hygiene::check(&head) {
+        } else if let Err(refused) = hygiene::check(&head, self.clock.now()) {
             told(refused)
+        } else if hygiene::odd_region(&head.uri, &head.headers) {
+            self.our_region()
         } else {
             head.extensions.insert(Peer(peer));
-            let body = Body::http_body_unsync(Patient::new(body, self.patience));
-            match self.service.call(Request::from_parts(head, body)).await {
+            let framing = Framing::of(&head);
+            // Never closed, so there is a place sooner or later.
+            let place = if framing.is_form() { self.forms.acquire().await.ok() } else { None };
+            let patient = Patient::new(body, self.patience);
+            let body = match framing {
+                Framing::Plain => Body::http_body_unsync(patient),
+                other => Body::http_body_unsync(Framed::new(patient, other)),
+            };
+            let answer = self.service.call(Request::from_parts(head, body)).await;
+            drop(place);
+            match answer {
                 Ok(response) => response,
                 Err(error) => {
                     let error: Box<dyn std::error::Error + Send + Sync> = error.into();
@@ -115,6 +136,19 @@ impl Front {
         headers.insert(header::SERVER, HeaderValue::from_static("Flagbase"));
         // What people store is never to be taken for something else than they said.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    /// Tells a client which region to sign for. s3s cannot write the element that clients look for.
+    fn our_region(&self) -> Response<Body> {
+        let text = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>AuthorizationHeaderMalformed</Code><Message>sign for \
+             the region in `Region`</Message><Region>{}</Region></Error>",
+            self.region
+        );
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         response
     }
 

@@ -1,6 +1,7 @@
 //! What is refused before a signature is looked at, because s3s would let it pass.
 
 use http::{HeaderMap, Method, Uri, request::Parts};
+use jiff::Timestamp;
 use s3s::{S3Result, s3_error};
 
 /// The longest that a presigned URL can be good for, in seconds: seven days.
@@ -9,13 +10,13 @@ const LONGEST: u64 = 7 * 24 * 60 * 60;
 /// The longest query, in bytes.
 const LONGEST_QUERY: usize = 16 * 1024;
 
-/// Refuses what would be misunderstood or trusted too much.
-pub(super) fn check(head: &Parts) -> S3Result<()> {
+/// Refuses at `now` what would be misunderstood or trusted too much.
+pub(super) fn check(head: &Parts, now: Timestamp) -> S3Result<()> {
     let Parts { method, uri, headers, .. } = head;
     if uri.query().is_some_and(|query| query.len() > LONGEST_QUERY) {
         return Err(s3_error!(InvalidURI, "the query is too long"));
     }
-    check_version(uri, headers)?;
+    check_version_2(head, now)?;
     check_presigned(uri, headers)?;
     check_signed(uri, headers)?;
     check_features(headers)?;
@@ -25,14 +26,55 @@ pub(super) fn check(head: &Parts) -> S3Result<()> {
     Ok(())
 }
 
-/// Signature version 2 signs neither the host nor the region and has no limit in time.
-fn check_version(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
-    let header = text(headers, "authorization").is_some_and(|value| value.starts_with("AWS "));
-    let query = parameters(uri).any(|(name, _)| name == "Signature" || name == "AWSAccessKeyId");
-    if header || query {
-        return Err(s3_error!(InvalidRequest, "sign with AWS4-HMAC-SHA256; version 2 is not understood"));
+/// Signatures of version 2 sign neither the host nor most of the query, and have no limit in time. Clients still make URLs
+/// with them: these read or write one object, for as long as others may.
+fn check_version_2(head: &Parts, now: Timestamp) -> S3Result<()> {
+    let Parts { method, uri, headers, .. } = head;
+    if text(headers, "authorization").is_some_and(|value| value.starts_with("AWS ")) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "sign with AWS4-HMAC-SHA256; version 2 is not understood in headers"
+        ));
     }
-    Ok(())
+    if !parameters(uri).any(|(name, _)| matches!(name, "Signature" | "AWSAccessKeyId")) {
+        return Ok(());
+    }
+    if headers.contains_key("authorization") {
+        return Err(s3_error!(InvalidArgument, "a request is signed in its URL or in its head, not in both"));
+    }
+    let known = |name: &str| {
+        matches!(name, "Signature" | "AWSAccessKeyId" | "Expires" | "versionId" | "x-id")
+            || name.starts_with("response-")
+    };
+    let one = uri.path().trim_start_matches('/').len() > 1 && !uri.path().ends_with('/');
+    if !matches!(*method, Method::GET | Method::HEAD | Method::PUT)
+        || !one
+        || !parameters(uri).all(|(name, _)| known(name))
+    {
+        let message = "URLs signed with version 2 read or write one object; sign with AWS4-HMAC-SHA256";
+        return Err(s3_error!(InvalidRequest, "{message}"));
+    }
+    let mut all = parameters(uri).filter(|(name, _)| *name == "Expires");
+    let expires = all.next().and_then(|(_, value)| value.parse::<i64>().ok());
+    let latest = now.as_second().saturating_add(i64::try_from(LONGEST).unwrap_or(i64::MAX));
+    match expires {
+        Some(expires) if expires <= latest && all.next().is_none() => Ok(()),
+        _ => Err(s3_error!(
+            AuthorizationQueryParametersError,
+            "Expires must be a time within the next {LONGEST} seconds"
+        )),
+    }
+}
+
+/// The region for which a request says it was signed, when that can be no region: clients that do not know ours ask so.
+pub(super) fn odd_region(uri: &Uri, headers: &HeaderMap) -> bool {
+    let header = text(headers, "authorization").and_then(|value| value.split_once("Credential="));
+    let in_query = || parameters(uri).find(|(name, _)| *name == "X-Amz-Credential").map(|(_, value)| value);
+    let Some(credential) = header.map(|(_, rest)| rest).or_else(in_query) else { return false };
+    let credential = credential.replace("%2F", "/").replace("%2f", "/");
+    let region = credential.split('/').nth(2).unwrap_or_default();
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !region.bytes().all(known)
 }
 
 fn check_presigned(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {

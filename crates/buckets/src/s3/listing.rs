@@ -37,9 +37,9 @@ impl Words {
         if self.encoded { utf8_percent_encode(text, ENCODED).to_string() } else { text.to_owned() }
     }
 
-    pub(super) fn groups(self, prefixes: &[String]) -> Option<Vec<CommonPrefix>> {
+    pub(super) fn groups(self, prefixes: &[String]) -> Vec<CommonPrefix> {
         let group = |prefix: &String| CommonPrefix { prefix: Some(self.word(prefix)) };
-        Some(prefixes.iter().map(group).collect())
+        prefixes.iter().map(group).collect()
     }
 }
 
@@ -109,7 +109,7 @@ impl Facade {
             is_truncated: Some(listed.next.is_some()),
             next_marker: next.map(|next| words.word(&next.key)),
             contents: Some(listed.objects.iter().map(|object| told(object, words, true)).collect()),
-            common_prefixes: words.groups(&listed.prefixes),
+            common_prefixes: Some(words.groups(&listed.prefixes)),
             delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
             encoding_type: input.encoding_type,
             ..ListObjectsOutput::default()
@@ -147,7 +147,7 @@ impl Facade {
             is_truncated: Some(listed.next.is_some()),
             next_continuation_token: listed.next.as_ref().map(|next| token(&next.key)),
             contents: Some(contents),
-            common_prefixes: words.groups(&listed.prefixes),
+            common_prefixes: Some(words.groups(&listed.prefixes)),
             delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
             encoding_type: input.encoding_type,
             start_after: input.start_after.map(|start| words.word(&start)),
@@ -189,7 +189,7 @@ impl Facade {
             next_version_id_marker: next.map(|next| next.version.clone()).filter(|it| !it.is_empty()),
             versions: Some(versions.into_iter().map(|object| version_told(object, words)).collect()),
             delete_markers: Some(markers.into_iter().map(|object| marker_told(object, words)).collect()),
-            common_prefixes: words.groups(&listed.prefixes),
+            common_prefixes: Some(words.groups(&listed.prefixes)),
             delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
             encoding_type: input.encoding_type,
             ..ListObjectVersionsOutput::default()

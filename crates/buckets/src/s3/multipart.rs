@@ -251,7 +251,7 @@ impl Facade {
     }
 }
 
-/// A part as it is named when an upload is completed: number, ETag, checksum.
+/// A part as it is named when an upload is completed: number, `ETag`, checksum.
 type Named = (u32, String, Option<Checksum>);
 
 fn part(part: CompletedPart) -> S3Result<Named> {

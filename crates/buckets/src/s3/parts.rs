@@ -88,7 +88,7 @@ impl Facade {
         let next = listed.next.as_ref();
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
-            common_prefixes: words.groups(&listed.prefixes),
+            common_prefixes: Some(words.groups(&listed.prefixes)),
             delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
             encoding_type: input.encoding_type,
             is_truncated: Some(next.is_some()),
@@ -114,7 +114,10 @@ impl Facade {
         let found = self.buckets.objects().head(&bucket, &input.key, input.version_id.as_deref()).await;
         let found = found.map_err(refused)?.filter(|object| !object.marker);
         let object = found.ok_or_else(|| refused(no_object(&bucket, &input.key)))?;
-        let asked = |name: &str| input.object_attributes.iter().any(|asked| asked.as_str() == name);
+        // Some clients name all of them in one header.
+        let all: Vec<&str> =
+            input.object_attributes.iter().flat_map(|said| said.as_str().split(',')).collect();
+        let asked = |name: &str| all.iter().any(|said| said.trim() == name);
         let in_parts = asked(ObjectAttributes::OBJECT_PARTS) && object.etag.contains('-');
         let (limit, after) = (most(input.max_parts)?, marker(input.part_number_marker)?);
         Ok(S3Response::new(GetObjectAttributesOutput {

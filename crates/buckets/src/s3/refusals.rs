@@ -44,8 +44,7 @@ fn code(refusal: &Refusal) -> (S3ErrorCode, Option<StatusCode>) {
         "request_timeout" => Code::RequestTimeout,
         "invalid_range" => Code::InvalidRange,
         "bucket_not_empty" => Code::BucketNotEmpty,
-        "object_busy" => Code::OperationAborted,
-        "revision_mismatch" => Code::OperationAborted,
+        "object_busy" | "revision_mismatch" => Code::OperationAborted,
         // No status of S3 means that there is no room; these are what its peers answer.
         "quota_objects" | "quota_bytes" => {
             return (Code::Custom("QuotaExceeded".into()), Some(StatusCode::FORBIDDEN));

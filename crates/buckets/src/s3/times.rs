@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use s3s::dto::{self, TimestampFormat};
 
-/// A point in time for s3s. Those before 1970, which no object has, become 1970.
+/// A point in time for s3s.
 pub(super) fn told(time: Timestamp) -> dto::Timestamp {
-    dto::Timestamp::from(SystemTime::try_from(time).unwrap_or(SystemTime::UNIX_EPOCH))
+    dto::Timestamp::from(SystemTime::from(time))
 }
 
 /// The same without what is smaller than a second, as headers have it.

@@ -93,7 +93,8 @@ pub(super) async fn assemble(
     let functions = functions::assemble(config, &base, (&recorder, buses.messages()), background).await?;
     let runner = Arc::clone(&functions.runner);
     let stored = (Arc::clone(&functions.buckets), &identity);
-    let s3 = S3::open(config, stored, Arc::clone(&base.random), requests).await?;
+    let chance = (Arc::clone(&base.clock), Arc::clone(&base.random));
+    let s3 = S3::open(config, stored, chance, requests).await?;
     let services = services(config, &base, (identity, &buses), (recorder, &functions), requests.clone())?;
     let kind = match config.mode {
         Mode::Local => EnvironmentKind::Development,

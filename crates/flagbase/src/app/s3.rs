@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flagbase_buckets::{AccessKey, AccessKeys, S3Limits, S3Options, S3Parts, S3Server};
 use flagbase_core::buckets::Buckets;
+use flagbase_core::clock::Clock;
 use flagbase_core::identity::Identity;
 use flagbase_core::random::Random;
 use flagbase_core::snapshot::DEFAULT_ENVIRONMENT;
@@ -34,14 +35,14 @@ impl S3 {
     pub(super) async fn open(
         config: &Config,
         (buckets, identity): (Arc<Buckets>, &Arc<Identity>),
-        random: Arc<dyn Random>,
+        (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
         tasks: &Tasks,
     ) -> Outcome<Option<Self>> {
         let s3 = &config.storage.s3;
         if s3.listen.is_empty() {
             return Ok(None);
         }
-        let parts = S3Parts { buckets, keys: keys(identity), random, options: options(config) };
+        let parts = S3Parts { buckets, keys: keys(identity), clock, random, options: options(config) };
         let server = match S3Server::new(parts, tasks.clone()) {
             Ok(server) => server,
             Err(_) if s3.listen == DEFAULT_LISTEN => return Ok(None),

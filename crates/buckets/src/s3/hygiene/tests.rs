@@ -12,7 +12,12 @@ fn head(uri: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn code(uri: &str, headers: &[(&str, &str)]) -> Option<String> {
-    check(&head(uri, headers)).err().map(|error| error.code().as_str().to_owned())
+    coded(head(uri, headers))
+}
+
+fn coded(head: Parts) -> Option<String> {
+    let now = "2026-11-22T10:00:00Z".parse().unwrap();
+    check(&head, now).err().map(|error| error.code().as_str().to_owned())
 }
 
 fn signed(names: &str) -> String {
@@ -28,10 +33,39 @@ fn a_plain_request_passes() {
 }
 
 #[test]
-fn version_2_of_signatures_is_not_understood() {
+fn version_2_of_signatures_only_reads_and_writes_one_object_by_a_url_that_ends() {
     assert_eq!(code("/b/k", &[("authorization", "AWS FB01:abc=")]).as_deref(), Some("InvalidRequest"));
-    let query = "/b/k?AWSAccessKeyId=FB01&Expires=2000000000&Signature=abc";
-    assert_eq!(code(query, &[]).as_deref(), Some("InvalidRequest"));
+    let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+    let url = |path: &str, expires: i64| {
+        format!("{path}?AWSAccessKeyId=FB01&Expires={}&Signature=abc", now.as_second() + expires)
+    };
+    assert_eq!(code(&url("/b/k", 604_800), &[]), None);
+    assert_eq!(code(&format!("{}&response-content-type=text/plain", url("/b/k", 60)), &[]), None);
+    let late = code(&url("/b/k", 604_801), &[]);
+    assert_eq!(late.as_deref(), Some("AuthorizationQueryParametersError"));
+    let twice = code(&format!("{}&Expires=1", url("/b/k", 60)), &[]);
+    assert_eq!(twice.as_deref(), Some("AuthorizationQueryParametersError"));
+    for more in ["uploads", "acl", "prefix=a", "tagging", "attributes"] {
+        let code = code(&format!("{}&{more}", url("/b/k", 60)), &[]);
+        assert_eq!(code.as_deref(), Some("InvalidRequest"), "{more}");
+    }
+    let mut removing = head(&url("/b/k", 60), &[]);
+    removing.method = Method::DELETE;
+    assert_eq!(coded(removing).as_deref(), Some("InvalidRequest"));
+    assert_eq!(code(&url("/", 60), &[]).as_deref(), Some("InvalidRequest"));
+}
+
+#[test]
+fn a_region_that_can_be_none_is_noticed() {
+    let odd = |region: &str| {
+        let value =
+            format!("AWS4-HMAC-SHA256 Credential=FB01/20261122/{region}/s3/aws4_request, Signature=0");
+        let head = head("/b", &[("authorization", &value)]);
+        odd_region(&head.uri, &head.headers)
+    };
+    assert!(odd("US") && odd("eu_west") && !odd("us-east-1") && !odd("garage"));
+    let head = head(PRESIGNED, &[]);
+    assert!(!odd_region(&head.uri, &head.headers));
 }
 
 #[test]
