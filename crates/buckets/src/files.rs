@@ -141,4 +141,6 @@ fn fault(error: io::Error) -> BlobError {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ pub use digest::{
 pub use index::{Amendment, Condition, Deletion, IndexError, ObjectIndex, Placed, Terms};
 pub use object::{Listed, Listing, NULL_VERSION, Object, ObjectHead, Piece, Position, Usage};
 pub use objects::{
-    Appended, Begin, Complete, Copying, MOST_KEY, MOST_LISTED, Objects, Part, PartOf, Pick, Put,
+    Appended, Begin, Complete, Copying, Fits, MOST_KEY, MOST_LISTED, Objects, Part, PartOf, Pick, Put,
 };
 pub use policy::{Policy, Question, Verdict, matches_wildcard};
 pub use sign::{Claim, LONGEST_SIGNED, Signer};

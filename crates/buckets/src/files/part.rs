@@ -19,6 +19,8 @@ pub(super) struct Part {
     base: Arc<Path>,
     /// There once something was written.
     file: Option<File>,
+    /// Whether `at` is ours to remove.
+    made: bool,
     at: PathBuf,
     becomes: PathBuf,
     size: u64,
@@ -29,7 +31,7 @@ impl Part {
     /// The `number`th write, of the file that `becomes` the one at that path below `base`. Touches nothing yet.
     pub(super) fn of(base: Arc<Path>, becomes: PathBuf, number: u64) -> Self {
         let at = becomes.with_file_name(format!(".{number}{SUFFIX}"));
-        Self { base, file: None, at, becomes, size: 0, kept: false }
+        Self { base, file: None, made: false, at, becomes, size: 0, kept: false }
     }
 
     /// Appends `bytes`.
@@ -37,6 +39,7 @@ impl Part {
         if self.file.is_none() {
             make_below(&self.base, self.directory())?;
             self.file = Some(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.at)?);
+            self.made = true;
         }
         if let Some(file) = &mut self.file {
             write_all(file, &bytes)?;
@@ -60,6 +63,7 @@ impl Part {
         // What is linked was synced when it was written, and is never written again.
         match fs::hard_link(from, &self.at) {
             Ok(()) => {
+                self.made = true;
                 self.rename()?;
                 // A link that takes the place of itself stays beside it.
                 match fs::remove_file(&self.at) {
@@ -67,10 +71,7 @@ impl Part {
                     _ => Ok(true),
                 }
             }
-            Err(error) if super::is_missing(&error) => {
-                self.kept = true;
-                Ok(false)
-            }
+            Err(error) if super::is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -103,10 +104,10 @@ fn write_all(file: &mut File, parts: &[Bytes]) -> io::Result<()> {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.kept || self.file.is_none() {
-            return;
-        }
-        if let Err(error) = fs::remove_file(&self.at) {
+        if self.made
+            && !self.kept
+            && let Err(error) = fs::remove_file(&self.at)
+        {
             tracing::warn!(path = %self.at.display(), %error, "a half written file stays until the next start");
         }
     }

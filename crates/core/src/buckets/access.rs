@@ -188,11 +188,10 @@ pub fn permitted(
     };
     let everywhere = caller.permissions(snapshot, environment);
     match &caller.principal {
-        Principal::Nobody => Permissions::NONE,
         Principal::Key(api_key) if api_key.environment == key => {
             everywhere.or(api_key.permitted_in_bucket(bucket, to))
         }
-        Principal::Key(_) => Permissions::NONE,
+        Principal::Nobody | Principal::Key(_) => Permissions::NONE,
         Principal::User => caller
             .grants
             .iter()

@@ -21,14 +21,14 @@ const MOST_PIECES: usize = 32;
 
 #[derive(Default)]
 pub(super) struct Cache {
-    shards: [Mutex<HashMap<Key, Entry>>; SHARDS],
+    shards: [Mutex<HashMap<Name, Entry>>; SHARDS],
 }
 
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+struct Name {
     environment: Arc<str>,
     bucket: Arc<str>,
-    key: Box<str>,
+    object: Box<str>,
 }
 
 struct Entry {
@@ -66,7 +66,7 @@ impl Cache {
     }
 
     #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the length, which is not zero")]
-    fn shard(&self, key: &str) -> &Mutex<HashMap<Key, Entry>> {
+    fn shard(&self, key: &str) -> &Mutex<HashMap<Name, Entry>> {
         let hash = key
             .bytes()
             .fold(0xcbf2_9ce4_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
@@ -74,8 +74,12 @@ impl Cache {
     }
 }
 
-fn of(bucket: &Bucket, key: &str) -> Key {
-    Key { environment: Arc::clone(bucket.environment()), bucket: Arc::clone(bucket.name()), key: key.into() }
+fn of(bucket: &Bucket, key: &str) -> Name {
+    Name {
+        environment: Arc::clone(bucket.environment()),
+        bucket: Arc::clone(bucket.name()),
+        object: key.into(),
+    }
 }
 
 #[cfg(test)]

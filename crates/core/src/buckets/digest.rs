@@ -125,7 +125,7 @@ pub type Late = Box<dyn FnOnce() -> Result<Vec<Checksum>, Refusal> + Send>;
 /// What is computed of bytes beside CRC-64/NVME, and what must come out.
 #[derive(Default)]
 pub struct Digests {
-    /// Whether the ETag is their MD5.
+    /// Whether the `ETag` is their MD5.
     pub md5: bool,
     /// The checksum that is kept with the object.
     pub keep: Option<Algorithm>,
@@ -169,12 +169,12 @@ impl Digested {
     }
 }
 
-/// The ETag of bytes whose MD5 was not computed. The same bytes have the same one.
+/// The `ETag` of bytes whose MD5 was not computed. The same bytes have the same one.
 pub fn opaque_etag(crc64: u64, size: u64) -> String {
     format!("{crc64:016x}{size:016x}-1")
 }
 
-/// The ETag of parts with these MD5s.
+/// The `ETag` of parts with these MD5s.
 pub fn etag_of_parts(md5s: &[[u8; 16]]) -> String {
     let mut all = Md5::new();
     for md5 in md5s {

@@ -26,7 +26,7 @@ pub enum Condition {
     Absent,
     /// Something (`If-Match: *`).
     Present,
-    /// Something with one of these ETags (`If-Match`).
+    /// Something with one of these `ETag`s (`If-Match`).
     Etag(Vec<String>),
 }
 

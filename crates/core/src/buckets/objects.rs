@@ -6,8 +6,12 @@ mod multipart;
 mod reading;
 mod writing;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{
@@ -23,7 +27,7 @@ use crate::{
     refusal::{Class, Refusal},
 };
 
-pub use copying::Copying;
+pub use copying::{Copying, Fits};
 pub use multipart::{Appended, Begin, Complete, PartOf};
 pub use reading::{Part, Pick};
 pub use writing::Put;
@@ -56,6 +60,8 @@ pub struct Objects {
     pub(super) uploads: Arc<dyn Uploads>,
     pub(super) blobs: Arc<dyn Blobs>,
     cache: Cache,
+    /// Uploads that are appended to right now.
+    appending: Mutex<HashSet<String>>,
 }
 
 impl Objects {
@@ -64,7 +70,7 @@ impl Objects {
         (index, uploads): (Arc<dyn ObjectIndex>, Arc<dyn Uploads>),
         blobs: Arc<dyn Blobs>,
     ) -> Self {
-        Self { feed, index, uploads, blobs, cache: Cache::default() }
+        Self { feed, index, uploads, blobs, cache: Cache::default(), appending: Mutex::default() }
     }
 
     /// The bucket called `name`, as this node knows it; whoever asks.
@@ -134,7 +140,7 @@ impl Objects {
         };
         let commit = self.told(actor, &bucket.id, "object_deleted", &told);
         let removed = self.index.delete(&bucket.id, key, (deletion, condition), commit).await;
-        self.settle(removed.map_err(|error| self.refused(bucket, error))?).await
+        self.settle(removed.map_err(|error| Self::refused(bucket, error))?).await
     }
 
     fn deletion(&self, bucket: &Bucket, key: &str, version: Option<&str>) -> Deletion {
@@ -185,7 +191,7 @@ impl Objects {
         object.head = amendment.head.clone().unwrap_or(object.head);
         let commit = self.told(actor, &bucket.id, "object_updated", &object);
         let placed = self.index.amend(&bucket.id, (key, version), amendment, commit).await;
-        match placed.map_err(|error| self.refused(bucket, error))? {
+        match placed.map_err(|error| Self::refused(bucket, error))? {
             Some(placed) => self.settle(placed).await,
             None => Ok(None),
         }
@@ -258,7 +264,7 @@ impl Objects {
     }
 
     /// Why the index did not do what it was asked.
-    fn refused(&self, bucket: &Bucket, error: IndexError) -> Refusal {
+    fn refused(bucket: &Bucket, error: IndexError) -> Refusal {
         if matches!(error, IndexError::NoBucket) { no_bucket(&bucket.id) } else { error.into() }
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Identity, lifetime, policy::fault, roles::commit, sha256};
 use crate::{
-    buckets::{MOST_KEY, is_bucket_name},
+    buckets::{MOST_KEY, is_bucket_name, permitted},
     caller::{Caller, Principal},
     catalog::{DocumentId, Draft, Expect, Kind, Revision, Write},
     functions::vault::Sealed,
@@ -139,9 +139,21 @@ impl Identity {
         }
         check(&ask)?;
         let wanted: Permissions = ask.permissions.iter().copied().collect();
+        let own = caller.permissions(&snapshot, environment);
+        // What holds in some buckets only has to be permitted there, and nowhere else.
+        let here = |scope: &KeyBucket, permission| {
+            let said = scope.permissions.as_ref().is_none_or(|said| said.contains(&permission));
+            !said
+                || permitted(&snapshot, environment, caller, (&scope.bucket, &scope.prefix)).allow(permission)
+        };
+        let in_buckets = |permission| {
+            Permissions::of_buckets().allow(permission)
+                && !ask.buckets.is_empty()
+                && ask.buckets.iter().all(|scope| here(scope, permission))
+        };
         let beyond: Vec<_> = wanted
             .iter()
-            .filter(|permission| !caller.permissions(&snapshot, environment).allow(*permission))
+            .filter(|permission| !own.allow(*permission) && !in_buckets(*permission))
             .map(|permission| format!("`{}`", permission.as_str()))
             .collect();
         if !beyond.is_empty() {

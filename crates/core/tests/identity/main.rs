@@ -5,6 +5,7 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod access_keys;
 mod administering;
 mod house;
 mod invitations;

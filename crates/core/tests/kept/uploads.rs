@@ -149,6 +149,11 @@ async fn what_is_appended_goes_on_where_it_broke_off() {
     assert_eq!(append(0, body("hello")).await.unwrap_err().code, "upload_offset");
     assert_eq!(append(5, body(" world and more")).await.unwrap_err().code, "body_too_large");
     assert_eq!(append(5, Body::Empty).await.unwrap().offset, 5);
+    let never = Body::Stream(Box::pin(futures_util::stream::pending()), None);
+    let mut waiting = Box::pin(append(5, never));
+    assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
+    assert_eq!(append(5, body("x")).await.unwrap_err().code, "upload_busy");
+    drop(waiting);
     let early = Complete { size: Some(11), ..Complete::default() };
     assert_eq!(objects.complete(actor.clone(), &b, &id, early).await.unwrap_err().code, "incomplete_body");
     assert_eq!(append(5, Body::Stream(parts(&[" wor", "ld"]), None)).await.unwrap().offset, 11);

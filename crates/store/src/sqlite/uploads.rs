@@ -13,11 +13,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     Sqlite,
-    columns::{beyond, json, maybe_json, nanos, signed, text, time},
+    columns::{json, maybe_json, nanos, signed, text, time},
     fault::Fault,
     objects::{
         Refused, bits, count_in, known,
-        listing::{Cursor, Item, page, start_key},
+        listing::{Cursor, Item, end_of, page, start_key},
         number, piece, place, within,
     },
     writer::Stop,
@@ -260,9 +260,9 @@ fn list(connection: &Connection, bucket: i64, listing: &Listing) -> Result<Uploa
     if *limit == 0 {
         return Ok(UploadsListed::default());
     }
-    let (end, start) = (beyond(prefix), Cursor { key: first, below: i64::MAX });
+    let (end, start) = (end_of(prefix), Cursor { key: first, below: i64::MAX });
     let sql = format!(
-        "SELECT {UPLOAD} FROM uploads WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) \
+        "SELECT {UPLOAD} FROM uploads WHERE bucket = ?1 AND key >= ?2 AND key < ?3 \
          AND (key > ?2 OR ?4 IS NULL OR id > ?4) ORDER BY key, id LIMIT ?5"
     );
     let mut seek = |cursor: &Cursor, left: usize, each: &mut dyn FnMut(Upload) -> Option<String>| {

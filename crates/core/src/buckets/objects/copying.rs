@@ -11,6 +11,9 @@ use crate::{
 /// How often an object is looked for again that was replaced while it was being copied.
 const LOOKS: usize = 5;
 
+/// May refuse what is to be copied.
+pub type Fits = dyn Fn(&Object) -> Result<(), Refusal> + Send + Sync;
+
 /// A copy to be made.
 #[derive(Debug, Default)]
 pub struct Copying<'a> {
@@ -29,14 +32,14 @@ pub struct Copying<'a> {
 }
 
 impl Objects {
-    /// Copies an object from one bucket to another, or within one. The copy has the same ETag. `fits` may refuse what is
+    /// Copies an object from one bucket to another, or within one. The copy has the same `ETag`. `fits` may refuse what is
     /// to be copied; `None` when there is nothing to copy.
     pub async fn copy(
         &self,
         actor: Actor,
         (source, target): (&Bucket, &Bucket),
         copying: Copying<'_>,
-        fits: &(dyn Fn(&Object) -> Result<(), Refusal> + Send + Sync),
+        fits: &Fits,
     ) -> Result<Option<Object>, Refusal> {
         let Copying { from, version, to, head, tags, condition } = copying;
         for _ in 0..LOOKS {
@@ -76,11 +79,11 @@ impl Objects {
         let mut copies: Vec<Piece> = Vec::with_capacity(pieces.len());
         for piece in pieces {
             let blob = self.blob_name();
-            let copied = self.blobs.copy(&piece.blob, &blob).await;
-            if !matches!(copied, Ok(true)) {
+            let done = self.blobs.copy(&piece.blob, &blob).await;
+            if !matches!(done, Ok(true)) {
                 let blobs: Vec<_> = copies.into_iter().map(|copy| copy.blob).collect();
                 self.free(&blobs).await;
-                return Ok(copied.map(|_| None)?);
+                return Ok(done.map(|_| None)?);
             }
             copies.push(Piece { blob, ..piece.clone() });
         }

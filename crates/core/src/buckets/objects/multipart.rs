@@ -1,7 +1,7 @@
 //! Uploads: parts that become an object, written at once in any order, or appended one after another.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +11,7 @@ use std::{
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 
-use super::{Bucket, Condition, Object, ObjectHead, Objects, Piece, Terms, check};
+use super::{Bucket, Condition, Fits, Object, ObjectHead, Objects, Piece, Terms, check};
 use crate::{
     buckets::{
         Algorithm, Checksum, Digested, Digests, IndexError, Listing, MOST_PARTS, NULL_VERSION, Upload,
@@ -52,7 +52,7 @@ pub struct PartOf<'a> {
 /// How an upload is completed.
 #[derive(Debug, Default)]
 pub struct Complete {
-    /// The parts in order: numbers, ETags, and checksums when they are said; `None`: all there are.
+    /// The parts in order: numbers, `ETag`s, and checksums when they are said; `None`: all there are.
     pub parts: Option<Vec<(u32, String, Option<Checksum>)>>,
     /// What must come out for the whole.
     pub checksum: Option<Checksum>,
@@ -83,10 +83,10 @@ impl Objects {
         {
             return Err(IndexError::QuotaBytes(most).into());
         }
-        let begun = self.feed.clock().now();
-        let upload = Upload { id: self.id(), key: key.to_owned(), head, tags, form, begun };
+        let now = self.feed.clock().now();
+        let upload = Upload { id: self.id(), key: key.to_owned(), head, tags, form, begun: now };
         let noted = self.uploads.begin(&bucket.id, upload.clone()).await;
-        noted.map_err(|error| self.refused(bucket, error))?;
+        noted.map_err(|error| Self::refused(bucket, error))?;
         Ok(upload)
     }
 
@@ -114,7 +114,7 @@ impl Objects {
         (source, target): (&Bucket, &Bucket),
         (id, number): (&str, u32),
         of: PartOf<'_>,
-        (digests, fits): (Digests, &(dyn Fn(&Object) -> Result<(), Refusal> + Send + Sync)),
+        (digests, fits): (Digests, &Fits),
     ) -> Result<Option<UploadPart>, Refusal> {
         check_number(number)?;
         self.upload(target, id).await?;
@@ -160,7 +160,7 @@ impl Objects {
                 if !matches!(error, IndexError::Unavailable(_)) {
                     self.free(&[part.piece.blob]).await;
                 }
-                Err(self.refused(bucket, error))
+                Err(Self::refused(bucket, error))
             }
         }
     }
@@ -201,6 +201,7 @@ impl Objects {
         (id, offset): (&str, u64),
         (body, digests): (Body, Digests),
     ) -> Result<Appended, Refusal> {
+        let _turn = Turn::take(&self.appending, id)?;
         let upload = self.upload(bucket, id).await?;
         let parts = self.all_parts(bucket, id).await?;
         let there: u64 = parts.iter().map(|part| part.piece.size).sum();
@@ -251,7 +252,7 @@ impl Objects {
         let commit = self.told(actor, &bucket.id, "object_created", &object);
         let terms = Terms { condition: complete.condition, quota: bucket.settings.quota };
         let placed = self.uploads.complete(&bucket.id, id, (object.clone(), terms), commit).await;
-        let placed = placed.map_err(|error| self.refused(bucket, error))?;
+        let placed = placed.map_err(|error| Self::refused(bucket, error))?;
         Ok(self.settle(placed).await?.unwrap_or(object))
     }
 
@@ -373,6 +374,28 @@ fn check_number(number: u32) -> Result<(), Refusal> {
     }
     let message = format!("parts have numbers from 1 to {MOST_PARTS}");
     Err(Refusal::new(Class::Malformed, "invalid_part_number", message))
+}
+
+/// A turn to append: two that begin at the same place would write over each other.
+struct Turn<'a> {
+    appending: &'a Mutex<HashSet<String>>,
+    id: &'a str,
+}
+
+impl<'a> Turn<'a> {
+    fn take(appending: &'a Mutex<HashSet<String>>, id: &'a str) -> Result<Self, Refusal> {
+        if appending.lock().insert(id.to_owned()) {
+            return Ok(Self { appending, id });
+        }
+        let message = "somebody else appends to this upload right now; ask for its offset and try again";
+        Err(Refusal::new(Class::Conflict, "upload_busy", message))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.appending.lock().remove(self.id);
+    }
 }
 
 /// How a body that is appended came to its end.

@@ -105,7 +105,7 @@ impl Objects {
                     let blobs: Vec<_> = object.pieces.into_iter().map(|piece| piece.blob).collect();
                     self.free(&blobs).await;
                 }
-                Err(self.refused(bucket, error))
+                Err(Self::refused(bucket, error))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Pages of a bucket. Every group is passed by one seek.
 
 use flagbase_core::buckets::{Listed, Listing, Object, Position};
-use rusqlite::{Connection, Rows, params};
+use rusqlite::{Connection, Rows, params, types::Value};
 
 use super::{
     super::{columns::beyond, fault::Fault},
@@ -70,6 +70,12 @@ pub(in super::super) fn page<T>(
     Ok((items, more))
 }
 
+/// What all keys that begin with `prefix` are less than, as a bound that an index is read up to: every text is less than
+/// every blob.
+pub(in super::super) fn end_of(prefix: &str) -> Value {
+    beyond(prefix).map_or(Value::Blob(Vec::new()), Value::Text)
+}
+
 /// The group that `key` is in, if any: up to the first delimiter after the prefix, with it.
 fn group_of<'a>(key: &'a str, prefix: &str, delimiter: &str) -> Option<&'a str> {
     let rest = key.get(prefix.len()..)?;
@@ -95,7 +101,7 @@ pub(super) fn list(connection: &Connection, bucket: i64, listing: &Listing) -> R
         return Ok(Listed::default());
     }
     let Some(start) = start(connection, bucket, scope, after.as_ref())? else { return Ok(Listed::default()) };
-    let end = beyond(prefix);
+    let end = end_of(prefix);
     let mut last_key = after.as_ref().map(|after| after.key.clone()).filter(|_| start.below != i64::MAX);
     let mut seek = |cursor: &Cursor, left: usize, each: &mut dyn FnMut(Row) -> Option<String>| {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
@@ -137,7 +143,7 @@ pub(super) fn list(connection: &Connection, bucket: i64, listing: &Listing) -> R
 
 fn newest_only() -> String {
     format!(
-        "SELECT {NEWEST} FROM objects WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) \
+        "SELECT {NEWEST} FROM objects WHERE bucket = ?1 AND key >= ?2 AND key < ?3 \
          ORDER BY key LIMIT ?4"
     )
 }
@@ -146,9 +152,9 @@ fn newest_only() -> String {
 fn all_versions() -> String {
     format!(
         "SELECT {NEWEST} FROM objects \
-         WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND (key > ?2 OR seq < ?5) UNION ALL \
+         WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND (key > ?2 OR seq < ?5) UNION ALL \
          SELECT {OLDER} FROM objects_older \
-         WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND (key > ?2 OR seq < ?5) \
+         WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND (key > ?2 OR seq < ?5) \
          ORDER BY key, seq DESC LIMIT ?4"
     )
 }
