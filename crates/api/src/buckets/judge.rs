@@ -110,12 +110,12 @@ impl Wanted {
     }
 }
 
-/// Whether a list of ETags names this one. Weak ones count where they may.
+/// Whether a list of tags names this one. Weak ones count where they may.
 fn names(tags: &str, etag: &str, weak: bool) -> bool {
     tags.trim() == "*" || etags(tags, weak).any(|tag| tag == etag)
 }
 
-/// The ETags of a list, without quotes.
+/// The tags of a list, without quotes.
 pub(super) fn etags(tags: &str, weak: bool) -> impl Iterator<Item = &str> {
     tags.split(',').filter_map(move |tag| {
         let tag = tag.trim();
