@@ -3,6 +3,7 @@
 mod admin;
 mod ask;
 mod backup;
+mod bucket;
 mod client;
 mod completions;
 mod config;
@@ -98,6 +99,8 @@ enum Command {
     /// Work with functions: code that runs here
     #[command(name = "fn", visible_alias = "function")]
     Function(function::FunctionArgs),
+    /// Work with buckets: files that people and programs keep here
+    Bucket(bucket::BucketArgs),
     /// Follow what happens
     Events(events::EventsArgs),
     /// Print completions for a shell
@@ -175,6 +178,7 @@ async fn run_async(command: Command, global: &Global, environment: &Environment)
         Command::Key(args) => key::run(args, client, environment).await,
         Command::Guard(args) => guard::run(args, client, environment).await,
         Command::Function(args) => function::run(args, client, environment).await,
+        Command::Bucket(args) => bucket::run(args, client, environment).await,
         Command::Events(args) => events::run(args, client, environment).await,
         Command::Webhook(args) => webhook::run(args, client, environment).await,
         Command::Start(_) | Command::Version(_) | Command::Config(_) | Command::Completions(_) => Ok(()),

@@ -66,6 +66,7 @@ fn the_help_of_every_command_is_as_reviewed() {
         "guard",
         "webhook",
         "fn",
+        "bucket",
         "events",
         "completions",
     ];

@@ -249,7 +249,27 @@ impl Client {
         if self.printer.format == Format::Table { Ok(()) } else { self.print(data, view) }
     }
 
-    fn request(&self, call: &Call) -> Outcome<reqwest::RequestBuilder> {
+    /// Sends a request that was built with [`Client::request`]; its answer is read by whoever asked.
+    pub(crate) async fn stream(&self, request: reqwest::RequestBuilder) -> Outcome<reqwest::Response> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.read(response).await.err().unwrap_or_else(|| Failure::plain("the request was refused")))
+    }
+
+    /// A request to an address that the server named itself.
+    pub(crate) fn request_at(&self, method: Method, address: &str) -> Outcome<reqwest::RequestBuilder> {
+        let url = self.base.join(address);
+        let url = url
+            .ok()
+            .filter(|url| url.origin() == self.base.origin())
+            .ok_or_else(|| Failure::plain(format!("the server named something elsewhere: `{address}`")))?;
+        Ok(self.authorised(self.http.request(method, url)))
+    }
+
+    /// A request, before its body.
+    pub(crate) fn request(&self, call: &Call) -> Outcome<reqwest::RequestBuilder> {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| Failure::usage(format!("`{}` cannot have a path", self.base)))?
@@ -267,6 +287,9 @@ impl Client {
         }
         if let Some(etag) = &call.if_match {
             request = request.header(header::IF_MATCH, etag);
+        }
+        if call.only_new {
+            request = request.header(header::IF_NONE_MATCH, "*");
         }
         if let Some(reason) = self.reason.as_ref().filter(|_| call.method != Method::GET) {
             request = request.header("x-flagbase-reason", header_text(reason));
@@ -297,7 +320,8 @@ impl Client {
         Ok(Answer { body, etag, next: next_page(&headers) })
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+    /// Why there was no answer, or no whole one.
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {
         let server = self.server();
         if error.is_timeout() {
             return Failure::plain(format!("{server} does not answer in time"))

@@ -15,6 +15,7 @@ pub(crate) struct Call {
     pub(super) content_type: &'static str,
     pub(super) if_match: Option<String>,
     pub(super) scoped: bool,
+    pub(super) only_new: bool,
 }
 
 impl Call {
@@ -27,11 +28,16 @@ impl Call {
             content_type: "application/json",
             if_match: None,
             scoped: false,
+            only_new: false,
         }
     }
 
     pub(crate) fn get(path: &[&str]) -> Self {
         Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn head(path: &[&str]) -> Self {
+        Self::new(Method::HEAD, path)
     }
 
     pub(crate) fn delete(path: &[&str]) -> Self {
@@ -67,6 +73,12 @@ impl Call {
     /// Acts in the chosen environment.
     pub(crate) fn scoped(mut self) -> Self {
         self.scoped = true;
+        self
+    }
+
+    /// Fails with a conflict when it is there already.
+    pub(crate) fn if_none_match(mut self) -> Self {
+        self.only_new = true;
         self
     }
 
