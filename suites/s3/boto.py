@@ -224,7 +224,8 @@ def versions_are_kept_hidden_and_brought_back():
     s3.copy_object(Bucket=name, Key="k", CopySource={"Bucket": name, "Key": "k", "VersionId": first})
     expect("an older one again", s3.get_object(Bucket=name, Key="k")["Body"].read(), b"1")
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
-    expect("suspended", s3.put_object(Bucket=name, Key="k", Body=b"3").get("VersionId"), "null")
+    expect("suspended", s3.put_object(Bucket=name, Key="k", Body=b"3").get("VersionId"), None)
+    expect("the null version", s3.head_object(Bucket=name, Key="k")["VersionId"], "null")
     refused("not empty", "BucketNotEmpty", s3.delete_bucket, Bucket=name)
     listed = s3.list_object_versions(Bucket=name)
     gone = [{"Key": it["Key"], "VersionId": it["VersionId"]} for it in listed["Versions"] + listed.get("DeleteMarkers", [])]

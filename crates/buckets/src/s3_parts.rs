@@ -65,7 +65,7 @@ pub struct S3Limits {
 impl Default for S3Limits {
     fn default() -> Self {
         Self {
-            header_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
             connections: 4096,
         }

@@ -17,7 +17,7 @@ use super::{
     conditions::{Conditions, Verdict, etag},
     guest::Guest,
     heads::{self, Fields},
-    reading::version_told,
+    reading::version_written,
     refusals::refused,
     tagging, times,
 };
@@ -99,7 +99,7 @@ impl Facade {
         let output = CopyObjectOutput {
             copy_object_result: Some(result(&object)),
             copy_source_version_id: source.version,
-            version_id: version_told(&target, &object),
+            version_id: version_written(&target, &object),
             ..CopyObjectOutput::default()
         };
         Ok(S3Response::new(output))

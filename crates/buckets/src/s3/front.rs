@@ -126,8 +126,12 @@ impl Front {
     }
 
     fn finish(&self, mut response: Response<Body>) -> Response<Body> {
+        let id = self.random.hex(8);
+        if response.status().is_client_error() || response.status().is_server_error() {
+            identify(&mut response, &id);
+        }
         let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::try_from(self.random.hex(8)) {
+        if let Ok(id) = HeaderValue::try_from(id) {
             headers.insert(REQUEST_ID, id);
         }
         if let Ok(region) = HeaderValue::try_from(&*self.region) {
@@ -162,6 +166,15 @@ impl Front {
         let environment = key.map_or_else(|| Arc::clone(&self.environment), |key| key.environment);
         self.facade.buckets.objects().bucket(&environment, &name).ok()
     }
+}
+
+/// Says in an error which request it answers, as its header does.
+fn identify(response: &mut Response<Body>, id: &str) {
+    let text = response.body().bytes().unwrap_or_default();
+    let Some(before) = text.strip_suffix(b"</Error>") else { return };
+    let text = [before, b"<RequestId>", id.as_bytes(), b"</RequestId></Error>"].concat();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(text);
 }
 
 fn config() -> S3Config {
@@ -242,3 +255,6 @@ where
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,7 @@ impl Facade {
             next_marker: next.map(|next| words.word(&next.key)),
             contents: Some(listed.objects.iter().map(|object| told(object, words, true)).collect()),
             common_prefixes: Some(words.groups(&listed.prefixes)),
-            delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
+            delimiter: input.delimiter.filter(|it| !it.is_empty()).map(|it| words.word(&it)),
             encoding_type: input.encoding_type,
             ..ListObjectsOutput::default()
         }))
@@ -124,7 +124,7 @@ impl Facade {
         let input = request.input;
         let (limit, words) = (most(input.max_keys)?, Words::of(input.encoding_type.as_ref()));
         let start = input.start_after.clone().filter(|start| !start.is_empty());
-        let after = match &input.continuation_token {
+        let after = match input.continuation_token.as_ref().filter(|token| !token.is_empty()) {
             Some(token) => Some(read(token)?),
             None => start,
         };
@@ -148,7 +148,7 @@ impl Facade {
             next_continuation_token: listed.next.as_ref().map(|next| token(&next.key)),
             contents: Some(contents),
             common_prefixes: Some(words.groups(&listed.prefixes)),
-            delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
+            delimiter: input.delimiter.filter(|it| !it.is_empty()).map(|it| words.word(&it)),
             encoding_type: input.encoding_type,
             start_after: input.start_after.map(|start| words.word(&start)),
             ..ListObjectsV2Output::default()
@@ -190,7 +190,7 @@ impl Facade {
             versions: Some(versions.into_iter().map(|object| version_told(object, words)).collect()),
             delete_markers: Some(markers.into_iter().map(|object| marker_told(object, words)).collect()),
             common_prefixes: Some(words.groups(&listed.prefixes)),
-            delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
+            delimiter: input.delimiter.filter(|it| !it.is_empty()).map(|it| words.word(&it)),
             encoding_type: input.encoding_type,
             ..ListObjectVersionsOutput::default()
         }))

@@ -24,7 +24,7 @@ use super::{
     copying::fits,
     guest::Guest,
     heads::{self, Fields},
-    reading::version_told,
+    reading::version_written,
     refusals::refused,
     tagging, times, writing,
 };
@@ -223,7 +223,7 @@ impl Facade {
             checksum_sha256: sha256,
             checksum_type,
             e_tag: Some(etag(&object.etag)),
-            version_id: version_told(&bucket, &object),
+            version_id: version_written(&bucket, &object),
             ..CompleteMultipartUploadOutput::default()
         }))
     }

@@ -89,7 +89,7 @@ impl Facade {
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
             common_prefixes: Some(words.groups(&listed.prefixes)),
-            delimiter: input.delimiter.map(|delimiter| words.word(&delimiter)),
+            delimiter: input.delimiter.filter(|it| !it.is_empty()).map(|it| words.word(&it)),
             encoding_type: input.encoding_type,
             is_truncated: Some(next.is_some()),
             key_marker: Some(words.word(&input.key_marker.unwrap_or_default())),

@@ -131,6 +131,11 @@ fn hidden(marker: &Object, named: bool) -> S3Error {
     error
 }
 
+/// The version that was written, where each write is one of its own.
+pub(super) fn version_written(bucket: &Bucket, object: &Object) -> Option<String> {
+    (bucket.settings.versioning == Versioning::Enabled).then(|| object.version.clone())
+}
+
 /// The version of an object, where versions mean something.
 pub(super) fn version_told(bucket: &Bucket, object: &Object) -> Option<String> {
     (bucket.settings.versioning != Versioning::Off).then(|| object.version.clone())
@@ -196,7 +201,11 @@ impl Facade {
         let span = wanted.admit(&object)?;
         let about = About::of((&bucket, granted), &object, (&wanted, span));
         let status = if span.partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-        Ok(S3Response::with_status(about.alone(), status))
+        let mut response = S3Response::with_status(about.alone(), status);
+        if !object.tags.is_empty() {
+            response.headers.insert("x-amz-tagging-count", HeaderValue::from(object.tags.len()));
+        }
+        Ok(response)
     }
 
     fn visit(&self, guest: &Guest, bucket: &str, wanted: &Wanted) -> S3Result<(Arc<Bucket>, Granted)> {

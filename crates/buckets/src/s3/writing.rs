@@ -17,7 +17,7 @@ use super::{
     conditions::{self, etag},
     guest::Guest,
     heads::{self, Fields},
-    reading::version_told,
+    reading::version_written,
     refusals::refused,
     tagging,
 };
@@ -83,7 +83,7 @@ impl Facade {
             checksum_sha256: sha256,
             checksum_type,
             e_tag: Some(etag(&object.etag)),
-            version_id: version_told(&bucket, &object),
+            version_id: version_written(&bucket, &object),
             ..PutObjectOutput::default()
         }))
     }
