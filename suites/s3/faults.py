@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import http.client
+import os
 import socket
 import urllib.parse
 import urllib.request
@@ -170,6 +171,28 @@ def chunks_and_their_trailers_are_what_was_announced():
     refused("nothing is there", "404", client().head_object, Bucket="fault-chunks", Key="no")
 
 
+def a_key_that_is_scoped_does_nothing_elsewhere():
+    bucket("fault-scope")
+    client().put_object(Bucket="fault-scope", Key="theirs", Body=b"secret")
+    scoped = client(key=os.environ["S3_SCOPED_KEY"], secret=os.environ["S3_SCOPED_SECRET"])
+    scoped.put_object(Bucket="fault-scope", Key="mine/a", Body=b"x")
+    expect("read", scoped.get_object(Bucket="fault-scope", Key="mine/a")["Body"].read(), b"x")
+    expect("list", scoped.list_objects_v2(Bucket="fault-scope", Prefix="mine/")["KeyCount"], 1)
+    for what, call, more in [
+        ("read", scoped.get_object, {"Key": "theirs"}),
+        ("write", scoped.put_object, {"Key": "min", "Body": b""}),
+        ("list", scoped.list_objects_v2, {}),
+        ("copy", scoped.copy_object, {"Key": "mine/b", "CopySource": "fault-scope/theirs"}),
+        ("set up", scoped.put_bucket_versioning, {"VersioningConfiguration": {"Status": "Enabled"}}),
+        ("delete the bucket", scoped.delete_bucket, {}),
+    ]:
+        refused(what, "AccessDenied", call, Bucket="fault-scope", **more)
+    refused("another bucket", "AccessDenied", scoped.get_object, Bucket="fault-keys", Key="k")
+    gone = scoped.delete_objects(Bucket="fault-scope", Delete={"Objects": [{"Key": "mine/a"}, {"Key": "theirs"}]})
+    expect("deleted", [it["Key"] for it in gone["Deleted"]], ["mine/a"])
+    expect("not deleted", [(it["Key"], it["Code"]) for it in gone["Errors"]], [("theirs", "AccessDenied")])
+
+
 def what_cannot_be_read_is_told():
     bucket("fault-odd")
     path, headers = signed("POST", "/fault-odd?delete", {}, b"<Delete><Object>")
@@ -199,5 +222,6 @@ if __name__ == "__main__":
         signatures_of_version_2_are_good_for_urls_only,
         a_body_that_breaks_off_leaves_nothing,
         chunks_and_their_trailers_are_what_was_announced,
+        a_key_that_is_scoped_does_nothing_elsewhere,
         what_cannot_be_read_is_told,
     ])

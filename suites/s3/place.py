@@ -18,6 +18,8 @@ TOOLS = Path(os.environ.get("S3_TOOLS", "/usr/bin"))
 # An empty directory of this run.
 HOME = Path(os.environ["S3_HOME"])
 REGION = "us-east-1"
+# Buckets are found at names below it, too.
+DOMAIN = os.environ["S3_DOMAIN"]
 
 
 def client(key=KEY, secret=SECRET, **config):

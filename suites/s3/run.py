@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 WORK = Path(os.environ["S3_WORK"])
 SCRIPTS = ["boto.py", "faults.py", "tools.py", "published.py"]
 ACCOUNT = {"email": "alice@example.com", "password": "correct horse battery staple"}
+DOMAIN = "s3.example.com"
 PERMISSIONS = ["bucket.list", "bucket.read", "bucket.write", "bucket.delete", "bucket.manage"]
 
 
@@ -34,6 +35,7 @@ def started(home):
         "FLAGBASE_SERVER__PORT": "0",
         "FLAGBASE_EVENTS__EMBEDDED": "false",
         "FLAGBASE_STORAGE__S3__LISTEN": "127.0.0.1:0",
+        "FLAGBASE_STORAGE__S3__DOMAIN": DOMAIN,
         "FLAGBASE_LOG__FORMAT": "json",
     }
     log = open(home / "log", "w")
@@ -49,10 +51,10 @@ def started(home):
     raise SystemExit(f"the server did not start:\n{(home / 'log').read_text()}")
 
 
-def key_of(url, name):
-    """An access key that may do everything with buckets."""
+def key_of(url, name, **scope):
+    """An access key that may do everything with buckets, or with those that are named."""
     login = post(f"{url}/auth/login", ACCOUNT)
-    made = post(f"{url}/api/v1/keys", {"name": name, "permissions": PERMISSIONS}, login["token"])
+    made = post(f"{url}/api/v1/keys", {"name": name, "permissions": PERMISSIONS, **scope}, login["token"])
     return made["access_key_id"], made["secret_access_key"]
 
 
@@ -63,6 +65,7 @@ def main():
     try:
         post(f"{url}/auth/register", {**ACCOUNT, "role": "developer"})
         (key, secret), (other, other_secret) = key_of(url, "clients"), key_of(url, "others")
+        scoped, scoped_secret = key_of(url, "scoped", buckets=[{"bucket": "fault-scope", "prefix": "mine/"}])
         failed = []
         for script in sys.argv[1:] or SCRIPTS:
             print(f"\n{script}", flush=True)
@@ -70,7 +73,7 @@ def main():
             home.mkdir()
             environment = {
                 **os.environ, "S3_URL": s3, "S3_KEY": key, "S3_SECRET": secret, "S3_HOME": str(home),
-                "S3_OTHER_KEY": other, "S3_OTHER_SECRET": other_secret, "PYTHONDONTWRITEBYTECODE": "1",
+                "S3_DOMAIN": DOMAIN, "S3_SCOPED_KEY": scoped, "S3_SCOPED_SECRET": scoped_secret, "S3_OTHER_KEY": other, "S3_OTHER_SECRET": other_secret, "PYTHONDONTWRITEBYTECODE": "1",
             }
             if subprocess.run([sys.executable, str(HERE / script)], env=environment).returncode != 0:
                 failed.append(script)

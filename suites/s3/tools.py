@@ -4,7 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from place import HOME, KEY, REGION, SECRET, TOOLS, URL, all_of, bucket, client, expect, run, same, tree
+import boto3
+from botocore.config import Config
+
+from place import DOMAIN, HOME, KEY, REGION, SECRET, TOOLS, URL, all_of, bucket, client, expect, run, same, tree
 
 HOST = URL.removeprefix("http://")
 BIN = Path(sys.executable).parent
@@ -132,11 +135,16 @@ def virtual_hosts_and_paths_are_the_same_bucket():
 
     bucket("by-host")
     client().put_object(Bucket="by-host", Key="a/b.txt", Body=b"same")
-    url = client().generate_presigned_url("get_object", Params={"Bucket": "by-host", "Key": "a/b.txt"})
-    path = url.removeprefix(URL)
-    connection = http.client.HTTPConnection(HOST)
-    connection.request("GET", path, headers={"Host": HOST})
-    expect("by path", connection.getresponse().read(), b"same")
+    by_host = boto3.client(
+        "s3", endpoint_url=f"http://{DOMAIN}", region_name=REGION, aws_access_key_id=KEY, aws_secret_access_key=SECRET,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}),
+    )
+    for there in [client(), by_host]:
+        url = there.generate_presigned_url("get_object", Params={"Bucket": "by-host", "Key": "a/b.txt"})
+        host, path = url.removeprefix("http://").split("/", 1)
+        connection = http.client.HTTPConnection(HOST)
+        connection.request("GET", f"/{path}", headers={"Host": host})
+        expect(host, connection.getresponse().read(), b"same")
 
 
 if __name__ == "__main__":

@@ -195,8 +195,8 @@ impl Form {
 fn named(held: &[u8]) -> Option<Bytes> {
     let file = find(held, b"name=\"file\"")?;
     let (fields, rest) = held.split_at(file);
-    let head = rest.get(..find(rest, b"\r\n\r\n")?)?;
-    let name = find(head, b"filename=\"").and_then(|at| head.get(at + b"filename=\"".len()..));
+    let about = rest.get(..find(rest, b"\r\n\r\n")?)?;
+    let name = find(about, b"filename=\"").and_then(|at| about.get(at + b"filename=\"".len()..));
     let name = name.and_then(|name| name.split(|byte| *byte == b'"').next()).unwrap_or_default();
     let name = name.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
     let mut written = BytesMut::with_capacity(held.len() + name.len());
