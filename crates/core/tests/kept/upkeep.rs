@@ -2,7 +2,7 @@
 
 use flagbase_core::{
     blobs::Blobs as _,
-    buckets::{Begin, Listing, Pick},
+    buckets::{Begin, Digests, Listing, Pick},
     functions::Body,
 };
 use flagbase_testkit::blobs::parts;
@@ -96,7 +96,7 @@ async fn uploads_that_nobody_goes_on_with_are_given_up() {
     for key in ["soon/k", "late/k"] {
         let upload = objects.begin(&b, Begin { key, ..Begin::default() }).await.unwrap();
         let body = Body::Stream(parts(&["x"]), None);
-        objects.part(&b, (&upload.id, 1), (body, Default::default())).await.unwrap();
+        objects.part(&b, (&upload.id, 1), (body, Digests::default())).await.unwrap();
     }
     product.later(2);
     assert_eq!((objects.abort_stale().await.unwrap(), objects.expire().await.unwrap()), (0, 1));

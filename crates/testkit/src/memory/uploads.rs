@@ -1,5 +1,7 @@
 //! Uploads under way, in memory.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use flagbase_core::{
     buckets::{
@@ -26,7 +28,7 @@ impl Uploads for Memory {
     async fn begin(&self, bucket: &DocumentId, upload: Upload) -> Result<(), IndexError> {
         let mut state = self.state.lock();
         let place = (upload.key.clone(), upload.id.clone());
-        state.held(bucket)?.uploads.insert(place, (upload, Default::default()));
+        state.held(bucket)?.uploads.insert(place, (upload, BTreeMap::default()));
         Ok(())
     }
 
@@ -119,10 +121,10 @@ impl Uploads for Memory {
         let all = state.kept.held.iter().flat_map(|(bucket, held)| {
             held.uploads.values().map(|(upload, _)| (bucket.clone(), upload.clone()))
         });
-        let mut stale: Vec<_> = all.filter(|(_, upload)| upload.begun < before).collect();
-        stale.sort_by(|(_, a), (_, b)| (a.begun, &a.id).cmp(&(b.begun, &b.id)));
-        stale.truncate(limit as usize);
-        Ok(stale)
+        let mut found: Vec<_> = all.filter(|(_, upload)| upload.begun < before).collect();
+        found.sort_by(|(_, a), (_, b)| (a.begun, &a.id).cmp(&(b.begun, &b.id)));
+        found.truncate(limit as usize);
+        Ok(found)
     }
 }
 

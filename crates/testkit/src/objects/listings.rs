@@ -2,7 +2,10 @@
 
 use flagbase_core::buckets::Listed;
 
-use super::*;
+use super::{
+    DocumentId, Listing, Object, Piece, Position, Stores, hide, made, marker, note, object, remove, usage,
+    version,
+};
 use crate::{Memory, SeededRandom};
 
 /// All pages of a listing, one after another: objects with their versions, groups, and which are the newest.

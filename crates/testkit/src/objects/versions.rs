@@ -1,6 +1,8 @@
 //! Versions and delete markers.
 
-use super::*;
+use super::{
+    NULL_VERSION, Object, Stores, Usage, get, hide, made, marker, note, object, remove, usage, version,
+};
 
 pub async fn versions_are_kept_hidden_and_brought_back(stores: &Stores) {
     let bucket = made(stores, "b").await;

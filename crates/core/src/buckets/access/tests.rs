@@ -34,8 +34,8 @@ fn snapshot(scopes: &[(&str, &[Permission])]) -> (Snapshot, Arc<EnvironmentSnaps
     (snapshot, environment)
 }
 
-fn bucket(body: serde_json::Value) -> Bucket {
-    Bucket::from_stored(DocumentId::new(Kind::Bucket, "e", "b"), 1, &body).unwrap()
+fn bucket(body: &serde_json::Value) -> Bucket {
+    Bucket::from_stored(DocumentId::new(Kind::Bucket, "e", "b"), 1, body).unwrap()
 }
 
 fn user(role: &str) -> Caller {
@@ -74,7 +74,7 @@ fn a_scope_of_a_role_holds_in_its_bucket_and_below_its_prefix() {
         ("environment:other/bucket:b", &[Permission::BucketWrite]),
         ("environment:e/bucket:c", &[Permission::BucketWrite]),
     ]);
-    let (b, alice) = (bucket(json!({"name": "b"})), user("r"));
+    let (b, alice) = (bucket(&json!({"name": "b"})), user("r"));
     assert_eq!(ask(&snapshot, &b, &alice, GET), Ok(Granted::Permission));
     assert_eq!(ask(&snapshot, &b, &alice, Act::new(Action::GetObject, "img")), Err(Class::Forbidden));
     assert_eq!(ask(&snapshot, &b, &alice, PUT), Err(Class::Forbidden));
@@ -93,7 +93,7 @@ fn a_key_that_names_buckets_may_nothing_in_others() {
     let all = [Permission::BucketRead, Permission::BucketWrite, Permission::FlagRead];
     let scope =
         |bucket: &str, permissions| KeyBucket { bucket: bucket.into(), prefix: "img/".into(), permissions };
-    let b = bucket(json!({"name": "b"}));
+    let b = bucket(&json!({"name": "b"}));
     let scoped = key(&all, vec![scope("b", Some(vec![Permission::BucketRead]))]);
     assert_eq!(ask(&snapshot, &b, &scoped, GET), Ok(Granted::Permission));
     assert_eq!(ask(&snapshot, &b, &scoped, PUT), Err(Class::Forbidden), "less than the key");
@@ -112,7 +112,7 @@ fn what_a_policy_denies_is_denied_then_permissions_then_what_it_allows_then_what
     let (snapshot, _) = snapshot(&[("environment:e/bucket:b", &[Permission::BucketRead])]);
     let statement = |effect: &str, action: &str| json!({"Effect": effect, "Principal": "*", "Action": action, "Resource": "arn:aws:s3:::b/img/*"});
     let with =
-        |statements: serde_json::Value| bucket(json!({"name": "b", "policy": {"Statement": statements}}));
+        |statements: serde_json::Value| bucket(&json!({"name": "b", "policy": {"Statement": statements}}));
     let (alice, nobody) = (user("r"), Caller::nobody());
     let denying = with(json!([statement("Deny", "s3:GetObject"), statement("Allow", "s3:*")]));
     assert_eq!(ask(&snapshot, &denying, &alice, GET), Err(Class::Forbidden));
@@ -121,7 +121,7 @@ fn what_a_policy_denies_is_denied_then_permissions_then_what_it_allows_then_what
     assert_eq!(ask(&snapshot, &allowing, &alice, GET), Ok(Granted::Permission));
     assert_eq!(ask(&snapshot, &allowing, &alice, PUT), Ok(Granted::Policy));
     assert_eq!(ask(&snapshot, &allowing, &nobody, GET), Err(Class::Unauthenticated));
-    let public = bucket(json!({"name": "b", "public": "read"}));
+    let public = bucket(&json!({"name": "b", "public": "read"}));
     assert_eq!(ask(&snapshot, &public, &nobody, GET), Ok(Granted::Public));
     for private in [PUT, Act::new(Action::ListBucket, ""), Act::new(Action::GetVersion, "img/1")] {
         assert_eq!(ask(&snapshot, &public, &nobody, private), Err(Class::Unauthenticated), "{private:?}");
@@ -133,7 +133,7 @@ fn whoever_manages_a_bucket_cannot_be_shut_out_by_its_policy() {
     let (snapshot, _) =
         snapshot(&[("environment:e/bucket:b", &[Permission::BucketManage, Permission::BucketRead])]);
     let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]});
-    let b = bucket(json!({"name": "b", "policy": {"Statement": deny}}));
+    let b = bucket(&json!({"name": "b", "policy": {"Statement": deny}}));
     assert_eq!(ask(&snapshot, &b, &user("r"), GET), Err(Class::Forbidden));
     assert_eq!(ask(&snapshot, &b, &user("r"), Act::new(Action::PutSettings, "")), Ok(Granted::Permission));
 }

@@ -3,14 +3,14 @@ use serde_json::json;
 
 use super::*;
 
-fn policy(statements: Value) -> Policy {
+fn policy(statements: &Value) -> Policy {
     Policy::read(&json!({"Version": "2012-10-17", "Statement": statements}), "b").unwrap()
 }
 
 fn get(principals: &[String], key: &str) -> Verdict {
     let question =
         Question { principals, action: "s3:GetObject", bucket: "b", key: Some(key), ..Question::default() };
-    policy(json!([
+    policy(&json!([
         {"Effect": "Allow", "Principal": "*", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/public/*"},
         {"Effect": "Allow", "Principal": {"AWS": ["user:alice@example.com", "role:editor"]}, "Action": ["s3:GetObject"],
          "Resource": "arn:aws:s3:::b/*"},
@@ -34,7 +34,7 @@ fn a_policy_speaks_of_principals_actions_and_resources_and_a_deny_counts_more() 
 
 #[test]
 fn conditions_hold_all_together_and_of_what_is_not_known_only_the_opposites_hold() {
-    let policy = policy(json!({
+    let policy = policy(&json!({
         "Effect": "Allow", "Principal": "*", "Action": "s3:listbucket", "Resource": "arn:aws:s3:::b",
         "Condition": {
             "StringLike": {"s3:prefix": ["home/*", ""]},
@@ -69,7 +69,7 @@ fn conditions_hold_all_together_and_of_what_is_not_known_only_the_opposites_hold
 
 #[test]
 fn what_is_not_meant_can_be_said() {
-    let policy = policy(json!({
+    let policy = policy(&json!({
         "Effect": "Deny", "NotPrincipal": {"AWS": "user:alice@example.com"}, "NotAction": "s3:Get*",
         "NotResource": "arn:aws:s3:::b/open/*", "Condition": {"NotIpAddress": {"aws:SourceIp": "192.0.2.1"}},
     }));
@@ -131,7 +131,7 @@ fn a_policy_is_public_when_everybody_is_allowed_something_without_a_condition() 
         let mut statement =
             json!({"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::b/*"});
         statement.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        policy(json!([statement])).is_public()
+        policy(&json!([statement])).is_public()
     };
     assert!(with(json!({})) && with(json!({"Principal": {"AWS": "*"}})));
     assert!(!with(json!({"Effect": "Deny"})) && !with(json!({"Principal": {"AWS": "key:a"}})));

@@ -27,17 +27,17 @@ pub(in super::super) enum Item<T> {
     Group(String),
 }
 
+/// Hands over what comes from a cursor on, at most so many, until it is told a group that is to be passed.
+pub(in super::super) type Seek<'a, T> =
+    dyn FnMut(&Cursor, usize, &mut dyn FnMut(T) -> Option<String>) -> Result<Option<String>, Fault> + 'a;
+
 /// Reads a bucket in the order of its keys, from a cursor on. `read` gives what comes next, or nothing at the end of what
 /// begins with the prefix.
 pub(in super::super) fn page<T>(
     (prefix, delimiter): (&str, Option<&str>),
     start: Cursor,
     limit: usize,
-    seek: &mut dyn FnMut(
-        &Cursor,
-        usize,
-        &mut dyn FnMut(T) -> Option<String>,
-    ) -> Result<Option<String>, Fault>,
+    seek: &mut Seek<'_, T>,
     key_of: &dyn Fn(&T) -> &str,
 ) -> Result<(Vec<Item<T>>, bool), Fault> {
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty());
@@ -45,21 +45,18 @@ pub(in super::super) fn page<T>(
     while let Some(at) = cursor.take() {
         let left = limit.saturating_sub(items.len()).saturating_add(1);
         let passed = seek(&at, left, &mut |one: T| {
-            let group = delimiter.and_then(|delimiter| group_of(key_of(&one), prefix, delimiter));
+            let group =
+                delimiter.and_then(|delimiter| group_of(key_of(&one), prefix, delimiter)).map(str::to_owned);
             if items.len() >= limit {
                 more = true;
                 return Some(String::new());
             }
-            match group {
-                Some(group) => {
-                    items.push(Item::Group(group.to_owned()));
-                    Some(group.to_owned())
-                }
-                None => {
-                    items.push(Item::One(one));
-                    None
-                }
-            }
+            let Some(group) = group else {
+                items.push(Item::One(one));
+                return None;
+            };
+            items.push(Item::Group(group.clone()));
+            Some(group)
         })?;
         // A group was met: go on behind all that is in it.
         cursor = passed
