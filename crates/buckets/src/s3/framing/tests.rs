@@ -15,7 +15,7 @@ fn through(mut framing: Framing, text: &[u8], sizes: &[usize]) -> Result<Vec<u8>
         framing.take(left.split_to(size), &mut out).map_err(|fault| fault.to_string())?;
     }
     out.extend(framing.rest());
-    Ok(out.concat())
+    Ok(out.into_iter().flatten().collect())
 }
 
 /// The bytes in chunks, and what comes behind them.
