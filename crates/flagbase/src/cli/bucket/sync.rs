@@ -1,6 +1,6 @@
 //! `flagbase bucket sync`: a directory and a prefix become equal. Files are equal when size and CRC-64 are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -121,7 +121,7 @@ async fn up(args: &SyncArgs, client: &Client, (root, to): (&Path, &Place)) -> Ou
 async fn down(args: &SyncArgs, client: &Client, (from, root): (&Place, &Path)) -> Outcome {
     let objects = remote::all(client, from).await?;
     let here = if root.exists() { files(root)? } else { BTreeMap::new() };
-    let (mut fetched, mut odd, mut wanted) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut fetched, mut odd, mut wanted) = (Vec::new(), Vec::new(), BTreeSet::new());
     for known in objects {
         let key = known.key.strip_prefix(&from.key).unwrap_or_default().to_owned();
         // Stores of files mark directories so.
@@ -139,9 +139,9 @@ async fn down(args: &SyncArgs, client: &Client, (from, root): (&Place, &Path)) -
         if !same {
             fetched.push((known, path));
         }
-        wanted.insert(key, ());
+        wanted.insert(key);
     }
-    let gone = here.iter().filter(|(key, _)| args.delete && !wanted.contains_key(*key));
+    let gone = here.iter().filter(|(key, _)| args.delete && !wanted.contains(*key));
     let gone: Vec<PathBuf> = gone.map(|(_, (path, _))| path.clone()).collect();
     if args.dry_run {
         for (known, path) in &fetched {
