@@ -114,32 +114,38 @@ mod tests {
         }
     }
 
-    fn tag(text: &str) -> Option<ETagCondition> {
-        Some(text.parse().unwrap())
+    fn tag(text: &str) -> ETagCondition {
+        text.parse().unwrap()
     }
 
-    fn time(text: &str) -> Option<Timestamp> {
-        Some(times::told(text.parse().unwrap()))
+    fn time(text: &str) -> Timestamp {
+        times::told(text.parse().unwrap())
     }
 
     #[test]
     fn reads_go_on_or_not_as_http_says() {
-        let (earlier, same, later) =
-            (time("2026-11-22T09:00:00Z"), time("2026-11-22T10:00:00Z"), time("2026-11-22T11:00:00Z"));
+        let (earlier, same, later) = (
+            Some(time("2026-11-22T09:00:00Z")),
+            Some(time("2026-11-22T10:00:00Z")),
+            Some(time("2026-11-22T11:00:00Z")),
+        );
         let none = Conditions::default;
         for (conditions, verdict) in [
             (none(), Verdict::Holds),
-            (Conditions { matches: tag("\"abc\""), ..none() }, Verdict::Holds),
-            (Conditions { matches: tag("*"), ..none() }, Verdict::Holds),
-            (Conditions { matches: tag("\"x\""), ..none() }, Verdict::Failed),
-            (Conditions { differs: tag("\"abc\""), ..none() }, Verdict::NotModified),
-            (Conditions { differs: tag("\"x\""), ..none() }, Verdict::Holds),
+            (Conditions { matches: Some(tag("\"abc\"")), ..none() }, Verdict::Holds),
+            (Conditions { matches: Some(tag("*")), ..none() }, Verdict::Holds),
+            (Conditions { matches: Some(tag("\"x\"")), ..none() }, Verdict::Failed),
+            (Conditions { differs: Some(tag("\"abc\"")), ..none() }, Verdict::NotModified),
+            (Conditions { differs: Some(tag("\"x\"")), ..none() }, Verdict::Holds),
             (Conditions { modified_since: earlier.clone(), ..none() }, Verdict::Holds),
             (Conditions { modified_since: same.clone(), ..none() }, Verdict::NotModified),
             (Conditions { unmodified_since: same, ..none() }, Verdict::Holds),
             (Conditions { unmodified_since: earlier.clone(), ..none() }, Verdict::Failed),
-            (Conditions { matches: tag("\"abc\""), unmodified_since: earlier, ..none() }, Verdict::Holds),
-            (Conditions { differs: tag("\"x\""), modified_since: later, ..none() }, Verdict::Holds),
+            (
+                Conditions { matches: Some(tag("\"abc\"")), unmodified_since: earlier, ..none() },
+                Verdict::Holds,
+            ),
+            (Conditions { differs: Some(tag("\"x\"")), modified_since: later, ..none() }, Verdict::Holds),
         ] {
             assert_eq!(conditions.judge(&object()), verdict, "{conditions:?}");
         }
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_the_client_has_is_told_with_its_etag() {
-        let conditions = Conditions { differs: tag("\"abc\""), ..Conditions::default() };
+        let conditions = Conditions { differs: Some(tag("\"abc\"")), ..Conditions::default() };
         let error = conditions.admit(&object()).unwrap_err();
         assert_eq!(error.status_code().map(|status| status.as_u16()), Some(304));
         assert_eq!(error.headers().unwrap()["etag"], "\"abc\"");
@@ -156,10 +162,10 @@ mod tests {
     #[test]
     fn writes_know_what_s3_lets_them_say() {
         assert_eq!(of_write(None, None).unwrap(), Condition::Any);
-        assert_eq!(of_write(None, tag("*")).unwrap(), Condition::Absent);
-        assert_eq!(of_write(tag("*"), None).unwrap(), Condition::Present);
-        assert_eq!(of_write(tag("\"a\""), None).unwrap(), Condition::Etag(vec!["a".into()]));
-        assert!(of_write(None, tag("\"a\"")).is_err());
-        assert!(of_write(tag("*"), tag("*")).is_err());
+        assert_eq!(of_write(None, Some(tag("*"))).unwrap(), Condition::Absent);
+        assert_eq!(of_write(Some(tag("*")), None).unwrap(), Condition::Present);
+        assert_eq!(of_write(Some(tag("\"a\"")), None).unwrap(), Condition::Etag(vec!["a".into()]));
+        assert!(of_write(None, Some(tag("\"a\""))).is_err());
+        assert!(of_write(Some(tag("*")), Some(tag("*"))).is_err());
     }
 }

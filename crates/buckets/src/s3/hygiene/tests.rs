@@ -12,12 +12,12 @@ fn head(uri: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn code(uri: &str, headers: &[(&str, &str)]) -> Option<String> {
-    coded(head(uri, headers))
+    coded(&head(uri, headers))
 }
 
-fn coded(head: Parts) -> Option<String> {
+fn coded(head: &Parts) -> Option<String> {
     let now = "2026-11-22T10:00:00Z".parse().unwrap();
-    check(&head, now).err().map(|error| error.code().as_str().to_owned())
+    check(head, now).err().map(|error| error.code().as_str().to_owned())
 }
 
 fn signed(names: &str) -> String {
@@ -51,7 +51,7 @@ fn version_2_of_signatures_only_reads_and_writes_one_object_by_a_url_that_ends()
     }
     let mut removing = head(&url("/b/k", 60), &[]);
     removing.method = Method::DELETE;
-    assert_eq!(coded(removing).as_deref(), Some("InvalidRequest"));
+    assert_eq!(coded(&removing).as_deref(), Some("InvalidRequest"));
     assert_eq!(code(&url("/", 60), &[]).as_deref(), Some("InvalidRequest"));
 }
 
