@@ -73,7 +73,7 @@ impl Blobs for Files {
             while size + rest.len() >= STEP {
                 held.push(rest.split_to(STEP - size));
                 let (step, now) = (std::mem::take(&mut held), writing.take());
-                writing = Some(blocking(move || begun(now)?.write(step)).await?);
+                writing = Some(blocking(move || begun(now)?.write(&step)).await?);
                 size = 0;
             }
             size += rest.len();
@@ -81,7 +81,7 @@ impl Blobs for Files {
                 held.push(rest);
             }
         }
-        blocking(move || begun(writing)?.write(held)?.keep()).await
+        blocking(move || begun(writing)?.write(&held)?.keep()).await
     }
 
     async fn copy(&self, from: &str, to: &str) -> Result<bool, BlobError> {

@@ -35,14 +35,14 @@ impl Part {
     }
 
     /// Appends `bytes`.
-    pub(super) fn write(mut self, bytes: Vec<Bytes>) -> io::Result<Self> {
+    pub(super) fn write(mut self, bytes: &[Bytes]) -> io::Result<Self> {
         if self.file.is_none() {
             make_below(&self.base, self.directory())?;
             self.file = Some(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.at)?);
             self.made = true;
         }
         if let Some(file) = &mut self.file {
-            write_all(file, &bytes)?;
+            write_all(file, bytes)?;
         }
         self.size += bytes.iter().map(|part| part.len() as u64).sum::<u64>();
         Ok(self)
