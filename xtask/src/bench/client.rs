@@ -88,20 +88,45 @@ fn read_answer(stream: &mut impl BufRead) -> Result<Answer> {
         .nth(1)
         .and_then(|word| word.parse().ok())
         .with_context(|| format!("`{status}` is no status line"))?;
-    let mut length = 0;
+    let (mut length, mut chunked) = (0, false);
     loop {
         let header = line(stream)?.to_ascii_lowercase();
         if header.is_empty() {
             break;
         }
-        ensure!(!header.starts_with("transfer-encoding:"), "the answer has no length");
+        chunked |= header.starts_with("transfer-encoding:");
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().context("read the length of the answer")?;
         }
     }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).context("read the body of the answer")?;
+    let mut body = Vec::new();
+    if chunked {
+        read_chunks(stream, &mut body)?;
+    } else {
+        read_part(stream, &mut body, length)?;
+    }
     Ok(Answer { status, body })
+}
+
+/// A body in chunks, without trailers (RFC 9112, section 7.1).
+fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
+    loop {
+        let size = line(stream)?;
+        let size =
+            usize::from_str_radix(&size, 16).with_context(|| format!("`{size}` is no size of a chunk"))?;
+        read_part(stream, body, size)?;
+        ensure!(line(stream)?.is_empty(), "a chunk is longer than it says");
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn read_part(stream: &mut impl BufRead, body: &mut Vec<u8>, length: usize) -> Result<()> {
+    let begin = body.len();
+    body.resize(begin + length, 0);
+    let part = body.get_mut(begin..).unwrap_or_default();
+    stream.read_exact(part).context("read the body of the answer")
 }
 
 fn line(stream: &mut impl BufRead) -> Result<String> {
@@ -121,6 +146,14 @@ mod tests {
         assert_eq!((first.status, &first.body[..]), (201, &b"{}"[..]));
         let second = read_answer(&mut stream).unwrap();
         assert_eq!((second.status, second.body.len()), (204, 0));
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_read_as_one() {
+        let mut stream = &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\na\r\n, everyone\r\n0\r\n\r\nHTTP"[..];
+        let answer = read_answer(&mut stream).unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"hello, everyone"[..]));
+        assert_eq!(stream, b"HTTP");
     }
 
     #[test]
