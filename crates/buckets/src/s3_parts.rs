@@ -74,5 +74,5 @@ impl Default for S3Limits {
 
 /// This build does not speak S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this build does not speak S3; build it with the feature `s3`, or leave `storage.s3.listen` empty")]
+#[error("this build does not speak S3; build it with the feature `s3`, or set `storage.s3.listen: none`")]
 pub struct NotBuiltIn;

@@ -39,7 +39,7 @@ impl S3 {
         tasks: &Tasks,
     ) -> Outcome<Option<Self>> {
         let s3 = &config.storage.s3;
-        if s3.listen.is_empty() {
+        if s3.listen == "none" {
             return Ok(None);
         }
         let parts = S3Parts { buckets, keys: keys(identity), clock, random, options: options(config) };
@@ -54,7 +54,7 @@ impl S3 {
             Err(error) if error.kind() == ErrorKind::AddrInUse && s3.listen == DEFAULT_LISTEN => {
                 tracing::warn!(
                     "S3 is not served: another program uses {DEFAULT_LISTEN}; choose another port with \
-                     FLAGBASE_STORAGE__S3__LISTEN (port 0 takes a free one), or make it empty"
+                     FLAGBASE_STORAGE__S3__LISTEN (port 0 takes a free one, `none` serves no S3)"
                 );
                 return Ok(None);
             }
@@ -105,7 +105,7 @@ fn not_bound(s3: &config::S3, error: &std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::AddrInUse => failure.hint(
             "another program uses this port; stop it, or choose another one with FLAGBASE_STORAGE__S3__LISTEN (port 0 \
-             takes a free one, empty serves no S3)",
+             takes a free one, `none` serves no S3)",
         ),
         _ => failure.hint("check `storage.s3.listen`: it must be an address of this machine"),
     }

@@ -448,3 +448,18 @@ fn what_runs_functions_is_chosen_and_checked() {
     let wrong = Place::new("compute: {driver: docker}").complaints(&[]);
     assert!(wrong[0].contains("`wasm`, `firecracker`, `none`"), "{wrong:?}");
 }
+
+#[test]
+fn where_s3_is_served_is_an_address_or_nowhere() {
+    let listen = |value: &str| Place::new("").load(&[("FLAGBASE_STORAGE__S3__LISTEN", value)]);
+    for value in ["127.0.0.1:0", "[::1]:9000", "none"] {
+        assert_eq!(listen(value).unwrap().config.storage.s3.listen, value);
+    }
+    assert_eq!(listen("").unwrap().config.storage.s3.listen, "127.0.0.1:9000", "empty counts as not set");
+    for value in ["9000", "localhost", "off"] {
+        let error = listen(value).unwrap_err();
+        assert!(error.problems[0].to_string().contains("storage.s3.listen"), "{error:?}");
+    }
+    let wrong = Place::new("storage:\n  s3:\n    domain: s3_x.example.com:9000\n    region: US East\n");
+    assert_eq!(wrong.load(&[]).unwrap_err().problems.len(), 2);
+}

@@ -106,7 +106,7 @@ pub(crate) struct Storage {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct S3 {
-    /// Empty for nowhere.
+    /// `none` for nowhere.
     pub listen: String,
     /// Empty for none.
     pub domain: String,

@@ -8,8 +8,8 @@ use super::{Config, Wrong, bad};
 pub(super) fn check(config: &Config) -> Vec<Wrong> {
     let s3 = &config.storage.s3;
     let mut wrong = Vec::new();
-    if !s3.listen.is_empty() && s3.listen.parse::<SocketAddr>().is_err() {
-        let help = "use an address and a port, such as `127.0.0.1:9000`, or leave it empty";
+    if s3.listen != "none" && s3.listen.parse::<SocketAddr>().is_err() {
+        let help = "use an address and a port, such as `127.0.0.1:9000`, or `none`";
         wrong.push(bad("storage.s3.listen", &s3.listen, "is not an address with a port", help));
     }
     let label = |label: &str| {
