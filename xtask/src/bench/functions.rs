@@ -53,7 +53,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
 fn inside(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
     let mut command = Command::new(cargo());
     command.current_dir(&workspace.root);
-    command.args(["run", "--profile", "dist", "--quiet", "--package", "flagbase-functions", "--features", "wasm"]);
+    command.args([
+        "run",
+        "--profile",
+        "dist",
+        "--quiet",
+        "--package",
+        "flagbase-functions",
+        "--features",
+        "wasm",
+    ]);
     command.args(["--example", "bench_functions", "--", &options.rounds.to_string()]);
     println!("building and running the example `bench_functions`");
     let output = process::capture(&mut command)?;
