@@ -68,7 +68,7 @@ struct AddArgs {
     /// The path below /gateway, such as `/shop`, or `/shop/*` for everything below
     #[arg(required_unless_present = "file")]
     pattern: Option<String>,
-    /// Where requests go, such as `http://127.0.0.1:9000`
+    /// Where requests go, such as `http://127.0.0.1:9100`
     #[arg(required_unless_present_any = ["file", "variants"])]
     backend_url: Option<String>,
     /// Only callers for whom this flag is on get through; or it chooses the upstream, see --variant
