@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 WORK = Path(os.environ["S3_WORK"])
-SCRIPTS = ["boto.py", "faults.py", "tools.py", "published.py"]
+SCRIPTS = ["boto.py", "faults.py", "tools.py", "sites.py", "published.py"]
 ACCOUNT = {"email": "alice@example.com", "password": "correct horse battery staple"}
 DOMAIN = "s3.example.com"
 PERMISSIONS = ["bucket.list", "bucket.read", "bucket.write", "bucket.delete", "bucket.manage"]
@@ -36,6 +36,8 @@ def started(home):
         "FLAGBASE_EVENTS__EMBEDDED": "false",
         "FLAGBASE_STORAGE__S3__LISTEN": "127.0.0.1:0",
         "FLAGBASE_STORAGE__S3__DOMAIN": DOMAIN,
+        # Visitors of sites are told apart by their addresses.
+        "FLAGBASE_GATEWAY__TRUSTED_PROXIES": "127.0.0.1",
         "FLAGBASE_LOG__FORMAT": "json",
     }
     log = open(home / "log", "w")
@@ -66,6 +68,7 @@ def main():
         post(f"{url}/auth/register", {**ACCOUNT, "role": "developer"})
         (key, secret), (other, other_secret) = key_of(url, "clients"), key_of(url, "others")
         scoped, scoped_secret = key_of(url, "scoped", buckets=[{"bucket": "fault-scope", "prefix": "mine/"}])
+        token = post(f"{url}/auth/login", ACCOUNT)["token"]
         failed = []
         for script in sys.argv[1:] or SCRIPTS:
             print(f"\n{script}", flush=True)
@@ -74,6 +77,7 @@ def main():
             environment = {
                 **os.environ, "S3_URL": s3, "S3_KEY": key, "S3_SECRET": secret, "S3_HOME": str(home),
                 "S3_DOMAIN": DOMAIN, "S3_SCOPED_KEY": scoped, "S3_SCOPED_SECRET": scoped_secret, "S3_OTHER_KEY": other, "S3_OTHER_SECRET": other_secret, "PYTHONDONTWRITEBYTECODE": "1",
+                "S3_API": url, "S3_TOKEN": token,
             }
             if subprocess.run([sys.executable, str(HERE / script)], env=environment).returncode != 0:
                 failed.append(script)

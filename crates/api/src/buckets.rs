@@ -3,7 +3,6 @@
 mod address;
 mod arriving;
 mod heads;
-mod judge;
 mod listing;
 mod objects;
 mod sign;

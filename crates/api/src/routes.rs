@@ -46,6 +46,10 @@ async fn list(
 
 /// Registers a route. In the first form, `{id?, pattern, backend_url, flag_key?}`, a route of the same pattern is
 /// replaced; in the full form, with `path`, a route that takes the same requests is a conflict.
+///
+/// Requests go to `backend_url`, to `function` (`hello`, `hello@2`) or to `bucket` (`"site"`, or
+/// `{"name": "site", "prefix": "releases/1/"}`), and where `variants` of the flag say otherwise there: an address,
+/// `function:hello` or `bucket:site/releases/2/`. Who leads to a bucket must be permitted to read it.
 #[utoipa::path(
     post, path = "/api/v1/gateway/routes", tag = "gateway", params(("environment" = Option<String>, Query)),
     request_body = Value,

@@ -9,9 +9,11 @@
 
 mod access;
 mod cache;
+mod conditions;
 mod definition;
 mod digest;
 mod index;
+mod media;
 mod object;
 mod objects;
 mod policy;
@@ -37,6 +39,7 @@ use crate::{
 };
 
 pub use access::{Act, Action, Granted, Visitor, may, permitted};
+pub use conditions::{Conditions, Form, Judgement, etags, http_date};
 pub use definition::{
     Bucket, CorsRule, LifecycleRule, Public, Quota, Settings, Site, Versioning, is_bucket_name,
 };
@@ -45,6 +48,7 @@ pub use digest::{
     etag_of_parts, opaque_etag,
 };
 pub use index::{Amendment, Condition, Deletion, IndexError, ObjectIndex, Placed, Terms};
+pub use media::media_type;
 pub use object::{Listed, Listing, NULL_VERSION, Object, ObjectHead, Piece, Position, Usage};
 pub use objects::{
     Appended, Begin, Complete, Copying, Fits, MOST_KEY, MOST_LISTED, Objects, Part, PartOf, Pick, Put,
@@ -235,7 +239,20 @@ impl Buckets {
             let message = format!("bucket `{name}` still holds {what}; delete them first");
             return Err(Refusal::new(Class::Conflict, "bucket_not_empty", message));
         }
-        self.documents.delete(asked, name, seen, |_| Ok(())).await
+        let unused = |environment: &EnvironmentSnapshot| {
+            let leads = |target: crate::gateway::BucketTarget| *target.name == *name;
+            match environment.routes.routes().find(|route| route.route.buckets().any(leads)) {
+                Some(route) => {
+                    let message = format!(
+                        "route `{}` leads to bucket `{name}`; change the route, or delete it first",
+                        route.id
+                    );
+                    Err(Refusal::new(Class::Conflict, "bucket_in_use", message))
+                }
+                None => Ok(()),
+            }
+        };
+        self.documents.delete(asked, name, seen, unused).await
     }
 
     /// Signs a URL for what `visitor` may do himself.

@@ -5,6 +5,7 @@
 //! [`Routes`] is how routes are read and changed.
 
 mod addresses;
+mod buckets;
 mod compiled;
 mod config;
 mod decide;
@@ -19,6 +20,7 @@ mod table;
 mod upstream;
 
 pub use addresses::{AddressPolicy, Denied};
+pub use buckets::{BucketTarget, ToBucket};
 pub use compiled::{Answer, CompiledRoute, Target, Upstream};
 pub use config::{GatewayConfig, TrustedProxy};
 use decide::context as decide_context;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use flagbase_core::{
+    buckets::{Buckets, BucketsParts, Signer},
     caller::{Caller, Principal},
     catalog::Page,
     environments::{Environment, EnvironmentKind, Environments},
@@ -12,12 +13,13 @@ use flagbase_core::{
     gateway::{AddressPolicy, Question, Routes, view},
     refusal::{Class, Precondition, Refusal},
 };
-use flagbase_testkit::{FixedClock, Memory, SeededRandom};
+use flagbase_testkit::{FixedClock, Memory, MemoryBlobs, SeededRandom};
 use serde_json::{Value, json};
 
 const OPEN: AddressPolicy = AddressPolicy { loopback: true, private: true };
 
 struct Product {
+    memory: Memory,
     feed: Arc<Feed>,
     routes: Routes,
     flags: Flags,
@@ -37,15 +39,16 @@ fn asks<'a>(caller: &'a Caller, environment: &'a str) -> Asked<'a> {
 }
 
 async fn product() -> Product {
-    let feed =
-        Feed::open(Arc::new(Memory::new()), Arc::new(FixedClock::default()), Arc::new(SeededRandom::new(1)));
+    let memory = Memory::new();
+    let (clock, random) = (Arc::new(FixedClock::default()), Arc::new(SeededRandom::new(1)));
+    let feed = Feed::open(Arc::new(memory.clone()), clock, random);
     let feed = Arc::new(feed.await.unwrap());
     Environments::new(Arc::clone(&feed)).ensure_default(EnvironmentKind::Development).await.unwrap();
     let flags = Flags::new(Arc::clone(&feed));
     let flag = json!({"key": "checkout", "enabled": true, "default_value": false,
         "rules": [{"attribute": "role", "operator": "equals", "value": "developer", "variant": true}]});
     flags.create(asks(&caller("developer"), "default"), &flag).await.unwrap();
-    Product { routes: Routes::new(Arc::clone(&feed), OPEN), flags, feed }
+    Product { routes: Routes::new(Arc::clone(&feed), OPEN), flags, feed, memory }
 }
 
 async fn register(product: &Product, body: Value) -> Result<Value, Refusal> {
@@ -267,4 +270,72 @@ async fn what_becomes_of_a_request_can_be_asked_beforehand() {
     ] {
         assert_eq!(ask(question).unwrap_err().faults[0].pointer, place);
     }
+}
+
+/// The buckets of the product, with one called `site`.
+async fn buckets(product: &Product) -> Buckets {
+    let buckets = Buckets::new(BucketsParts {
+        feed: Arc::clone(&product.feed),
+        index: Arc::new(product.memory.clone()),
+        uploads: Arc::new(product.memory.clone()),
+        blobs: Arc::new(MemoryBlobs::new()),
+        signer: Signer::new(b"a secret of tests"),
+    });
+    let developer = caller("developer");
+    let site = json!({"site": {"index": "start.html"}});
+    buckets.put(asks(&developer, "default"), "site", &site, Precondition::None).await.unwrap();
+    buckets
+}
+
+#[tokio::test]
+async fn a_route_leads_to_a_bucket_that_exists_and_keeps_it_from_being_deleted() {
+    let product = product().await;
+    let buckets = buckets(&product).await;
+    let route = |bucket: &str| json!({"id": "shop", "path": "/shop", "match": "prefix", "strip_prefix": true, "bucket": bucket});
+    let refusal = register(&product, route("sites")).await.unwrap_err();
+    let expected = "/bucket: bucket `sites` does not exist in environment `default`; did you mean `site`?";
+    assert_eq!(refusal.message, expected);
+    let shown = register(&product, route("site/r/1")).await.unwrap();
+    assert_eq!(shown["bucket"], json!({"name": "site", "prefix": "r/1/"}));
+
+    let developer = caller("developer");
+    for (path, decision, key) in [
+        ("/shop/", "bucket", json!("r/1/start.html")),
+        ("/gateway/shop/a%20b.js", "bucket", json!("r/1/a b.js")),
+        ("/shop/%FF", "bucket", json!(null)),
+    ] {
+        let question: Question = serde_json::from_value(json!({"path": path})).unwrap();
+        let told = product.routes.test(asks(&developer, "default"), &question).unwrap();
+        let told = serde_json::to_value(told).unwrap();
+        assert_eq!((&told["decision"], &told["key"]), (&json!(decision), &key), "{told}");
+        assert_eq!(
+            (&told["bucket"], told["status"].as_u64()),
+            (&json!("site/r/1/"), key.is_null().then_some(404))
+        );
+    }
+    let delete = || buckets.delete(asks(&developer, "default"), "site", Precondition::None);
+    let refusal = delete().await.unwrap_err();
+    assert_eq!((refusal.class, refusal.code), (Class::Conflict, "bucket_in_use"));
+    product.routes.delete(asks(&developer, "default"), "shop", Precondition::None).await.unwrap();
+    delete().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_read_a_release_cannot_show_it_to_others() {
+    let product = product().await;
+    let buckets = buckets(&product).await;
+    let developer = caller("developer");
+    let locked = json!({"policy": {"Version": "2012-10-17", "Statement": [{"Effect": "Deny",
+        "Principal": {"AWS": ["role:developer"]}, "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::site/secret/*"}]}});
+    buckets.patch(asks(&developer, "default"), "site", &locked, Precondition::None).await.unwrap();
+    let body = |prefix: &str| {
+        json!({"id": "r", "path": "/x", "flag_key": "checkout", "backend_url": "http://a",
+            "variants": {"true": format!("bucket:site/{prefix}")}})
+    };
+    assert_eq!(register(&product, body("secret/1")).await.unwrap_err().class, Class::Forbidden);
+    register(&product, body("open/1")).await.unwrap();
+    let put =
+        product.routes.put(asks(&developer, "default"), "r", body("secret/1"), Precondition::None).await;
+    assert_eq!(put.unwrap_err().class, Class::Forbidden);
 }

@@ -14,6 +14,8 @@ mod faults;
 mod objects;
 #[path = "buckets/signed.rs"]
 mod signed;
+#[path = "buckets/sites.rs"]
+mod sites;
 #[path = "buckets/uploads.rs"]
 mod uploads;
 

@@ -10,10 +10,14 @@ use std::{
 
 use bytes::Bytes;
 use flagbase_core::{
+    buckets::Objects,
+    caller::Caller,
+    environments::EnvironmentKind,
     feed::Feed,
     functions::Runner,
     gateway::{GatewayConfig, Target},
     metrics::Recorder,
+    permissions::Permission,
     snapshot::Snapshots,
     tasks::Tasks,
 };
@@ -23,6 +27,7 @@ use crate::{
     callers::Callers,
     health,
     pool::{Pool, Settings},
+    sites::Sites,
 };
 
 /// How long a client or an upstream may pause within a body, unless its route says otherwise.
@@ -40,6 +45,7 @@ pub struct Gateway<C> {
     pub(crate) callers: Arc<C>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) functions: Arc<Runner>,
+    pub(crate) sites: Sites,
     pub(crate) pool: Arc<Pool>,
     pub(crate) tasks: Tasks,
     ids: RequestIds,
@@ -58,6 +64,8 @@ pub struct Parts<C> {
     pub recorder: Arc<Recorder>,
     /// What runs functions.
     pub functions: Arc<Runner>,
+    /// What sites are made of.
+    pub objects: Arc<Objects>,
     /// Who owns connections and background work.
     pub tasks: Tasks,
 }
@@ -65,7 +73,7 @@ pub struct Parts<C> {
 impl<C: Callers> Gateway<C> {
     /// A gateway, with its background work started: health checks and the upkeep of connections.
     pub fn start(parts: Parts<C>) -> Arc<Self> {
-        let Parts { config, feed, callers, recorder, functions, tasks } = parts;
+        let Parts { config, feed, callers, recorder, functions, objects, tasks } = parts;
         let settings = Settings {
             addresses: config.addresses(),
             idle_timeout: config.idle_timeout,
@@ -73,6 +81,7 @@ impl<C: Callers> Gateway<C> {
         };
         let pool = Pool::new(settings, tasks.clone());
         let environment: Arc<str> = config.environment.as_str().into();
+        let sites = Sites::new(objects, Arc::clone(&feed));
         let ids = RequestIds::new(feed.random().hex(6));
         let environment_header = crate::headers::value(&environment);
         let gateway = Arc::new(Self {
@@ -83,6 +92,7 @@ impl<C: Callers> Gateway<C> {
             callers,
             recorder,
             functions,
+            sites,
             pool,
             tasks,
             ids,
@@ -106,12 +116,26 @@ impl<C: Callers> Gateway<C> {
     /// Tells the log about an upstream, as a warning once a second at most: a backend that is down must not fill the
     /// disk.
     pub(crate) fn complain(&self, target: &Target, why: &str) {
+        self.complain_of(&target.text, why);
+    }
+
+    /// The same of anything that requests are answered from.
+    pub(crate) fn complain_of(&self, upstream: &str, why: &str) {
         let now = self.feed.clock().now().as_second();
         if self.complained.swap(now, Ordering::Relaxed) == now {
-            tracing::debug!(upstream = %target.text, why, "upstream failed");
+            tracing::debug!(upstream, why, "upstream failed");
         } else {
-            tracing::warn!(upstream = %target.text, why, "upstream failed; further ones this second are not told");
+            tracing::warn!(upstream, why, "upstream failed; further ones this second are not told");
         }
+    }
+
+    /// Whether `caller` may learn what answered and what went wrong inside: whoever has `permission`, and everybody where
+    /// development is done.
+    pub(crate) fn shows(&self, caller: &Caller, permission: Permission) -> bool {
+        let snapshot = self.snapshots().load();
+        let Some(environment) = snapshot.environment(&self.environment) else { return false };
+        environment.definition.kind != EnvironmentKind::Production
+            || caller.permissions(&snapshot, environment).allow(permission)
     }
 
     /// A new `X-Request-Id`.

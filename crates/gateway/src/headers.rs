@@ -25,6 +25,7 @@ pub(crate) mod names {
     pub(crate) const ROLE: HeaderName = HeaderName::from_static("x-flagbase-role");
     pub(crate) const GROUPS: HeaderName = HeaderName::from_static("x-flagbase-groups");
     pub(crate) const FUNCTION: HeaderName = HeaderName::from_static("x-flagbase-function");
+    pub(crate) const BUCKET: HeaderName = HeaderName::from_static("x-flagbase-bucket");
     pub(crate) const SESSION: HeaderName = HeaderName::from_static("x-flagbase-session");
 }
 

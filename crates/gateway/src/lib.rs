@@ -17,6 +17,7 @@ mod pool;
 mod problem;
 mod proxy;
 mod server;
+mod sites;
 mod workers;
 
 pub use callers::Callers;

@@ -41,6 +41,11 @@ impl Problem {
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
+    /// The same, to be tried again after so many seconds.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
     /// The same, and the connection ends with it, because its framing cannot be trusted any more.
     pub(crate) fn close(self) -> Self {
         Self { close: true, ..self }

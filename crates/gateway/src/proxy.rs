@@ -26,6 +26,7 @@ use crate::{
     gateway::{BODY_PATIENCE, Gateway},
     headers::{self, Forwarding, Outbound, names},
     problem::Problem,
+    sites,
 };
 
 use attempt::{Answered, Errand};
@@ -50,9 +51,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The clean path, as the client knows it.
+    pub(crate) fn whole<'a>(&'a self, uri: &'a Uri) -> &'a str {
+        self.changed.as_deref().unwrap_or_else(|| uri.path())
+    }
+
     pub(crate) fn of<'a>(&'a self, uri: &'a Uri) -> &'a str {
-        let whole = self.changed.as_deref().unwrap_or_else(|| uri.path());
-        whole.get(self.skip..).filter(|path| !path.is_empty()).unwrap_or("/")
+        self.whole(uri).get(self.skip..).filter(|path| !path.is_empty()).unwrap_or("/")
     }
 }
 
@@ -81,6 +86,10 @@ pub(crate) async fn forward<C: Callers, B>(
                 (inbound, started),
             ))
             .await;
+        }
+        Decision::Bucket(route) => {
+            let request = (inbound, started);
+            return Box::pin(sites::answer_for_route(gateway, client, &caller, *route, request)).await;
         }
         Decision::Off(choice) => {
             let response = off(&choice.route);

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use flagbase_core::{
-    buckets::{Algorithm, Checksum, Condition, Digests, Granted, Object, ObjectHead},
+    buckets::{Algorithm, Checksum, Condition, Digests, Granted, Object, ObjectHead, etags, http_date},
     refusal::{Class, Refusal},
 };
 use serde_json::{Value, json};
-
-use super::judge::{etags, http_date};
 
 /// What names of metadata begin with in headers.
 const META: &str = "x-meta-";

@@ -8,7 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
-    buckets::{Act, Action, Amendment, Copying, Object, ObjectHead, Part, Put, no_object},
+    buckets::{
+        Act, Action, Amendment, Conditions, Copying, Judgement, Object, ObjectHead, Part, Put, no_object,
+    },
     functions::Body as Stored,
     refusal::{Class, Refusal},
     shape::shape,
@@ -20,7 +22,6 @@ use super::{
     address::Address,
     arriving::{Bounds, arriving, check_declared},
     heads::{self, condition, digests, view},
-    judge::{Conditions, Verdict},
     visit::{Coming, Entry},
 };
 use crate::{
@@ -70,26 +71,26 @@ async fn get(State(handles): State<Handles>, coming: Coming, request: Request) -
     answer(&object, conditions.judge(&object), (heads::headers(&object, granted), Body::from_stream(bytes)))
 }
 
-/// The answer for a verdict.
-fn answer(object: &Object, verdict: Verdict, (mut headers, body): (HeaderMap, Body)) -> Reply<Response> {
+/// The answer for a judgement.
+fn answer(object: &Object, verdict: Judgement, (mut headers, body): (HeaderMap, Body)) -> Reply<Response> {
     let size = object.size;
     let (status, length) = match verdict {
-        Verdict::Whole => (StatusCode::OK, size),
-        Verdict::Range(from, to) => {
+        Judgement::Whole => (StatusCode::OK, size),
+        Judgement::Range(from, to) => {
             let range = format!("bytes {from}-{}/{size}", to.saturating_sub(1));
             headers.extend(HeaderValue::try_from(range).map(|range| (header::CONTENT_RANGE, range)));
             (StatusCode::PARTIAL_CONTENT, to - from)
         }
-        Verdict::NotModified => {
+        Judgement::NotModified => {
             let mut known = heads::known(object);
             known.extend(headers.remove(header::CACHE_CONTROL).map(|value| (header::CACHE_CONTROL, value)));
             return Ok((StatusCode::NOT_MODIFIED, known).into_response());
         }
-        Verdict::Failed => {
+        Judgement::Failed => {
             let message = "the object is not what was expected; read it without conditions";
             return Err(Refusal::new(Class::Stale, "precondition_failed", message).into());
         }
-        Verdict::Unsatisfiable => {
+        Judgement::Unsatisfiable => {
             let message = format!("the object has {size} bytes; ask for a range within them");
             let mut problem =
                 Problem(Refusal::new(Class::Malformed, "range_not_satisfiable", message)).into_response();

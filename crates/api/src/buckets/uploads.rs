@@ -14,7 +14,7 @@ use axum::{
 use flagbase_core::{
     buckets::{
         Act, Action, Appended, Begin, Bucket, Checksum, Complete, Condition, Digests, Object, Upload,
-        UploadForm,
+        UploadForm, http_date,
     },
     functions::Body as Stored,
     refusal::{Class, Refusal},
@@ -30,7 +30,6 @@ use super::{
     address::BUCKETS,
     arriving::{Bounds, arriving, declared},
     heads::{self, condition},
-    judge::http_date,
     visit::Visit,
 };
 use crate::{

@@ -1,6 +1,9 @@
 //! What people say of a bucket: its document.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use flagbase_engine::Fault;
 use serde::{Deserialize, Serialize};
@@ -132,6 +135,15 @@ pub struct Site {
     pub spa: bool,
 }
 
+impl Default for Site {
+    fn default() -> Self {
+        Self { index: index_page(), error: None, spa: false }
+    }
+}
+
+/// How a bucket is served that says nothing of it.
+static PLAIN: LazyLock<Site> = LazyLock::new(Site::default);
+
 fn index_page() -> String {
     "index.html".to_owned()
 }
@@ -197,6 +209,11 @@ impl Bucket {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.id.key
+    }
+
+    /// How it is served as a site.
+    pub fn site(&self) -> &Site {
+        self.settings.site.as_ref().unwrap_or(&PLAIN)
     }
 
     /// The environment's key.

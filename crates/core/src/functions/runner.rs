@@ -131,6 +131,12 @@ impl Runner {
         delivered
     }
 
+    /// Tells the guard of a flag that what it chose failed, where that is no function: the gateway could not give what a
+    /// release should hold.
+    pub fn failed_under(&self, environment: &Arc<str>, under: &Under) {
+        self.signals.send(environment, under);
+    }
+
     /// Calls of a function that are under way, and those that wait.
     pub fn load(&self, environment: &str, function: &str) -> (u32, u32) {
         self.gates.pin().get(&Borrowed(environment, function)).map_or((0, 0), |gate| gate.load())

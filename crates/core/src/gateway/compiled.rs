@@ -13,8 +13,8 @@ use http::{HeaderName, HeaderValue};
 use crate::{
     catalog::Revision,
     gateway::{
-        AddressPolicy, FunctionTarget, MatchValue, PathMatch, Route, StripPrefix, UpstreamUrl,
-        route::FUNCTION,
+        AddressPolicy, BucketTarget, FunctionTarget, MatchValue, PathMatch, Route, StripPrefix, UpstreamUrl,
+        route::{BUCKET, FUNCTION},
     },
 };
 
@@ -56,7 +56,9 @@ pub struct Upstream {
     pub variant: Option<Arc<str>>,
     /// The function, where requests go to one; then there are no targets.
     pub function: Option<FunctionTarget>,
-    /// At least one, unless requests go to a function.
+    /// The bucket and prefix, where requests are answered from one; then there are no targets.
+    pub bucket: Option<BucketTarget>,
+    /// At least one, unless requests go to a function or a bucket.
     pub targets: Box<[Arc<Target>]>,
     next: AtomicUsize,
 }
@@ -82,9 +84,10 @@ impl CompiledRoute {
         for (variant, urls) in &route.variants {
             upstreams.push(Upstream::new(Some(variant), urls)?);
         }
-        let own = match &route.function {
-            Some(name) => vec![format!("{FUNCTION}{name}")],
-            None => route.backend_url.clone(),
+        let own = match (&route.function, &route.bucket) {
+            (Some(name), _) => vec![format!("{FUNCTION}{name}")],
+            (None, Some(bucket)) => vec![format!("{BUCKET}{bucket}")],
+            (None, None) => route.backend_url.clone(),
         };
         let fallback = (!own.is_empty()).then_some(upstreams.len());
         if fallback.is_some() {
@@ -184,11 +187,18 @@ impl Upstream {
     fn new(variant: Option<&String>, urls: &[String]) -> Option<Self> {
         let variant = variant.map(|name| name.as_str().into());
         let next = AtomicUsize::new(0);
+        let targets = Box::default();
         if let [only] = urls
             && let Some(named) = only.strip_prefix(FUNCTION)
         {
             let function = Some(FunctionTarget::parse(named).ok()?);
-            return Some(Self { variant, function, targets: Box::default(), next });
+            return Some(Self { variant, function, bucket: None, targets, next });
+        }
+        if let [only] = urls
+            && let Some(named) = only.strip_prefix(BUCKET)
+        {
+            let bucket = Some(BucketTarget::parse(named).ok()?);
+            return Some(Self { variant, function: None, bucket, targets, next });
         }
         // Policy is asked again for every address that is connected to.
         let open = AddressPolicy { loopback: true, private: true };
@@ -199,7 +209,8 @@ impl Upstream {
             let down = AtomicBool::new(false);
             Some(Arc::new(Target { text: text.as_str().into(), url, origin, host_header, down }))
         });
-        Some(Self { variant, function: None, targets: targets.collect::<Option<_>>()?, next })
+        let targets = targets.collect::<Option<_>>()?;
+        Some(Self { variant, function: None, bucket: None, targets, next })
     }
 
     /// The next target in turn that is up, leaving out those already `tried`; when all are down, the next in turn all

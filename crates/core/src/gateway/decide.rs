@@ -9,7 +9,7 @@ use crate::{
     caller::Caller,
     engine::{CompiledFlag, Context, Evaluation, Reason, Slot, Value},
     functions::Under,
-    gateway::{CompiledRoute, Found, FunctionDecision, FunctionTarget, functions::decide_target},
+    gateway::{CompiledRoute, Found, FunctionDecision, FunctionTarget, ToBucket, functions::decide_target},
     snapshot::EnvironmentSnapshot,
 };
 
@@ -55,6 +55,8 @@ pub enum Decision {
     Forward(Choice, usize),
     /// It goes to a function.
     Function(Box<ToFunction>),
+    /// It is answered from a bucket.
+    Bucket(Box<ToBucket>),
     /// The flag is off for this caller: the route's answer.
     Off(Choice),
     /// The caller is not let in.
@@ -131,13 +133,16 @@ fn to_upstream(
     (choice, under, upstream): (Choice, Option<Under>, Option<usize>),
 ) -> Decision {
     let Some(at) = upstream else { return Decision::Off(choice) };
-    match choice.route.upstreams().get(at).and_then(|upstream| upstream.function.clone()) {
-        Some(target) => {
-            let decision = decide_target(environment, head, caller, &target);
-            Decision::Function(Box::new(ToFunction { choice, under, target, decision }))
-        }
-        None => Decision::Forward(choice, at),
+    let Some(upstream) = choice.route.upstreams().get(at) else { return Decision::Forward(choice, at) };
+    if let Some(target) = upstream.function.clone() {
+        let decision = decide_target(environment, head, caller, &target);
+        return Decision::Function(Box::new(ToFunction { choice, under, target, decision }));
     }
+    if let Some(target) = upstream.bucket.clone() {
+        let bucket = environment.buckets.get(&target.name).map(Arc::clone);
+        return Decision::Bucket(Box::new(ToBucket { choice, under, target, bucket }));
+    }
+    Decision::Forward(choice, at)
 }
 
 /// What rules see of the caller. Our own headers are never read from a request: they are dropped on the way in.

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::{
     engine::Fault,
     gateway::{
-        AddressPolicy, FunctionTarget, HeaderMatch, HealthCheck, MatchValue, OffAnswer, PathMatch, Require,
-        Route, StripPrefix, Timeouts, UpstreamUrl, clean, route::FUNCTION,
+        AddressPolicy, BucketTarget, FunctionTarget, HeaderMatch, HealthCheck, MatchValue, OffAnswer,
+        PathMatch, Require, Route, StripPrefix, Timeouts, UpstreamUrl, clean,
+        route::{BUCKET, FUNCTION},
     },
 };
 
@@ -26,7 +27,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 
 /// Members of a route; `pattern` stands for `path` and `match`, and what an answer holds besides is ignored, so that
 /// what was read can be sent back.
-const MEMBERS: [&str; 24] = [
+const MEMBERS: [&str; 25] = [
     "id",
     "name",
     "host",
@@ -39,6 +40,7 @@ const MEMBERS: [&str; 24] = [
     "flag_key",
     "backend_url",
     "function",
+    "bucket",
     "variants",
     "when_off",
     "forward_token",
@@ -78,14 +80,20 @@ fn read(reader: &mut Reader, members: &Map<String, Value>, policy: AddressPolicy
         .map_or_else(Vec::new, |value| urls(reader, "/backend_url", value, policy));
     let variants = variants(reader, members.get("variants"), policy);
     let function = function(reader, members);
-    if backend_url.is_empty() && function.is_none() && variants.is_empty() && reader.faults.is_empty() {
+    let bucket = bucket(reader, members.get("bucket"));
+    let own = [!backend_url.is_empty(), function.is_some(), bucket.is_some()];
+    let own = own.into_iter().filter(|given| *given).count();
+    if own == 0 && variants.is_empty() && reader.faults.is_empty() {
         reader.fault(
             "/backend_url",
-            "a route needs a `backend_url`, a `function`, or `variants` with upstreams of their own",
+            "a route needs a `backend_url`, a `function`, a `bucket`, or `variants` with upstreams of their own",
         );
     }
-    if !backend_url.is_empty() && function.is_some() {
-        reader.fault("/function", "requests go to a `backend_url` or to a `function`; leave one of them out");
+    if own > 1 {
+        let pointer = if bucket.is_some() { "/bucket" } else { "/function" };
+        let message =
+            "requests go to a `backend_url`, to a `function` or to a `bucket`; leave the others out";
+        reader.fault(pointer, message);
     }
     let flag_key = reader.text(members, "", "flag_key", 200).filter(|key| !key.is_empty());
     if flag_key.is_none() && !variants.is_empty() {
@@ -104,6 +112,7 @@ fn read(reader: &mut Reader, members: &Map<String, Value>, policy: AddressPolicy
         flag_key,
         backend_url,
         function,
+        bucket,
         variants,
         when_off: when_off(reader, members.get("when_off")),
         forward_token: reader.boolean(members, "", "forward_token"),
@@ -284,20 +293,44 @@ fn urls(reader: &mut Reader, pointer: &str, value: &Value, policy: AddressPolicy
     let mut urls = Vec::new();
     let alone = many.len() == 1;
     for (pointer, url) in many {
-        if let Some(name) = url.strip_prefix(FUNCTION) {
-            match FunctionTarget::parse(name) {
-                Ok(_) if alone => urls.push(url),
-                Ok(_) => reader.fault(pointer, "a function stands alone: it needs no others beside it"),
-                Err(message) => reader.fault(pointer, message),
-            }
-            continue;
-        }
-        match UpstreamUrl::parse(&url, policy) {
-            Ok(_) => urls.push(url),
+        let read = if let Some(name) = url.strip_prefix(FUNCTION) {
+            FunctionTarget::parse(name).and_then(|_| stands("function", alone))
+        } else if let Some(name) = url.strip_prefix(BUCKET) {
+            BucketTarget::parse(name).and_then(|_| stands("bucket", alone))
+        } else {
+            UpstreamUrl::parse(&url, policy).map(drop)
+        };
+        match read {
+            Ok(()) => urls.push(url),
             Err(message) => reader.fault(pointer, message),
         }
     }
     urls
+}
+
+fn stands(what: &str, alone: bool) -> Result<(), String> {
+    if alone { Ok(()) } else { Err(format!("a {what} stands alone: it needs no others beside it")) }
+}
+
+/// `"site"`, `"site/releases/1/"` or `{"name": "site", "prefix": "releases/1/"}`.
+fn bucket(reader: &mut Reader, value: Option<&Value>) -> Option<BucketTarget> {
+    let read = match value.filter(|value| !value.is_null())? {
+        Value::String(text) => BucketTarget::parse(text),
+        value => {
+            let members = reader.object("/bucket", value)?;
+            reader.known("/bucket", members, &["name", "prefix"]);
+            let name = reader.text(members, "/bucket", "name", 63).unwrap_or_default();
+            let prefix = reader.text(members, "/bucket", "prefix", 1024).unwrap_or_default();
+            BucketTarget::new(&name, &prefix)
+        }
+    };
+    match read {
+        Ok(target) => Some(target),
+        Err(message) => {
+            reader.fault("/bucket", message);
+            None
+        }
+    }
 }
 
 fn function(reader: &mut Reader, members: &Map<String, Value>) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::{
     engine::Explanation,
     flags::Asked,
     gateway::{
-        Admission, Choice, Decision, FunctionDecision, Head, Routes, ToFunction, clean, decide,
+        Admission, Choice, Decision, FunctionDecision, Head, Routes, ToBucket, ToFunction, clean, decide,
         decide_context,
     },
     permissions::Permission,
@@ -63,7 +63,7 @@ pub struct Somebody {
 /// What would become of a request.
 #[derive(Debug, Default, Serialize)]
 pub struct Preview {
-    /// `forward`, `function`, `off`, `unauthenticated`, `forbidden`, `wrong_method` or `no_route`.
+    /// `forward`, `function`, `bucket`, `off`, `unauthenticated`, `forbidden`, `wrong_method` or `no_route`.
     pub decision: &'static str,
     /// The status the gateway would answer by itself; none when it would forward.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +92,12 @@ pub struct Preview {
     /// Which version of it would run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
+    /// The bucket the request would be answered from, and the prefix of the release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// The object that would be looked for first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The path the upstream would see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_path: Option<String>,
@@ -185,6 +191,7 @@ impl Preview {
                 }
             }
             Decision::Function(to) => Self::to_function(environment, head, caller, *to),
+            Decision::Bucket(to) => Self::to_bucket(environment, head, caller, *to),
             Decision::Forward(choice, upstream) => {
                 let upstream = choice.route.upstreams().get(upstream);
                 let targets = upstream.map(|upstream| &*upstream.targets).unwrap_or_default();
@@ -242,6 +249,32 @@ impl Preview {
             upstream_path: Some(path),
             why: told(&to.choice, &end),
             ..Self::chosen(environment, head, caller, to.choice)
+        }
+    }
+
+    fn to_bucket(environment: &EnvironmentSnapshot, head: &Head<'_>, caller: &Caller, to: ToBucket) -> Self {
+        let ToBucket { choice, target, bucket, .. } = to;
+        let path = choice.route.stripped(head.path);
+        let key = target.key(path).map(|key| match &bucket {
+            Some(bucket) if path.is_empty() || path.ends_with('/') => format!("{key}{}", bucket.site().index),
+            _ => key,
+        });
+        let (status, end) = match (&bucket, &key) {
+            (None, _) => {
+                (Some(502), format!("is answered from bucket `{}`, which does not exist", target.name))
+            }
+            (Some(_), None) => (Some(404), "leads to no object".to_owned()),
+            (Some(_), Some(key)) => {
+                (None, format!("is answered with object `{key}` of bucket `{}`", target.name))
+            }
+        };
+        Self {
+            decision: "bucket",
+            status,
+            bucket: Some(target.to_string()),
+            key,
+            why: told(&choice, &end),
+            ..Self::chosen(environment, head, caller, choice)
         }
     }
 

@@ -7,11 +7,14 @@ use serde_json::Value;
 
 use crate::{
     engine::Fault,
-    gateway::{AddressPolicy, FunctionTarget, duration, parse},
+    gateway::{AddressPolicy, BucketTarget, FunctionTarget, duration, parse},
 };
 
 /// What an upstream that is a function begins with.
 pub(super) const FUNCTION: &str = "function:";
+
+/// What an upstream that is a bucket begins with.
+pub(super) const BUCKET: &str = "bucket:";
 
 /// A gateway route: which requests it takes, who may take it, and where they go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,7 +49,10 @@ pub struct Route {
     /// The function that requests go to instead of an upstream: `hello`, or `hello@2` for one of its versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// Where requests go, by variant; `function:hello` for a function.
+    /// The bucket that answers instead of an upstream, and the prefix of the release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketTarget>,
+    /// Where requests go, by variant; `function:hello` for a function, `bucket:site/releases/2/` for a release.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, Vec<String>>,
     /// What is answered while the flag is off for the caller.
@@ -186,6 +192,13 @@ impl Route {
         let variants = self.variants.values().flatten();
         let named = variants.chain(&self.backend_url).filter_map(|text| text.strip_prefix(FUNCTION));
         named.chain(self.function.as_deref()).filter_map(|text| FunctionTarget::parse(text).ok())
+    }
+
+    /// Buckets that requests may be answered from.
+    pub fn buckets(&self) -> impl Iterator<Item = BucketTarget> {
+        let variants = self.variants.values().flatten();
+        let named = variants.chain(&self.backend_url).filter_map(|text| text.strip_prefix(BUCKET));
+        named.filter_map(|text| BucketTarget::parse(text).ok()).chain(self.bucket.clone())
     }
 
     /// The path in the first API's form: `/x` is exact, `/x/*` is everything below.

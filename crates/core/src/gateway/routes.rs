@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
+    buckets::{Act, Action, Visitor, may},
     caller::Caller,
     catalog::{Document, Expect, Kind, Page},
     documents::{DocumentKind, Documents},
@@ -14,7 +15,7 @@ use crate::{
     gateway::{AddressPolicy, CompiledRoute, Route},
     permissions::Permission,
     refusal::{Class, Precondition, Refusal},
-    snapshot::EnvironmentSnapshot,
+    snapshot::{EnvironmentSnapshot, Snapshot},
 };
 
 static ROUTE: DocumentKind = DocumentKind {
@@ -82,6 +83,7 @@ impl Routes {
             None => {}
         }
         check_flag(environment, &route)?;
+        check_buckets(&snapshot, environment, asked, &route)?;
         let current = self.documents.current(asked.environment, &route.id).await?;
         let expect = current.map_or(Expect::Absent, |document| Expect::At(document.revision));
         let document = self.documents.store(&edit, asked, (&route.id, route.to_json()), expect).await?;
@@ -101,7 +103,10 @@ impl Routes {
         let route = Route::from_json(&body, self.addresses).map_err(Refusal::invalid)?;
         let fits = |environment: &EnvironmentSnapshot| match twin(environment, &route) {
             Some(twin) if *twin.id != *id => Err(exists(&twin.route)),
-            _ => check_flag(environment, &route),
+            _ => {
+                check_flag(environment, &route)?;
+                check_buckets(&self.feed.snapshots().get(), environment, asked, &route)
+            }
         };
         let (document, new) = self.documents.put(asked, (id, route.to_json()), seen, fits).await?;
         Ok(Registered { document, new })
@@ -188,6 +193,27 @@ fn check_functions(environment: &EnvironmentSnapshot, route: &Route) -> Result<(
     Ok(())
 }
 
+/// A route can only lead to buckets that exist, and only whoever may read a release can put it before others.
+fn check_buckets(
+    snapshot: &Snapshot,
+    environment: &EnvironmentSnapshot,
+    asked: Asked<'_>,
+    route: &Route,
+) -> Result<(), Refusal> {
+    for target in route.buckets() {
+        let place = &environment.definition.key;
+        let Some(bucket) = environment.buckets.get(&target.name) else {
+            let names = environment.buckets.keys().map(|name| &**name);
+            let hint = nearest(&target.name, names)
+                .map_or_else(|| "create it first".to_owned(), |near| format!("did you mean `{near}`?"));
+            let message = format!("bucket `{}` does not exist in environment `{place}`; {hint}", target.name);
+            return Err(Refusal::fault("/bucket", message));
+        };
+        may(snapshot, bucket, &Visitor::from(asked), Act::new(Action::GetObject, &target.prefix))?;
+    }
+    Ok(())
+}
+
 /// A route can only ask a flag that exists, for variants that it has.
 fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Refusal> {
     check_functions(environment, route)?;
@@ -211,7 +237,8 @@ fn check_flag(environment: &EnvironmentSnapshot, route: &Route) -> Result<(), Re
         })
         .collect();
     let boolean = flag.kind() == ValueKind::Boolean;
-    if faults.is_empty() && route.backend_url.is_empty() && route.function.is_none() && !boolean {
+    let own = !route.backend_url.is_empty() || route.function.is_some() || route.bucket.is_some();
+    if faults.is_empty() && !own && !boolean {
         let left = flag.variants().filter(|v| !route.variants.contains_key(&*v.name));
         faults.extend(left.take(1).map(|variant| {
             let message = format!("variant `{}` of flag `{key}` goes nowhere; give it an upstream in `variants`, or set `backend_url`", variant.name);

@@ -92,6 +92,7 @@ pub(super) async fn assemble(
     let recorder = Arc::new(Recorder::new(Arc::clone(&base.clock), meters, Bounds::default()));
     let functions = functions::assemble(config, &base, (&recorder, buses.messages()), background).await?;
     let runner = Arc::clone(&functions.runner);
+    let objects = Arc::clone(functions.buckets.objects());
     let stored = (Arc::clone(&functions.buckets), &identity);
     let chance = (Arc::clone(&base.clock), Arc::clone(&base.random));
     let s3 = S3::open(config, stored, chance, requests).await?;
@@ -112,6 +113,7 @@ pub(super) async fn assemble(
         callers: Arc::clone(&services.identity),
         recorder: Arc::clone(&services.recorder),
         functions: Arc::clone(&runner),
+        objects,
         tasks: requests.clone(),
     });
     Ok(Parts {

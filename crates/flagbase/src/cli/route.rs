@@ -68,7 +68,7 @@ struct AddArgs {
     /// The path below /gateway, such as `/shop`, or `/shop/*` for everything below
     #[arg(required_unless_present = "file")]
     pattern: Option<String>,
-    /// Where requests go, such as `http://127.0.0.1:9100`
+    /// Where requests go, such as `http://127.0.0.1:9100`, `function:hello` or `bucket:site/releases/1/`
     #[arg(required_unless_present_any = ["file", "variants"])]
     backend_url: Option<String>,
     /// Only callers for whom this flag is on get through; or it chooses the upstream, see --variant
@@ -118,6 +118,10 @@ const PREVIEW: View = View(&[
     ("variant", "/variant"),
     ("reason", "/reason"),
     ("upstreams", "/upstreams"),
+    ("function", "/function"),
+    ("version", "/version"),
+    ("bucket", "/bucket"),
+    ("object", "/key"),
     ("upstream path", "/upstream_path"),
     ("why", "/why"),
     ("flag's story", "/explanation/summary"),

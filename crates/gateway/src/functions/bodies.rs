@@ -107,18 +107,18 @@ impl Stream for Upload {
     }
 }
 
-/// Why a function's answer broke off.
+/// Why the answer of a function or a site broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerBroke {
-    /// The function did not bring it to its end.
-    #[error("the function's answer broke off: {0}")]
+    /// Whoever makes it did not bring it to its end.
+    #[error("the answer broke off: {0}")]
     Off(#[from] BodyFault),
     /// It is not as long as was said.
-    #[error("the function's answer is not as long as it said")]
+    #[error("the answer is not as long as it said")]
     Length,
 }
 
-/// A function's body on its way to the client.
+/// The body of a function or a site on its way to the client.
 pub(crate) enum FunctionBody {
     /// All of it.
     Whole(Bytes),

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use flagbase_core::{
     caller::Caller,
-    environments::EnvironmentKind,
     functions::{Body, Deployed, Fault, Under, Visit},
     permissions::Permission,
     trace::TraceParent,
@@ -64,7 +63,7 @@ pub(crate) async fn run<C: Callers, B>(
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "function_no_websocket", detail));
     }
     let busy = client.traffic.busy();
-    let trusted = || may_look_inside(gateway, caller);
+    let trusted = || gateway.shows(caller, Permission::FunctionRead);
     let failed = |fault: &Fault| Problem::of_fault(fault, trusted());
     let id = request_id(gateway, request.headers());
     let mut headers = told(gateway, client, caller, (&errand, &id), (uri, request.headers()));
@@ -102,15 +101,6 @@ pub(crate) async fn run<C: Callers, B>(
         head.headers.insert(names::FUNCTION, shown);
     }
     Ok(Response::from_parts(head, Answer::function(body, busy)))
-}
-
-/// Whether `caller` may learn which version ran and what went wrong inside: whoever may read functions, and everybody
-/// where development is done.
-fn may_look_inside<C: Callers>(gateway: &Gateway<C>, caller: &Caller) -> bool {
-    let snapshot = gateway.snapshots().load();
-    let Some(environment) = snapshot.environment(&gateway.environment) else { return false };
-    environment.definition.kind != EnvironmentKind::Production
-        || caller.permissions(&snapshot, environment).allow(Permission::FunctionRead)
 }
 
 /// `hello@2`.

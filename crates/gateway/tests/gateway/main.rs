@@ -15,6 +15,7 @@ mod failing;
 mod functions;
 mod hygiene;
 mod raw;
+mod sites;
 mod streaming;
 mod support;
 mod upstreams;

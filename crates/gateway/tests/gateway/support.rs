@@ -4,19 +4,20 @@ use std::{collections::HashMap, convert::Infallible, net::SocketAddr, sync::Arc,
 
 use bytes::Bytes;
 use flagbase_core::{
+    buckets::{Buckets, BucketsParts, ObjectHead, Objects, Put, Signer},
     caller::{Caller, Principal},
     catalog::{Actor, DocumentId, Draft, Expect, Kind, Write},
     environments::{EnvironmentKind, Environments},
     feed::Feed,
     flags::{Asked, Flags},
-    functions::{Logs, Runner, RunnerParts},
+    functions::{Body, Logs, Runner, RunnerParts},
     gateway::{GatewayConfig, Routes},
     metrics::{Bounds, Meters, Metrics, Recorder, Settings},
-    refusal::Refusal,
+    refusal::{Precondition, Refusal},
     tasks::Tasks,
 };
 use flagbase_gateway::{Callers, Gateway, Limits, Parts, Server, Workers};
-use flagbase_testkit::{FixedClock, Memory, SeededRandom};
+use flagbase_testkit::{FixedClock, Memory, MemoryBlobs, SeededRandom};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
@@ -68,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) routes: Vec<Value>,
     /// Functions as the catalog keeps them.
     pub(crate) functions: Vec<Value>,
+    /// Buckets, which have a `name`.
+    pub(crate) buckets: Vec<Value>,
     pub(crate) code: Code,
     pub(crate) kind: EnvironmentKind,
 }
@@ -80,6 +83,7 @@ impl Setup {
             flags: Vec::new(),
             routes: routes.into_iter().collect(),
             functions: Vec::new(),
+            buckets: Vec::new(),
             code: Code::new(|_, _| Box::pin(async { Err(Fault::Exhausted) })),
             kind: EnvironmentKind::Development,
         }
@@ -92,6 +96,8 @@ pub(crate) struct World {
     pub(crate) routes: Routes,
     pub(crate) flags: Flags,
     pub(crate) metrics: Metrics,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) blobs: MemoryBlobs,
     pub(crate) stop: CancellationToken,
     tasks: Tasks,
 }
@@ -113,6 +119,8 @@ impl World {
         for function in &setup.functions {
             install(&feed, function).await;
         }
+        let blobs = MemoryBlobs::new();
+        let objects = buckets(&setup, &feed, (&memory, &blobs)).await;
         let (flags, routes) =
             (Flags::new(Arc::clone(&feed)), Routes::new(Arc::clone(&feed), setup.config.addresses()));
         fill(&setup, &flags, &routes).await;
@@ -137,6 +145,7 @@ impl World {
             callers: Arc::new(Known(HashMap::from(callers))),
             recorder,
             functions: Arc::new(functions),
+            objects: Arc::clone(&objects),
             tasks: tasks.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -149,12 +158,19 @@ impl World {
         tasks.spawn("server", async move {
             server.run(listener, until, Duration::from_secs(5)).await;
         });
-        Self { address, routes, flags, metrics, stop, tasks }
+        Self { address, routes, flags, metrics, objects, blobs, stop, tasks }
     }
 
     /// A gateway with one route: everything goes to `backend`.
     pub(crate) async fn before(backend: &str) -> Self {
         Self::start(Setup::routes([json!({"id": "all", "pattern": "/*", "backend_url": backend})])).await
+    }
+
+    /// Puts an object into a bucket.
+    pub(crate) async fn put(&self, bucket: &str, (key, head): (&str, ObjectHead), bytes: impl Into<Bytes>) {
+        let bucket = self.objects.bucket("default", bucket).unwrap();
+        let put = Put { key, head, body: Body::Whole(bytes.into()), ..Put::default() };
+        self.objects.put(Actor::system(), &bucket, put).await.unwrap();
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -175,6 +191,23 @@ impl World {
         let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
         self.send(format!("GET /gateway{path} HTTP/1.1\r\nHost: shop.example.com\r\n{lines}\r\n")).await
     }
+}
+
+/// Makes the buckets.
+async fn buckets(setup: &Setup, feed: &Arc<Feed>, (memory, blobs): (&Memory, &MemoryBlobs)) -> Arc<Objects> {
+    let buckets = Buckets::new(BucketsParts {
+        feed: Arc::clone(feed),
+        index: Arc::new(memory.clone()),
+        uploads: Arc::new(memory.clone()),
+        blobs: Arc::new(blobs.clone()),
+        signer: Signer::new(b"a secret of tests"),
+    });
+    let admin = person("admin");
+    let asked = Asked { caller: &admin, environment: "default", reason: "" };
+    for bucket in &setup.buckets {
+        buckets.put(asked, bucket["name"].as_str().unwrap(), bucket, Precondition::None).await.unwrap();
+    }
+    Arc::clone(buckets.objects())
 }
 
 /// Puts a function into the catalog as it is kept there.

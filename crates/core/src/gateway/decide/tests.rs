@@ -61,6 +61,8 @@ fn outcome(environment: &EnvironmentSnapshot, path: &str, caller: &Caller) -> St
         Decision::Refused(_, why) => format!("{why:?}"),
         Decision::WrongMethod(_) => "405".to_owned(),
         Decision::Function(to) => format!("function {}", to.target),
+        Decision::Bucket(to) if to.bucket.is_none() => format!("no bucket {}", to.target.name),
+        Decision::Bucket(to) => format!("bucket {}", to.target),
         Decision::NoRoute => "404".to_owned(),
     }
 }
@@ -101,6 +103,37 @@ fn the_variant_chooses_the_backend_and_the_routes_own_takes_the_rest() {
     };
     assert_eq!(choice.route.upstreams()[upstream].targets[0].url.host, "b");
     assert_eq!((choice.variant.as_deref(), choice.reason), (Some("b"), Some(Reason::TargetingMatch)));
+}
+
+fn with_bucket(mut environment: EnvironmentSnapshot, name: &str) -> EnvironmentSnapshot {
+    let id = crate::catalog::DocumentId::new(crate::catalog::Kind::Bucket, "default", name);
+    let bucket = crate::buckets::Bucket::from_stored(id, 1, &json!({ "name": name })).unwrap();
+    environment.buckets.insert(name.into(), Arc::new(bucket));
+    environment
+}
+
+#[test]
+fn a_flag_chooses_the_release_of_a_site_as_it_chooses_a_backend() {
+    let routes = [
+        json!({"pattern": "/x", "flag_key": "shop", "bucket": {"name": "site", "prefix": "releases/1/"},
+            "variants": {"true": "bucket:site/releases/2", "false": "bucket:site/releases/1/"}}),
+        json!({"pattern": "/plain", "bucket": "site"}),
+        json!({"pattern": "/first", "backend_url": "bucket:site/r"}),
+        json!({"pattern": "/gone", "bucket": "gone"}),
+    ];
+    let environment = with_bucket(environment(&[developers_only()], &routes), "site");
+    let asked = |path: &str, role: &str| outcome(&environment, path, &user(role));
+    assert_eq!(asked("/x", "developer"), "bucket site/releases/2/");
+    assert_eq!(asked("/x", "user"), "bucket site/releases/1/");
+    assert_eq!(asked("/plain", "user"), "bucket site");
+    assert_eq!(asked("/first", "user"), "bucket site/r/");
+    assert_eq!(asked("/gone", "user"), "no bucket gone");
+    let held_against = |role: &str| match ask(&environment, "/x", &user(role), &HeaderMap::new()) {
+        Decision::Bucket(to) => to.under.map(|under| under.variant.to_string()),
+        _ => panic!("not answered from a bucket"),
+    };
+    assert_eq!(held_against("developer").as_deref(), Some("true"));
+    assert_eq!(held_against("user"), None, "what the flag gives when it is off cannot be taken back");
 }
 
 #[test]

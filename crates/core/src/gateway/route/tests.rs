@@ -54,6 +54,39 @@ fn the_first_apis_form_still_works() {
 }
 
 #[test]
+fn a_bucket_stands_where_an_upstream_does() {
+    for (bucket, kept) in [
+        (json!("site"), json!("site")),
+        (json!({"name": "site"}), json!("site")),
+        (json!("site/r/1"), json!({"name": "site", "prefix": "r/1/"})),
+        (json!({"name": "site", "prefix": "r/1"}), json!({"name": "site", "prefix": "r/1/"})),
+    ] {
+        let route = read(json!({"path": "/x", "bucket": bucket})).unwrap();
+        assert_eq!(route.to_json()["bucket"], kept);
+        assert_eq!(read(route.to_json()).unwrap(), route);
+    }
+    let many = read(json!({"path": "/x", "flag_key": "f", "backend_url": "bucket:a",
+        "variants": {"true": "bucket:b/2/", "false": ["http://c"]}}));
+    let names: Vec<_> = many.unwrap().buckets().map(|target| target.to_string()).collect();
+    assert_eq!(names, ["b/2/", "a"]);
+    for (change, expected) in [
+        (json!({"bucket": "Site"}), "/bucket: `Site` names no bucket"),
+        (json!({"bucket": {"name": "site", "prefx": "r/"}}), "/bucket/prefx: unknown member `prefx`"),
+        (json!({"bucket": 3}), "/bucket: "),
+        (json!({"bucket": "site", "function": "hello"}), "/bucket: requests go to a `backend_url`"),
+        (json!({"bucket": "site", "backend_url": "http://a"}), "/bucket: requests go to a `backend_url`"),
+        (json!({"backend_url": ["bucket:a", "http://a"]}), "/backend_url/0: a bucket stands alone"),
+        (json!({"backend_url": "bucket:a/x\u{7}"}), "/backend_url: a prefix has at most"),
+        (json!({}), "/backend_url: a route needs a `backend_url`, a `function`, a `bucket`"),
+    ] {
+        let mut route = json!({"path": "/x"});
+        route.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let found = faults(route);
+        assert!(found.iter().any(|fault| fault.starts_with(expected)), "{change}: {found:?}");
+    }
+}
+
+#[test]
 fn every_member_that_makes_no_sense_is_named_at_its_place() {
     for (change, expected) in [
         (json!({"hots": "x"}), "/hots: unknown member `hots`; did you mean `host`?"),

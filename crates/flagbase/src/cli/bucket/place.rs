@@ -81,40 +81,6 @@ pub(super) fn key_of(root: &Path, file: &Path) -> Option<String> {
     Some(words?.join("/"))
 }
 
-/// The media type that the name of a file suggests.
-pub(super) fn media_type(name: &str) -> Option<&'static str> {
-    let (_, ending) = name.rsplit_once('.')?;
-    Some(match ending.to_ascii_lowercase().as_str() {
-        "html" | "htm" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "json" | "map" => "application/json",
-        "txt" => "text/plain; charset=utf-8",
-        "md" => "text/markdown; charset=utf-8",
-        "csv" => "text/csv; charset=utf-8",
-        "xml" => "application/xml",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "avif" => "image/avif",
-        "ico" => "image/x-icon",
-        "woff" => "font/woff",
-        "woff2" => "font/woff2",
-        "ttf" => "font/ttf",
-        "wasm" => "application/wasm",
-        "pdf" => "application/pdf",
-        "zip" => "application/zip",
-        "gz" => "application/gzip",
-        "mp3" => "audio/mpeg",
-        "mp4" => "video/mp4",
-        "webm" => "video/webm",
-        "webmanifest" => "application/manifest+json",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,11 +115,5 @@ mod tests {
             assert_eq!(file_below(root, key), None, "{key}");
         }
         assert_eq!(key_of(root, Path::new("/tmp/x/a/b")).unwrap(), "a/b");
-    }
-
-    #[test]
-    fn names_suggest_types() {
-        assert_eq!(media_type("index.HTML"), Some("text/html; charset=utf-8"));
-        assert_eq!((media_type("noend"), media_type("x.unknown")), (None, None));
     }
 }

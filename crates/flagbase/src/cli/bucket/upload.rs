@@ -8,10 +8,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use flagbase_core::buckets::crc64;
+use flagbase_core::buckets::{crc64, media_type};
 use reqwest::{Body, RequestBuilder, Response, header};
 
-use super::place::{Place, media_type};
+use super::place::Place;
 use super::progress::Bytes;
 use super::transfer::{ATTEMPTS, parts, together, unreadable};
 use super::{remote, under};
