@@ -4,6 +4,7 @@
 //! the work, as the kernel accounts it, and what is reported are ratios between peers that took turns in
 //! random order. Everything runs on the loopback interface.
 
+mod buckets;
 mod client;
 mod cpu;
 mod engine;
@@ -48,7 +49,7 @@ struct Bench {
     run: fn(&Workspace, &Options) -> Result<report::Report>,
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     Bench {
         name: "engine",
         about: "CPU time and allocations per evaluation, beside Unleash's engine",
@@ -83,6 +84,11 @@ const BENCHES: [Bench; 7] = [
         name: "functions",
         about: "CPU time per call of a function, inside and over HTTP beside `wasmtime serve`",
         run: functions::run,
+    },
+    Bench {
+        name: "buckets",
+        about: "objects per CPU second beside nginx, listing a million of them, memory of a large upload",
+        run: buckets::run,
     },
 ];
 
@@ -121,7 +127,7 @@ mod tests {
         let text = run(&options).unwrap_err().to_string();
         assert_eq!(
             text,
-            "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats, events, functions"
+            "there is no bench `x`; there are engine, gateway, evaluate, footprint, nats, events, functions, buckets"
         );
     }
 }

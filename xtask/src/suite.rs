@@ -56,6 +56,9 @@ enum Step {
     Firecracker,
 }
 
+/// What default builds leave out.
+const ALL: &str = "flagbase/cluster,flagbase/kafka-rdkafka";
+
 /// Workspaces of their own.
 const APART: [&str; 4] = [
     "benches/engine/Cargo.toml",
@@ -169,14 +172,7 @@ impl Step {
     fn run(self, workspace: &Workspace, judged: nats::Judged) -> Result<()> {
         match self {
             Self::Fmt => fmt(workspace),
-            Self::Clippy => process::run(at(workspace).args([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ])),
+            Self::Clippy => clippy(workspace),
             Self::Tidy => tidy::check(workspace),
             Self::Deny => deny(workspace),
             Self::Doc => doc(workspace),
@@ -196,6 +192,24 @@ impl Step {
             Self::Web => web::run(workspace),
         }
     }
+}
+
+/// `cargo verb` with all features. Always of the whole workspace: the features of a few packages would have half the tree
+/// compiled once more.
+fn everything(workspace: &Workspace, verb: &str) -> Command {
+    let mut command = at(workspace);
+    command.args([verb, "--workspace", "--features", ALL]);
+    command
+}
+
+/// What people build by default, and all there is.
+fn clippy(workspace: &Workspace) -> Result<()> {
+    let mut default = at(workspace);
+    default.args(["clippy", "--workspace"]);
+    for mut command in [default, everything(workspace, "clippy")] {
+        process::run(command.args(["--all-targets", "--", "-D", "warnings"]))?;
+    }
+    Ok(())
 }
 
 fn at(workspace: &Workspace) -> Command {

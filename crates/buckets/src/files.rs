@@ -6,6 +6,7 @@
 //! start.
 
 mod names;
+mod opened;
 mod part;
 mod reading;
 
@@ -25,7 +26,9 @@ use flagbase_core::{
 };
 use futures_util::StreamExt as _;
 
+use opened::OpenFiles;
 use part::Part;
+use reading::Wanted;
 
 /// Bytes written by one step; smaller parts of a stream are written together once there are so many.
 const STEP: usize = 256 << 10;
@@ -35,6 +38,7 @@ const STEP: usize = 256 << 10;
 pub struct Files {
     base: Arc<Path>,
     parts: Arc<AtomicU64>,
+    open: Arc<OpenFiles>,
 }
 
 impl Files {
@@ -45,7 +49,7 @@ impl Files {
         if stale > 0 {
             tracing::info!(files = stale, "removed what was half written when flagbase stopped");
         }
-        Ok(Self { base: base.into(), parts: Arc::default() })
+        Ok(Self { base: base.into(), parts: Arc::default(), open: Arc::default() })
     }
 
     /// A write that nothing was written of yet.
@@ -81,31 +85,43 @@ impl Blobs for Files {
                 held.push(rest);
             }
         }
-        blocking(move || begun(writing)?.write(&held)?.keep()).await
+        let kept = blocking(move || begun(writing)?.write(&held)?.keep()).await;
+        self.open.forget(name);
+        kept
     }
 
     async fn copy(&self, from: &str, to: &str) -> Result<bool, BlobError> {
         let (from, writing) = (self.path(from)?, self.writing(self.path(to)?));
-        blocking(move || writing.link(&from)).await
+        let linked = blocking(move || writing.link(&from)).await;
+        self.open.forget(to);
+        linked
     }
 
     async fn get(&self, name: &str, range: Option<(u64, u64)>) -> Result<Option<Reading>, BlobError> {
-        let path = self.path(name)?;
-        let Some((open, first)) = blocking(move || reading::open(&path, range)).await? else {
-            return Ok(None);
+        let opened = match self.open.get(name) {
+            Ok(opened) => opened,
+            Err(before) => {
+                let path = self.path(name)?;
+                let Some(opened) = blocking(move || reading::open(&path)).await? else { return Ok(None) };
+                self.open.keep(name, &opened, before);
+                opened
+            }
         };
-        let size = open.size();
-        Ok(Some(Reading { size, bytes: open.stream(first) }))
+        let (size, wanted) = (opened.size, Wanted::new(opened, range));
+        let file = Some(wanted.part());
+        Ok(Some(Reading { size, bytes: wanted.stream(), file }))
     }
 
     async fn delete(&self, name: &str) -> Result<(), BlobError> {
         let path = self.path(name)?;
-        blocking(move || match std::fs::remove_file(&path) {
+        let removed = blocking(move || match std::fs::remove_file(&path) {
             Ok(()) => part::sync_directory_of(&path),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(error),
         })
-        .await
+        .await;
+        self.open.forget(name);
+        removed
     }
 
     async fn list(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<String>, BlobError> {

@@ -1,5 +1,7 @@
 //! Bytes under opaque names: the code of functions, and what is in buckets.
 
+use std::{fs::File, sync::Arc};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -33,7 +35,34 @@ pub struct Reading {
     pub size: u64,
     /// The part asked for.
     pub bytes: BodyStream,
+    /// Where the same bytes lie, when that is one file.
+    pub file: Option<FilePart>,
 }
+
+/// Part of a file that nobody ever changes.
+#[derive(Debug, Clone)]
+pub struct FilePart {
+    /// The file, whose own position means nothing.
+    pub file: Arc<File>,
+    /// The first byte.
+    pub from: u64,
+    /// The one after the last byte.
+    pub to: u64,
+}
+
+/// A connection that sends files without reading them. Those that can do so leave one with each request.
+#[derive(Clone)]
+pub struct Direct(pub Arc<dyn SendFiles>);
+
+/// See [`Direct`].
+pub trait SendFiles: Send + Sync + 'static {
+    /// A body that stands for a part of a file. It must go to that connection as it is, as the body of the answer to the
+    /// request at hand, or not at all: the bytes it brings are not those of the file.
+    fn body(self: Arc<Self>, part: FilePart) -> BodyStream;
+}
+
+/// Smaller files cost less to read.
+pub const LEAST_SENT: u64 = 32 << 10;
 
 /// All that a store of blobs can report.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +81,7 @@ pub enum BlobError {
 impl dyn Blobs + '_ {
     /// All bytes of `name`, when they are at most `most`; `None` when there are none.
     pub async fn whole(&self, name: &str, most: u64) -> Result<Option<Bytes>, BlobError> {
-        let Some(Reading { size, bytes }) = self.get(name, None).await? else {
+        let Some(Reading { size, bytes, .. }) = self.get(name, None).await? else {
             return Ok(None);
         };
         Ok(Some(crate::functions::Body::Stream(bytes, Some(size)).collect(most).await?))

@@ -12,6 +12,8 @@ mod commands;
 mod faults;
 #[path = "buckets/objects.rs"]
 mod objects;
+#[path = "buckets/sending.rs"]
+mod sending;
 #[path = "buckets/signed.rs"]
 mod signed;
 #[path = "buckets/sites.rs"]

@@ -4,9 +4,11 @@ use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use flagbase_core::{
+    blobs::Direct,
     caller::{Caller, Peer},
     gateway::clean,
 };
+use flagbase_sendfile::Windows;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -32,6 +34,7 @@ pub(crate) struct Client {
     pub(crate) address: String,
     pub(crate) address_header: HeaderValue,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) windows: Arc<Windows>,
     /// What was last said of a caller on this connection.
     identified: Mutex<Option<Arc<Identified>>>,
 }
@@ -40,7 +43,7 @@ impl Client {
     pub(crate) fn new(peer: SocketAddr) -> Self {
         let address = peer.ip().to_canonical().to_string();
         let address_header = crate::headers::value(&address);
-        Self { peer, address, address_header, traffic: Arc::default(), identified: Mutex::default() }
+        Self { peer, address, address_header, traffic: Arc::default(), windows: Arc::default(), identified: Mutex::default() }
     }
 }
 
@@ -98,6 +101,9 @@ where
             let mut request = Request::from_parts(parts, body);
             let peer = told(&gateway, &client, request.headers());
             request.extensions_mut().insert(Peer(peer));
+            if request.version() <= http::Version::HTTP_11 {
+                request.extensions_mut().insert(Direct(client.windows.clone()));
+            }
             let busy = client.traffic.busy();
             // A service with several callers, such as a router, is ready at all times.
             let Ok(response) = fallback.call(request).await;

@@ -6,6 +6,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flagbase_core::tasks::Tasks;
+use flagbase_sendfile::Sending;
 use http_body::Body;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -133,6 +134,7 @@ impl<C: Callers, F> Server<C, F> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let patience = Patience { head: self.limits.header_timeout, idle: self.limits.idle_timeout };
+        let stream = Sending::new(stream, Arc::clone(&client.windows));
         let io = Inspected::new(stream, Arc::clone(&client.traffic), patience);
         let builder = builder(self.gateway.tasks.clone());
         let service = hyper::service::service_fn(move |request| {

@@ -23,7 +23,12 @@ pub struct BlobsUnderTest {
 impl BlobsUnderTest {
     /// `keep` (a temporary directory, say) lives as long as they are tested.
     pub fn of(blobs: impl Blobs + 'static, keep: impl Any + Send + Sync) -> Self {
-        Self { blobs: Arc::new(blobs), _keep: Box::new(keep) }
+        Self::shared(Arc::new(blobs), keep)
+    }
+
+    /// The same for blobs that are shared already.
+    pub fn shared(blobs: Arc<dyn Blobs>, keep: impl Any + Send + Sync) -> Self {
+        Self { blobs, _keep: Box::new(keep) }
     }
 }
 
@@ -255,7 +260,7 @@ impl Blobs for MemoryBlobs {
         let size = bytes.len();
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(size);
         let (from, to) = range.map_or((0, size), |(from, to)| (place(from), place(to)));
-        Ok(Some(Reading { size: size as u64, bytes: whole(bytes.slice(from.min(to)..to)) }))
+        Ok(Some(Reading { size: size as u64, bytes: whole(bytes.slice(from.min(to)..to)), file: None }))
     }
 
     async fn delete(&self, name: &str) -> Result<(), BlobError> {

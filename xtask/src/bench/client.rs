@@ -60,6 +60,22 @@ impl Client {
         Ok(())
     }
 
+    /// `PUT path` with a JSON body; fails unless the answer is a success.
+    pub(crate) fn put_json(&mut self, path: &str, document: &Value) -> Result<()> {
+        let Answer { status, body } = self.send("PUT", path, &document.to_string())?;
+        let text = String::from_utf8_lossy(&body);
+        ensure!((200..300).contains(&status), "PUT {path} was answered with {status}: {text}");
+        Ok(())
+    }
+
+    /// `PUT path` with bytes as they are; fails unless the answer is a success.
+    pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
+        let Answer { status, body } = self.send_as("application/octet-stream", ("PUT", path), bytes)?;
+        let text = String::from_utf8_lossy(&body);
+        ensure!((200..300).contains(&status), "PUT {path} was answered with {status}: {text}");
+        Ok(())
+    }
+
     fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
         self.send_as("application/json", (method, path), body.as_bytes())
     }

@@ -24,11 +24,20 @@ pub(crate) fn seconds(process: u32) -> Result<f64> {
 
 /// Megabytes (10⁶ bytes) of memory that the process has resident.
 pub(crate) fn resident(process: u32) -> Result<f64> {
+    memory(process, "VmRSS:")
+}
+
+/// The most megabytes that it ever had.
+pub(crate) fn peak(process: u32) -> Result<f64> {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: u32, line: &str) -> Result<f64> {
     let path = format!("/proc/{process}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("read `{path}`"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kilobytes.with_context(|| format!("find VmRSS in `{path}`"))? * 1024.0 / 1e6)
+    let found = status.lines().find_map(|text| text.strip_prefix(line));
+    let kilobytes = found.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kilobytes.with_context(|| format!("find {line} in `{path}`"))? * 1024.0 / 1e6)
 }
 
 fn on_processor(task: &Path) -> Option<f64> {

@@ -14,7 +14,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
     let binary = site::build(workspace)?;
     let site = site::Site::open(&binary, &site::fresh_home(workspace, "evaluate")?)?;
     let path = format!("/api/v1/flags/{}/evaluate", site::FLAG);
-    let load = Load { port: site.server.port, path: &path, token: Some(&site.token) };
+    let load = Load { port: site.server.port, path: &path, token: Some(&site.token), script: None };
     let samples = rounds::interleaved(options.rounds, &[SUBJECT], |_| {
         let turn = load.measure(options.seconds, || site.server.cpu())?;
         Ok(turn.requests / turn.seconds)

@@ -119,7 +119,7 @@ fn over_http(workspace: &Workspace, options: &Options, report: &mut Report) -> R
     let names: Vec<&str> = subjects.keys().copied().collect();
     let samples = rounds::interleaved(options.rounds, &names, |name| {
         let (server, path) = subjects.get(name).context("find the subject")?;
-        let load = Load { port: server.port, path, token: None };
+        let load = Load { port: server.port, path, token: None, script: None };
         let turn = load.measure(options.seconds, || server.cpu())?;
         Ok(turn.requests / turn.seconds)
     })?;

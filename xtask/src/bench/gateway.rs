@@ -135,7 +135,7 @@ impl<'a> Subject<'a> {
     }
 
     fn measure(&self, seconds: u64, token: &str) -> Result<f64> {
-        let load = Load { port: self.port, path: &self.path, token: Some(token) };
+        let load = Load { port: self.port, path: &self.path, token: Some(token), script: None };
         let used = || self.used.iter().map(|server| server.cpu()).sum();
         let turn = load.measure(seconds, used)?;
         Ok(turn.seconds / turn.requests * 10_000.0)

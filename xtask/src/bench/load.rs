@@ -1,5 +1,6 @@
 //! Load from `wrk`, which costs little beside what it measures.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -15,6 +16,8 @@ pub(crate) struct Load<'a> {
     pub(crate) port: u16,
     pub(crate) path: &'a str,
     pub(crate) token: Option<&'a str>,
+    /// What makes requests other than `GET` of the path, in Lua.
+    pub(crate) script: Option<&'a Path>,
 }
 
 /// What one turn cost.
@@ -40,6 +43,9 @@ impl Load<'_> {
         command.args(["-t1", CONNECTIONS, &format!("-d{seconds}s"), "--timeout", "10s"]);
         if let Some(token) = self.token {
             command.args(["-H", &format!("Authorization: Bearer {token}")]);
+        }
+        if let Some(script) = self.script {
+            command.arg("-s").arg(script);
         }
         command.arg(format!("http://127.0.0.1:{}{}", self.port, self.path));
         answered(&process::capture(&mut command)?)

@@ -75,6 +75,13 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The most megabytes of memory that it ever had resident.
+    pub(crate) fn peak(&self) -> Result<f64> {
+        cpu::peak(self.child.id())
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {

@@ -18,7 +18,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
     let specification = unpacked(workspace)?;
     process::run(
         at(workspace)
-            .args(["test", "--package", "flagbase-engine", "--test", "unleash", "--", "--nocapture"])
+            .args(["test", "--workspace", "--test", "unleash", "--", "--nocapture"])
             .env("UNLEASH_SPECIFICATION", specification),
     )
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::at;
+use super::{at, everything};
 use crate::workspace::Workspace;
 use crate::{microvm, process};
 
@@ -16,12 +16,11 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
         }
     };
     let mut test = at(workspace);
-    test.args(["test", "--package", "flagbase-agent", "--test", "agent", "--", "--nocapture", "guest::"]);
+    test.args(["test", "--workspace", "--test", "agent", "--", "--nocapture", "guest::"]);
     kit.tell(&mut test);
     process::run(&mut test)?;
-    let mut client = at(workspace);
-    client.args(["test", "--package", "flagbase-functions", "--features", "firecracker", "--lib"]);
-    client.args(["firecracker::tests::real_guest", "--", "--nocapture"]);
+    let mut client = everything(workspace, "test");
+    client.args(["--lib", "--", "firecracker::tests::real_guest", "--nocapture"]);
     kit.tell(&mut client);
     process::run(&mut client)
 }

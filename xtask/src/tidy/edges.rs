@@ -12,19 +12,22 @@ struct Rule {
 }
 
 const CORE: &[&str] = &["flagbase-core"];
+/// What serves clients over HTTP.
+const SERVING: &[&str] = &["flagbase-core", "flagbase-sendfile"];
 const TESTKIT: &[&str] = &["flagbase-testkit"];
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     Rule { name: "flagbase-engine", product: &[], tests: &[] },
     Rule { name: "flagbase-core", product: &["flagbase-engine"], tests: TESTKIT },
     Rule { name: "flagbase-store", product: &["flagbase-core", "flagbase-nats"], tests: TESTKIT },
     Rule { name: "flagbase-events", product: &["flagbase-core", "flagbase-nats"], tests: TESTKIT },
-    Rule { name: "flagbase-gateway", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-gateway", product: SERVING, tests: TESTKIT },
     Rule { name: "flagbase-api", product: CORE, tests: TESTKIT },
     Rule { name: "flagbase-nats", product: &[], tests: &[] },
     Rule { name: "flagbase-agent", product: &[], tests: &[] },
     Rule { name: "flagbase-functions", product: &["flagbase-core", "flagbase-agent"], tests: TESTKIT },
-    Rule { name: "flagbase-buckets", product: CORE, tests: TESTKIT },
+    Rule { name: "flagbase-buckets", product: SERVING, tests: TESTKIT },
+    Rule { name: "flagbase-sendfile", product: CORE, tests: &[] },
     Rule { name: "flagbase-testkit", product: CORE, tests: &[] },
     Rule {
         name: "flagbase",

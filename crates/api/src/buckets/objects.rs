@@ -1,5 +1,7 @@
 //! Objects: written, read, described anew, copied and deleted.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Body,
@@ -8,8 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flagbase_core::{
+    blobs::Direct,
     buckets::{
-        Act, Action, Amendment, Conditions, Copying, Judgement, Object, ObjectHead, Part, Put, no_object,
+        Act, Action, Amendment, Conditions, Copying, Judgement, Object, ObjectHead, Put, no_object,
     },
     functions::Body as Stored,
     refusal::{Class, Refusal},
@@ -67,8 +70,10 @@ async fn get(State(handles): State<Handles>, coming: Coming, request: Request) -
     }
     let pick = |object: &Object| conditions.judge(object).pick();
     let found = objects.get(&bucket, (key, version), &pick).await?.filter(|part| !part.object.marker);
-    let Part { object, bytes } = found.ok_or_else(missing)?;
-    answer(&object, conditions.judge(&object), (heads::headers(&object, granted), Body::from_stream(bytes)))
+    let part = found.ok_or_else(missing)?;
+    let object = Arc::clone(&part.object);
+    let body = Body::from_stream(part.body(request.extensions().get::<Direct>()));
+    answer(&object, conditions.judge(&object), (heads::headers(&object, granted), body))
 }
 
 /// The answer for a judgement.

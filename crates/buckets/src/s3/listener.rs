@@ -2,8 +2,10 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use flagbase_core::tasks::Tasks;
-use hyper::service::service_fn;
+use flagbase_core::{blobs::Direct, tasks::Tasks};
+use flagbase_sendfile::{Sending, Windows};
+use http::{Request, Version};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -81,12 +83,17 @@ impl S3Server {
         cut: CancellationToken,
     ) {
         let front = Arc::clone(&self.front);
-        let service = service_fn(move |request| {
+        let windows = Arc::<Windows>::default();
+        let sending = Sending::new(stream, Arc::clone(&windows));
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let front = Arc::clone(&front);
+            if request.version() <= Version::HTTP_11 {
+                request.extensions_mut().insert(Direct(windows.clone()));
+            }
             async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
         });
         let builder = builder(&self.limits, self.tasks.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(sending), service).into_owned();
         let connection = graceful.watch(connection);
         self.tasks.spawn("s3.connection", async move {
             if let Some(Err(error)) = cut.run_until_cancelled(connection).await {

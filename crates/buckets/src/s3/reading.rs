@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use flagbase_core::buckets::{Act, Action, Bucket, Granted, Object, Pick, Versioning, no_object};
+use flagbase_core::{
+    blobs::Direct,
+    buckets::{Act, Action, Bucket, Granted, Object, Pick, Versioning, no_object},
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use s3s::{
     S3Error, S3Request, S3Response, S3Result,
@@ -147,6 +150,7 @@ impl Facade {
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let guest = Guest::of(&request)?;
+        let direct = request.extensions.get::<Direct>().cloned();
         let input = request.input;
         check_overrides(&guest, &input)?;
         let wanted = Wanted {
@@ -167,10 +171,11 @@ impl Facade {
         let pick = |object: &Object| wanted.pick(object);
         let found = self.buckets.objects().get(&bucket, at, &pick).await.map_err(refused)?;
         let Some(part) = found else { return Err(self.missing(&guest, &bucket, &wanted).await) };
-        let span = wanted.admit(&part.object)?;
-        let about = About::of((&bucket, granted), &part.object, (&wanted, span));
-        let output = about.with_body(blobs::outgoing(part.bytes, span.to - span.from));
-        let tags = i32::try_from(part.object.tags.len()).ok().filter(|tags| *tags > 0);
+        let object = Arc::clone(&part.object);
+        let span = wanted.admit(&object)?;
+        let about = About::of((&bucket, granted), &object, (&wanted, span));
+        let tags = i32::try_from(object.tags.len()).ok().filter(|tags| *tags > 0);
+        let output = about.with_body(blobs::outgoing(part.body(direct.as_ref()), span.to - span.from));
         Ok(S3Response::new(GetObjectOutput { tag_count: tags, ..output }))
     }
 

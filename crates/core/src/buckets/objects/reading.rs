@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{Bucket, Object, Objects, Piece};
 use crate::{
-    blobs::{Blobs, Reading},
+    blobs::{Blobs, Direct, FilePart, LEAST_SENT, Reading},
     functions::{BodyFault, BodyStream},
     refusal::{Class, Refusal},
 };
@@ -31,6 +31,20 @@ pub struct Part {
     pub object: Arc<Object>,
     /// The bytes.
     pub bytes: BodyStream,
+    /// Where the same bytes lie, when that is one file.
+    pub file: Option<FilePart>,
+}
+
+impl Part {
+    /// The bytes, for the body of an answer; `direct` sends them without reading them where that pays.
+    pub fn body(self, direct: Option<&Direct>) -> BodyStream {
+        match (self.file, direct) {
+            (Some(file), Some(direct)) if file.to.saturating_sub(file.from) >= LEAST_SENT => {
+                Arc::clone(&direct.0).body(file)
+            }
+            _ => self.bytes,
+        }
+    }
 }
 
 impl Objects {
@@ -49,8 +63,8 @@ impl Objects {
                 Pick::Range(from, to) => (from, to.min(object.size)),
                 Pick::Nothing => (0, 0),
             };
-            if let Some(bytes) = self.bytes(&object.pieces, range).await? {
-                return Ok(Some(Part { object, bytes }));
+            if let Some((bytes, file)) = self.opened(&object.pieces, range).await? {
+                return Ok(Some(Part { object, bytes, file }));
             }
             // Replaced or removed since the index was read.
             self.cache.forget(bucket, key);
@@ -66,20 +80,30 @@ impl Objects {
     pub(super) async fn bytes(
         &self,
         pieces: &[Piece],
-        (from, to): (u64, u64),
+        range: (u64, u64),
     ) -> Result<Option<BodyStream>, Refusal> {
-        let mut wanted = within(pieces, (from, to));
-        let Some((blob, range)) = wanted.pop_front() else { return Ok(Some(Box::pin(stream::empty()))) };
-        let Some(Reading { bytes, .. }) = self.blobs.get(&blob, range).await? else { return Ok(None) };
+        Ok(self.opened(pieces, range).await?.map(|(bytes, _)| bytes))
+    }
+
+    async fn opened(
+        &self,
+        pieces: &[Piece],
+        range: (u64, u64),
+    ) -> Result<Option<(BodyStream, Option<FilePart>)>, Refusal> {
+        let mut wanted = within(pieces, range);
+        let Some((blob, range)) = wanted.pop_front() else {
+            return Ok(Some((Box::pin(stream::empty()), None)));
+        };
+        let Some(Reading { bytes, file, .. }) = self.blobs.get(&blob, range).await? else { return Ok(None) };
         if wanted.is_empty() {
-            return Ok(Some(bytes));
+            return Ok(Some((bytes, file)));
         }
         let blobs = Arc::clone(&self.blobs);
         let rest = stream::unfold((blobs, wanted), |(blobs, mut wanted)| async move {
             let (blob, range) = wanted.pop_front()?;
             Some((open(blobs.as_ref(), &blob, range).await, (blobs, wanted)))
         });
-        Ok(Some(Box::pin(bytes.chain(rest.flatten()))))
+        Ok(Some((Box::pin(bytes.chain(rest.flatten())), None)))
     }
 }
 
