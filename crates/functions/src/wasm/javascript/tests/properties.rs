@@ -54,12 +54,10 @@ proptest! {
         prop_assert_eq!(ours.as_str().map(str::to_owned), theirs, "{}", text);
     }
 
-    // The crate refuses hosts after more than two slashes, which the standard skips.
     // Three slashes lead to a host by the standard, as two do; the crate finds an empty host there.
     #[test]
     fn relative_urls_are_resolved_as_in_rust(text in r"[/a-z.%?#&=:\\]{0,12}") {
         prop_assume!(text.chars().take_while(|c| matches!(c, '/' | '\\')).count() < 3);
-        prop_assume!(text.trim_start_matches(['/', '\\']).len() + 2 >= text.len());
         let base = url::Url::parse("http://h/a/b/c?q#f").unwrap();
         let theirs = base.join(&text).map(String::from).ok();
         let ours = with("URL.parse($, 'http://h/a/b/c?q#f')?.href", &text.clone().into());
