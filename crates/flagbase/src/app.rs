@@ -11,6 +11,7 @@ mod s3;
 pub(crate) mod settings;
 pub(crate) mod setup;
 mod signals;
+pub(crate) mod storage;
 mod webhooks;
 
 use std::net::SocketAddr;

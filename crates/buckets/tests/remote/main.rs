@@ -1,0 +1,8 @@
+//! The contract of blobs, kept by a store that speaks S3.
+//!
+//! `S3_STORE` names the store as `storage.url` does: an address with an access key, of a bucket that may be written to.
+//! `cargo xtask test --only s3` runs this before our own S3 and before moto.
+
+mod store;
+
+flagbase_testkit::blobs_cases!(crate::store::fresh);
