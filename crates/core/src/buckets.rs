@@ -29,7 +29,7 @@ use serde_json::Value;
 use crate::{
     blobs::Blobs,
     caller::Caller,
-    catalog::{Document, DocumentId, Kind, Page},
+    catalog::{Document, DocumentId, Kind, Page, Write},
     documents::{DocumentKind, Documents},
     feed::Feed,
     flags::Asked,
@@ -231,14 +231,6 @@ impl Buckets {
 
     /// Removes a bucket that holds nothing: no object, no older version, no upload.
     pub async fn delete(&self, asked: Asked<'_>, name: &str, seen: Precondition) -> Result<(), Refusal> {
-        self.feed.permitted(asked.caller, asked.environment, Permission::BucketManage)?;
-        let bucket = DocumentId::new(Kind::Bucket, asked.environment, name);
-        let usage = self.objects.usage(&bucket).await?;
-        if usage.objects > 0 || usage.older > 0 {
-            let what = if usage.objects > 0 { "objects" } else { "older versions or delete markers" };
-            let message = format!("bucket `{name}` still holds {what}; delete them first");
-            return Err(Refusal::new(Class::Conflict, "bucket_not_empty", message));
-        }
         let unused = |environment: &EnvironmentSnapshot| {
             let leads = |target: crate::gateway::BucketTarget| *target.name == *name;
             match environment.routes.routes().find(|route| route.route.buckets().any(leads)) {
@@ -252,7 +244,8 @@ impl Buckets {
                 None => Ok(()),
             }
         };
-        self.documents.delete(asked, name, seen, unused).await
+        // Looked at where objects are written, so that none is lost that is written at this moment.
+        self.documents.remove(asked, (name, Write::DeleteEmpty), seen, unused).await
     }
 
     /// Signs a URL for what `visitor` may do himself.

@@ -195,6 +195,8 @@ pub enum Write {
     Put(Value),
     /// Remove the document.
     Delete,
+    /// Remove the document of a bucket, unless it holds an object, an older version or a delete marker.
+    DeleteEmpty,
     /// Touch no document: the change is a notice, without a body before or after.
     Nothing,
 }
@@ -279,6 +281,9 @@ pub enum CatalogError {
         /// Its revision now.
         current: Option<Revision>,
     },
+    /// Something is kept in what was to be removed only when empty.
+    #[error("{0} is not empty")]
+    NotEmpty(DocumentId),
     /// The store does not answer, or cannot write (a full disk).
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),

@@ -107,14 +107,24 @@ impl Documents {
         seen: Precondition,
         spare: impl FnOnce(&EnvironmentSnapshot) -> Result<(), Refusal> + Send,
     ) -> Result<(), Refusal> {
+        self.remove(asked, (key, Write::Delete), seen, spare).await
+    }
+
+    /// The same by a write that may know more about it.
+    pub(crate) async fn remove(
+        &self,
+        asked: Asked<'_>,
+        (key, write): (&str, Write),
+        seen: Precondition,
+        spare: impl FnOnce(&EnvironmentSnapshot) -> Result<(), Refusal> + Send,
+    ) -> Result<(), Refusal> {
         self.feed.permitted(asked.caller, asked.environment, self.of.delete)?;
         let edit = self.feed.edit().await;
         let current = self.find(asked.environment, key).await?;
         let expect = seen.expect(&self.called(key), Some(current.revision))?;
         let snapshot = self.feed.snapshots().get();
         spare(snapshot.require_environment(asked.environment)?)?;
-        let (write, detail) = (Write::Delete, Value::Null);
-        let draft = Draft { id: current.id, verb: "deleted", expect, write, detail };
+        let draft = Draft { id: current.id, verb: "deleted", expect, write, detail: Value::Null };
         edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
         Ok(())
     }

@@ -132,6 +132,14 @@ impl From<CatalogError> for Refusal {
             CatalogError::Conflict { id, current: None } => {
                 Self::not_found("not_found", format!("{id} does not exist"))
             }
+            CatalogError::NotEmpty(id) => Self::new(
+                Class::Conflict,
+                "bucket_not_empty",
+                format!(
+                    "bucket `{}` still holds objects, older versions or delete markers; delete them first",
+                    id.key
+                ),
+            ),
             CatalogError::Unavailable(source) => Self::unavailable(source),
             CatalogError::Corrupt(source) => Self::corrupt(source),
         }

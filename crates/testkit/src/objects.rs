@@ -13,7 +13,7 @@ use flagbase_core::{
         Algorithm, Amendment, Checksum, Condition, Deletion, IndexError, Listing, NULL_VERSION, Object,
         ObjectHead, Piece, Placed, Position, Quota, Terms, Usage,
     },
-    catalog::{Commit, DocumentId, Expect, Kind},
+    catalog::{CatalogError, Commit, DocumentId, Draft, Expect, Kind, Write},
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -47,6 +47,8 @@ macro_rules! objects_cases {
                 what_is_said_anew_leaves_the_rest,
                 blobs_of_no_object_are_strays,
                 objects_go_with_their_bucket_and_no_other,
+                a_bucket_that_goes_only_when_empty_stays_while_it_holds_anything,
+                of_a_write_and_the_end_of_its_bucket_one_comes_first,
                 of_many_writers_each_takes_the_place_of_another,
                 of_many_writers_of_what_is_not_there_one_wins,
                 versions_are_kept_hidden_and_brought_back,
@@ -267,15 +269,20 @@ pub async fn what_is_said_anew_leaves_the_rest(stores: &Stores) {
         let told = told(&bucket, "object_updated");
         stores.objects.amend(&bucket, ("k", version), amendment, told)
     };
-    let tagged = amend(None, Amendment { tags: Some(tags.clone()), head: None }).await.unwrap().unwrap();
+    let tagged =
+        amend(None, Amendment { tags: Some(tags.clone()), ..Amendment::default() }).await.unwrap().unwrap();
     let expected = Object { tags: tags.clone(), ..version("k", "2", 2) };
     assert_eq!((tagged.object.as_ref(), tagged.changes.len()), (Some(&expected), 1));
     assert_eq!(get(stores, &bucket, "k", None).await, Some(expected));
     let head = ObjectHead::of_type("image/png");
-    amend(Some("1"), Amendment { tags: None, head: Some(head.clone()) }).await.unwrap().unwrap();
+    amend(Some("1"), Amendment { head: Some(head.clone()), ..Amendment::default() }).await.unwrap().unwrap();
     let expected = Object { head, latest: false, ..version("k", "1", 1) };
     assert_eq!(get(stores, &bucket, "k", Some("1")).await, Some(expected));
     assert_eq!(amend(Some("none"), Amendment::default()).await.unwrap(), None);
+    let stale = Condition::Etag(vec!["etag-2".into()]);
+    let refused = amend(Some("1"), Amendment { condition: stale.clone(), ..Amendment::default() }).await;
+    assert!(matches!(refused, Err(IndexError::Precondition)), "{refused:?}");
+    amend(None, Amendment { condition: stale, ..Amendment::default() }).await.unwrap().unwrap();
     hide(stores, &bucket, marker("k", "3")).await;
     assert_eq!(amend(None, Amendment::default()).await.unwrap(), None);
 }
@@ -292,6 +299,41 @@ pub async fn blobs_of_no_object_are_strays(stores: &Stores) {
     let strays = stores.objects.strays(blobs.to_vec()).await.unwrap();
     assert_eq!(strays, ["objects/10", "objects/k-1", "objects/never"]);
     assert!(stores.objects.strays(Vec::new()).await.unwrap().is_empty());
+}
+
+async fn end_when_empty(stores: &Stores, bucket: &DocumentId) -> Result<(), CatalogError> {
+    let draft = Draft { write: Write::DeleteEmpty, ..delete(bucket, Expect::Any) };
+    stores.catalog.commit(commit(vec![draft])).await.map(drop)
+}
+
+pub async fn a_bucket_that_goes_only_when_empty_stays_while_it_holds_anything(stores: &Stores) {
+    let bucket = made(stores, "b").await;
+    note(stores, &bucket, version("k", "v1", 1)).await;
+    hide(stores, &bucket, marker("k", "v2")).await;
+    for gone in ["v1", "v2"] {
+        let refused = end_when_empty(stores, &bucket).await;
+        assert!(matches!(&refused, Err(CatalogError::NotEmpty(id)) if *id == bucket), "{refused:?}");
+        assert!(stores.catalog.get(&bucket).await.unwrap().is_some());
+        remove(stores, &bucket, "k", gone).await;
+    }
+    end_when_empty(stores, &bucket).await.unwrap();
+    assert!(stores.catalog.get(&bucket).await.unwrap().is_none());
+}
+
+pub async fn of_a_write_and_the_end_of_its_bucket_one_comes_first(stores: &Stores) {
+    for round in 1..20 {
+        let bucket = made(stores, &format!("b{round}")).await;
+        let (written, ended) = tokio::join!(
+            write(stores, &bucket, object("k", round), Terms::default()),
+            end_when_empty(stores, &bucket)
+        );
+        let there = get(stores, &bucket, "k", None).await.is_some();
+        match (written, ended) {
+            (Ok(_), Err(CatalogError::NotEmpty(_))) => assert!(there),
+            (Err(IndexError::NoBucket), Ok(())) => assert!(!there),
+            both => unreachable!("one of them has to be refused: {both:?}"),
+        }
+    }
 }
 
 pub async fn objects_go_with_their_bucket_and_no_other(stores: &Stores) {

@@ -199,13 +199,14 @@ async fn copy(
 #[utoipa::path(
     patch, path = "/api/v1/buckets/{name}/objects/{*key}", tag = "buckets", request_body = Value,
     params(("name" = String, Path), ("key" = String, Path), ("environment" = Option<String>, Query),
-        ("version" = Option<String>, Query)),
+        ("version" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = Value), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 422, body = ProblemBody))
+        (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn patch(
     State(handles): State<Handles>,
     coming: Coming,
+    headers: HeaderMap,
     body::Body(patch): body::Body<Value>,
 ) -> Reply<Response> {
     coming.visit()?;
@@ -214,7 +215,7 @@ async fn patch(
     let which = (key, coming.version.as_deref());
     let found = objects.head(&entry.bucket, key, which.1).await?.filter(|object| !object.marker);
     let found = found.ok_or_else(|| no_object(&entry.bucket, key))?;
-    let amendment = amended(&found, &patch)?;
+    let amendment = Amendment { condition: condition(&headers)?, ..amended(&found, &patch)? };
     if amendment.tags.is_some() {
         coming.enter(&handles, Action::PutTags)?;
     }

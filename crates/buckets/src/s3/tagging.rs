@@ -62,7 +62,7 @@ impl Facade {
         tags: BTreeMap<String, String>,
     ) -> S3Result<Option<String>> {
         let bucket = self.admit(guest, bucket, Act::new(Action::PutTags, key))?;
-        let amendment = Amendment { tags: Some(tags), head: None };
+        let amendment = Amendment { tags: Some(tags), ..Amendment::default() };
         let amended = self.buckets.objects().amend(guest.actor(), &bucket, (key, version), amendment).await;
         let object = amended.map_err(refused)?.ok_or_else(|| refused(no_object(&bucket, key)))?;
         Ok(version_told(&bucket, &object))

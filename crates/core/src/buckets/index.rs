@@ -70,6 +70,8 @@ pub struct Amendment {
     pub tags: Option<BTreeMap<String, String>>,
     /// In place of the head.
     pub head: Option<ObjectHead>,
+    /// What the version must be now.
+    pub condition: Condition,
 }
 
 /// Keeps which objects there are, and counts what buckets hold. Every implementation passes `testkit::objects`.

@@ -16,6 +16,9 @@ const PURPOSE: &[u8] = b"flagbase signed URLs, version 1";
 /// The longest time a URL may be good for.
 pub const LONGEST_SIGNED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// What URLs may be for.
+const METHODS: [&str; 3] = ["GET", "PUT", "DELETE"];
+
 /// What a URL permits. Every member is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -75,12 +78,24 @@ impl Signer {
             Refusal::new(Class::Forbidden, "signature_invalid", message)
         };
         let given = hex::decode(signature).map_err(|_| wrong())?;
-        self.over(claim).verify_slice(&given).map_err(|_| wrong())?;
+        if self.over(claim).verify_slice(&given).is_err() {
+            return Err(self.other_method(claim, &given).unwrap_or_else(wrong));
+        }
         if claim.expires <= now {
             let message = format!("this URL was good until {}; ask for a new one", claim.expires);
             return Err(Refusal::new(Class::Forbidden, "signature_expired", message));
         }
         Ok(())
+    }
+
+    /// What to say when the signature would be good for another method.
+    fn other_method(&self, claim: &Claim, given: &[u8]) -> Option<Refusal> {
+        let meant = METHODS.into_iter().find(|method| {
+            let claim = Claim { method: (*method).to_owned(), ..claim.clone() };
+            self.over(&claim).verify_slice(given).is_ok()
+        })?;
+        let message = format!("this URL is for {meant}, not for {}; ask for one that is", claim.method);
+        Some(Refusal::new(Class::Forbidden, "signature_invalid", message))
     }
 
     fn over(&self, claim: &Claim) -> Hmac<Sha256> {
@@ -167,6 +182,16 @@ mod tests {
         ] {
             assert!(signer.verify(&altered, &signature, before()).is_err(), "{altered:?}");
         }
+    }
+
+    #[test]
+    fn a_url_for_something_else_says_what_it_is_for() {
+        let signer = Signer::new(b"secret");
+        let signature = signer.sign(&claim());
+        let read = Claim { method: "GET".into(), ..claim() };
+        let refused = signer.verify(&read, &signature, Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(refused.code, "signature_invalid");
+        assert!(refused.to_string().contains("is for PUT, not for GET"), "{refused}");
     }
 
     proptest! {

@@ -144,12 +144,12 @@ async fn tags_and_heads_are_changed_without_the_bytes() {
     let before = product.put("k", "bytes").await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let tags = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
-    let amendment = Amendment { tags: Some(tags.clone()), head: None };
+    let amendment = Amendment { tags: Some(tags.clone()), ..Amendment::default() };
     objects.amend(actor.clone(), &b, ("k", None), amendment).await.unwrap().unwrap();
     let now = objects.head(&b, "k", None).await.unwrap().unwrap();
     assert_eq!((&now.tags, &now.etag, &now.pieces), (&tags, &before.etag, &before.pieces));
     let many = (0..11).map(|at| (at.to_string(), String::new())).collect();
-    let amendment = Amendment { tags: Some(many), head: None };
+    let amendment = Amendment { tags: Some(many), ..Amendment::default() };
     let refused = objects.amend(actor.clone(), &b, ("k", None), amendment).await.unwrap_err();
     assert_eq!(refused.faults[0].pointer, "/tags");
     assert_eq!(objects.amend(actor, &b, ("none", None), Amendment::default()).await.unwrap(), None);

@@ -1,6 +1,7 @@
 //! `flagbase bucket`: buckets, and everything one does with what is in them.
 
 mod download;
+mod key;
 mod objects;
 mod place;
 mod progress;
@@ -99,6 +100,8 @@ enum BucketCommand {
     Sync(sync::SyncArgs),
     /// Make a URL with which one thing may be done to one object without logging in
     Share(objects::ShareArgs),
+    /// Make an access key for clients of S3, good for a bucket or a prefix of it; its secret is printed once
+    Key(key::KeyArgs),
     /// Show how much is in a bucket
     Usage {
         /// The bucket
@@ -107,6 +110,7 @@ enum BucketCommand {
 }
 
 pub(crate) async fn run(args: BucketArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
+    let in_environment = client.environment.as_deref().unwrap_or("default");
     let client = Client::new(client, environment)?;
     match args.command {
         BucketCommand::Create(args) => settings::create(&args, &client).await,
@@ -126,6 +130,7 @@ pub(crate) async fn run(args: BucketArgs, client: &ClientArgs, environment: &Env
         BucketCommand::Cp(args) => objects::cp(&args, &client).await,
         BucketCommand::Sync(args) => sync::run(&args, &client).await,
         BucketCommand::Share(args) => objects::share(&args, &client).await,
+        BucketCommand::Key(args) => key::run(&args, &client, in_environment).await,
         BucketCommand::Usage { name } => {
             client.print(&client.call(Call::get(&under(&name, "usage")).scoped()).await?, &USAGE)
         }

@@ -118,3 +118,17 @@ async fn buckets_and_objects_are_worked_with_by_commands() {
     place.ok("bucket rm -r up/ --yes");
     place.ok("bucket delete up --yes");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_key_is_told_in_the_variables_of_aws_and_is_good_for_its_place() {
+    let place = Place::new(json!({})).await;
+    let told = place.ok("bucket key up/mine/ --read-only");
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(
+        lines[0].starts_with("AWS_ACCESS_KEY_ID=FB") && lines[1].starts_with("AWS_SECRET_ACCESS_KEY="),
+        "{told}"
+    );
+    let keys = place.server.get("/api/v1/keys", &place.token).await.expect_status(200);
+    let key = &keys.json["items"][0];
+    assert_eq!(key["buckets"], json!([{"bucket": "up", "prefix": "mine/"}]), "{key}");
+}

@@ -40,6 +40,8 @@ async fn a_signed_url_permits_what_it_says_and_nothing_else() {
         let refused = put(stretched.clone(), "text/plain", "1").await.expect_status(403);
         assert_eq!(refused.json["code"], "signature_invalid", "{stretched}");
     }
+    let refused = place.bare(Method::GET, &url, "", "").await.expect_status(403);
+    assert!(refused.text.contains("this URL is for PUT, not for GET"), "{}", refused.text);
     for method in [Method::GET, Method::DELETE, Method::PATCH] {
         let refused = place.bare(method.clone(), &url, "application/json", "{}").await;
         assert!(matches!(refused.status, 400 | 403), "{method}: {}", refused.text);

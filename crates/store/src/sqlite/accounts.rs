@@ -110,7 +110,9 @@ impl Accounts for Sqlite {
 /// Appends the notices that go with a write.
 fn log(connection: &Connection, notice: Commit) -> Written<Vec<Change>> {
     changelog::append(connection, notice).map_err(|stop| match stop {
-        Stop::Refused(CatalogError::Conflict { .. }) => Stop::Refused(AccountsError::Conflict),
+        Stop::Refused(CatalogError::Conflict { .. } | CatalogError::NotEmpty(_)) => {
+            Stop::Refused(AccountsError::Conflict)
+        }
         Stop::Refused(CatalogError::Unavailable(source)) => Stop::Refused(AccountsError::Unavailable(source)),
         Stop::Refused(CatalogError::Corrupt(source)) => Stop::Refused(AccountsError::Corrupt(source)),
         Stop::Fault(fault) => Stop::Fault(fault),

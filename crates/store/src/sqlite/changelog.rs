@@ -30,6 +30,9 @@ pub(crate) fn append(connection: &Connection, commit: Commit) -> Result<Vec<Chan
         if !is_expected(draft.expect, current) {
             return Err(Stop::Refused(CatalogError::Conflict { id: draft.id, current }));
         }
+        if matches!(draft.write, Write::DeleteEmpty) && holds_objects(connection, &draft.id)? {
+            return Err(Stop::Refused(CatalogError::NotEmpty(draft.id)));
+        }
         // A notice did nothing to the document, so it tells nothing of it.
         let before = stored.map(|(_, body)| body).filter(|_| !matches!(draft.write, Write::Nothing));
         let revision = next_revision(connection)?;
@@ -59,6 +62,12 @@ fn is_expected(expect: Expect, current: Option<Revision>) -> bool {
     }
 }
 
+/// Whether anything but uploads is kept in a bucket.
+fn holds_objects(connection: &Connection, bucket: &DocumentId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM buckets WHERE environment = ?1 AND name = ?2 AND (objects > 0 OR older > 0)";
+    Ok(connection.prepare_cached(sql)?.exists(params![bucket.environment, bucket.key])?)
+}
+
 fn stored(connection: &Connection, id: &DocumentId) -> Result<Option<(Revision, Value)>, Fault> {
     let sql = "SELECT revision, body FROM documents \
                WHERE kind = ?1 AND environment = ?2 AND key = ?3";
@@ -84,7 +93,7 @@ fn write(
     let DocumentId { kind, environment, key } = &draft.id;
     match &draft.write {
         Write::Nothing => Ok(None),
-        Write::Delete => {
+        Write::Delete | Write::DeleteEmpty => {
             let sql = "DELETE FROM documents WHERE kind = ?1 AND environment = ?2 AND key = ?3";
             connection.prepare_cached(sql)?.execute(params![kind.as_str(), environment, key])?;
             Ok(None)

@@ -95,6 +95,9 @@ impl ObjectIndex for Sqlite {
             let id = number(connection, &bucket)?;
             let found = rows::find(connection, id, &key, version.as_deref())?;
             let Some(row) = found.filter(|row| !row.object.marker) else { return Ok(None) };
+            if !amendment.condition.holds(Some(&row.object)) {
+                return Err(Stop::Refused(IndexError::Precondition));
+            }
             let (seq, table) = (row.seq, row.table);
             let mut object = row.into_object(connection)?;
             object.tags = amendment.tags.unwrap_or(object.tags);
@@ -284,7 +287,7 @@ pub(super) fn log(connection: &Connection, commit: Commit) -> Result<Vec<Change>
     changelog::append(connection, commit).map_err(|stop| match stop {
         Stop::Refused(CatalogError::Corrupt(source)) => Stop::Refused(IndexError::Corrupt(source)),
         Stop::Refused(CatalogError::Unavailable(source)) => Stop::Refused(IndexError::Unavailable(source)),
-        Stop::Refused(conflict @ CatalogError::Conflict { .. }) => {
+        Stop::Refused(conflict @ (CatalogError::Conflict { .. } | CatalogError::NotEmpty(_))) => {
             Stop::Refused(IndexError::Unavailable(conflict.into()))
         }
         Stop::Fault(fault) => Stop::Fault(fault),

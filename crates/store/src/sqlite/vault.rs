@@ -83,7 +83,7 @@ fn log(connection: &Connection, commit: Commit) -> Result<Vec<Change>, Stop<Vaul
     changelog::append(connection, commit).map_err(|stop| match stop {
         Stop::Refused(CatalogError::Corrupt(source)) => Stop::Refused(VaultError::Corrupt(source)),
         Stop::Refused(CatalogError::Unavailable(source)) => Stop::Refused(VaultError::Unavailable(source)),
-        Stop::Refused(conflict @ CatalogError::Conflict { .. }) => {
+        Stop::Refused(conflict @ (CatalogError::Conflict { .. } | CatalogError::NotEmpty(_))) => {
             Stop::Refused(VaultError::Unavailable(conflict.into()))
         }
         Stop::Fault(fault) => Stop::Fault(fault),

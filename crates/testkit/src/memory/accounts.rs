@@ -21,7 +21,7 @@ impl State {
         let mut people = self.people.clone();
         work(&mut people)?;
         let prepared = self.log.prepare(notice).map_err(|error| match error {
-            CatalogError::Conflict { .. } => AccountsError::Conflict,
+            CatalogError::Conflict { .. } | CatalogError::NotEmpty(_) => AccountsError::Conflict,
             CatalogError::Unavailable(source) => AccountsError::Unavailable(source),
             CatalogError::Corrupt(source) => AccountsError::Corrupt(source),
         })?;

@@ -51,7 +51,7 @@ impl Log {
             let mut after = None;
             match draft.write {
                 Write::Nothing => {}
-                Write::Delete => {
+                Write::Delete | Write::DeleteEmpty => {
                     prepared.documents.insert(draft.id.clone(), None);
                 }
                 Write::Put(body) => {
@@ -98,7 +98,12 @@ impl Log {
 impl Catalog for Memory {
     async fn commit(&self, commit: Commit) -> Result<Vec<Change>, CatalogError> {
         let mut state = self.state.lock();
+        let only_empty = commit.drafts.iter().filter(|draft| matches!(draft.write, Write::DeleteEmpty));
+        let full = only_empty.map(|draft| draft.id.clone()).find(|bucket| state.kept.holds_objects(bucket));
         let prepared = state.log.prepare(commit)?;
+        if let Some(bucket) = full {
+            return Err(CatalogError::NotEmpty(bucket));
+        }
         for gone in prepared.gone() {
             state.kept.forget(gone);
             state.waiting.forget(gone);

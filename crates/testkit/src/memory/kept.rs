@@ -30,6 +30,11 @@ impl Kept {
         }
     }
 
+    /// Whether anything but uploads is kept in a bucket.
+    pub(super) fn holds_objects(&self, bucket: &DocumentId) -> bool {
+        self.held.get(bucket).map(Held::usage).is_some_and(|usage| usage.objects + usage.older > 0)
+    }
+
     fn put(&mut self, store: &StoreId, key: &str, value: Bytes) -> Result<(), KeyValueError> {
         let values = self.values.entry(store.clone()).or_default();
         let size = |value: &Bytes| (key.len() + value.len()) as u64;

@@ -187,6 +187,9 @@ impl ObjectIndex for Memory {
         let Some(found) = held.find(key, version).filter(|object| !object.marker).cloned() else {
             return Ok(None);
         };
+        if !amendment.condition.holds(Some(&found)) {
+            return Err(IndexError::Precondition);
+        }
         let versions = held.objects.get_mut(key).into_iter().flatten();
         let mut object = found.clone();
         for known in versions.filter(|known| known.version == found.version) {
