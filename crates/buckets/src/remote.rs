@@ -32,7 +32,7 @@ use crate::remote_errors::RemoteError;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest a store may say nothing, while a part is sent to it or it sends one.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// How often what failed is tried again, and for how long.
 const RETRIES: (usize, Duration) = (4, Duration::from_secs(30));

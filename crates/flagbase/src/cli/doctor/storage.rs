@@ -15,7 +15,7 @@ use crate::config::Config;
 const CHECK: &str = "storage";
 
 /// The longest a store may take for three small requests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether code and objects can be kept: tried out where they are kept elsewhere.
 pub(super) async fn check(config: &Config) -> Finding {
