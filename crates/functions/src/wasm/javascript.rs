@@ -11,7 +11,7 @@ mod parts;
 mod snapshot;
 mod source;
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use flagbase_core::functions::{PrepareError, Serves};
 use wasmtime::{Engine, Module};
@@ -49,22 +49,22 @@ pub(crate) fn is_source(name: &str) -> bool {
 
 /// Makes a component of a source, with everything at its top level already run. Called in the child process that
 /// compiles, which has no network, no environment and bounded time and memory. `module` is [`code`], compiled by
-/// `engine`.
+/// `engine`. Whoever raises the engine's epoch says that `patience`, of processor time, is at its end.
 ///
 /// # Errors
-/// When the source cannot be read, or its top level fails; says where.
+/// When the source cannot be read, or its top level fails or does not end; says where.
 pub(crate) fn build(
     engine: &Engine,
     module: &Module,
-    name: &str,
-    source: &[u8],
+    (name, source): (&str, &[u8]),
+    patience: Duration,
 ) -> Result<Built, PrepareError> {
     let guest = guest()?;
     // What people see is what they wrote, also where it is not what runs.
     let written = String::from_utf8_lossy(source);
     let shown = |error| excerpt::shown(error, name, &written);
     let source = source::plain(name, source).map_err(shown)?;
-    let taken = snapshot::take(engine, module, &guest.parts, (name, &source)).map_err(shown)?;
+    let taken = snapshot::take((engine, module), &guest.parts, (name, &source), patience).map_err(shown)?;
     let memory = parts::memory(taken.pages, &taken.data);
     Ok(Built { component: guest.frame.around(&memory), serves: taken.serves, lines: taken.lines })
 }

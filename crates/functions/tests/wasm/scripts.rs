@@ -1,12 +1,19 @@
 //! JavaScript and TypeScript, from the source to the answer.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use flagbase_core::{
     blobs::Blobs as _,
-    functions::{Artifact, Compute as _, Fault, Grants, Occasion, PrepareError, Serves, Settings, Shape},
+    functions::{
+        Artifact, Compute as _, Fault, Grants, Occasion, PrepareError, Serves, Settings, Shape, Step,
+    },
 };
+use flagbase_functions::wasm::WasmConfig;
 use flagbase_testkit::compute::{common, event, visit};
+use parking_lot::Mutex;
 
 use super::place::Place;
 
@@ -70,6 +77,24 @@ async fn what_is_wrong_with_a_source_is_said_with_its_place() {
         let error = place.wasm.prepare(&script("hello.js", text), terms, &|_| {}).await.unwrap_err();
         assert!(matches!(&error, PrepareError::Rejected(why) if why.contains(word)), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_top_level_without_an_end_is_ended_and_named_as_what_it_is() {
+    // What runs JavaScript takes longer to compile than the time that is left to the script.
+    place().await.deploy(&script("fine.js", HELLO), common()).await;
+    let brief = |config: &mut WasmConfig| config.compile.timeout = Duration::from_secs(4);
+    let place = Place::with(Arc::clone(&CACHE), brief).await;
+    let settings = common();
+    let told = Mutex::new(Vec::new());
+    let tell = |step: Step| told.lock().push(step.doing);
+    let terms = (&settings.grants, &settings.limits);
+    let endless = script("endless.js", "while (true) {}\nexport default () => new Response('never');");
+    let error = place.wasm.prepare(&endless, terms, &tell).await.unwrap_err();
+    let PrepareError::TooMuch(why) = &error else { panic!("{error:?}") };
+    assert!(why.contains("the top level of `endless.js` did not end within 2 s"), "{why}");
+    let told = told.into_inner();
+    assert!(!told.iter().any(|doing| doing.contains("once more")), "once is enough: {told:?}");
 }
 
 #[tokio::test]

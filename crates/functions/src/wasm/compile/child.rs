@@ -1,8 +1,11 @@
 //! Inside the child: bounded before it reads a byte.
 
+mod watchdog;
+
 use std::{
     io::{self, BufRead as _, Read as _, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 
 use flagbase_core::functions::PrepareError;
@@ -21,13 +24,16 @@ const ADDRESS_SPACE: u64 = 32 << 30;
 const FILES: u64 = 16;
 /// Of what a source writes while it is loaded.
 const LINES: usize = 20;
+/// Processor time for what a source does while it is loaded: it runs once and should only get ready. Less where a child has
+/// less than twice as much.
+const LOADING: Duration = Duration::from_secs(10);
 /// How much a compiler gives way to others.
 const NICE: i32 = 10;
 
 /// What the program does that [`super::CompileConfig`] names: compiles what comes on its standard input. The last three
 /// of `arguments` are seconds, bytes, and how wide the engine's room is.
 pub fn child_main(arguments: &[String]) -> ExitCode {
-    let done = bounded(arguments).and_then(|room| work(room, &mut io::stdin().lock()));
+    let done = bounded(arguments).and_then(|(room, loading)| work(room, loading, &mut io::stdin().lock()));
     let (frame, code) = match done {
         Ok(code) => (Frame::Code(code), ExitCode::SUCCESS),
         Err(PrepareError::Rejected(why)) => (Frame::Rejected(why), ExitCode::SUCCESS),
@@ -37,7 +43,8 @@ pub fn child_main(arguments: &[String]) -> ExitCode {
     if say(&frame).is_ok() { code } else { ExitCode::FAILURE }
 }
 
-fn bounded(arguments: &[String]) -> Result<Room, PrepareError> {
+/// Takes on its limits; returns the room, and the processor time for loading a source.
+fn bounded(arguments: &[String]) -> Result<(Room, Duration), PrepareError> {
     let [.., seconds, bytes, room] = arguments else {
         return Err(unavailable("three arguments are needed"));
     };
@@ -51,7 +58,7 @@ fn bounded(arguments: &[String]) -> Result<Room, PrepareError> {
     limit(Resource::Core, 0)?;
     limit(Resource::Cpu, seconds)?;
     let _ = rustix::process::setpriority_process(None, NICE);
-    Ok(room)
+    Ok((room, LOADING.min(Duration::from_secs(seconds) / 2)))
 }
 
 fn limit(resource: Resource, most: u64) -> Result<(), PrepareError> {
@@ -68,7 +75,7 @@ fn in_use() -> (u64, u64) {
     (of(0), of(5))
 }
 
-fn work(room: Room, input: &mut dyn io::BufRead) -> Result<Vec<u8>, PrepareError> {
+fn work(room: Room, loading: Duration, input: &mut dyn io::BufRead) -> Result<Vec<u8>, PrepareError> {
     let mut head = String::new();
     input.take(64 << 10).read_line(&mut head).map_err(unavailable)?;
     let job: Job = serde_json::from_str(&head).map_err(unavailable)?;
@@ -81,7 +88,8 @@ fn work(room: Room, input: &mut dyn io::BufRead) -> Result<Vec<u8>, PrepareError
         Kind::JavaScript(runtime) => {
             doing("loading the source", 30)?;
             let runtime = runtime_of(&engine, runtime)?;
-            let built = javascript::build(&engine, &runtime, &job.name, &code)?;
+            watchdog::start(&engine, loading).map_err(unavailable)?;
+            let built = javascript::build(&engine, &runtime, (&job.name, &code), loading)?;
             say(&Frame::Serves(built.serves)).map_err(unavailable)?;
             for line in built.lines.iter().take(LINES) {
                 doing(&format!("it says: {line}"), 50)?;

@@ -1,9 +1,11 @@
 //! The memory of the guest after it has loaded a source.
 
+use std::time::Duration;
+
 use flagbase_core::functions::{PrepareError, Serves};
 use wasmtime::{
     Caller, Engine, Extern, Func, Instance, Linker, Memory, MemoryType, Module, Store, StoreLimits,
-    StoreLimitsBuilder, Val,
+    StoreLimitsBuilder, Trap, Val,
 };
 
 use super::parts::{INITIALIZE, MEMORY, PAGE, Parts};
@@ -52,24 +54,23 @@ struct Loading {
     lines: Vec<String>,
 }
 
-/// Loads `source`, a name and its text, in the guest of which `module` is the code.
+/// Loads `source`, a name and its text, in the guest of which `module` is the code, until the engine's epoch is raised.
 pub(super) fn take(
-    engine: &Engine,
-    module: &Module,
+    (engine, module): (&Engine, &Module),
     parts: &Parts,
     source: (&str, &str),
+    patience: Duration,
 ) -> Result<Taken, PrepareError> {
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).build();
     let mut store = Store::new(engine, Loading { limits, lines: Vec::new() });
     store.limiter(|loading| &mut loading.limits);
-    // What takes too long is ended from outside: this runs in a process of its own.
-    store.set_epoch_deadline(u64::MAX / 2);
+    store.set_epoch_deadline(1);
     let guest = Guest::start(&mut store, module, parts).map_err(|error| unavailable(&error))?;
     let prelude = guest.prelude(&mut store).map_err(|error| unavailable(&error))?;
     if let Err(text) = prelude {
         return Err(PrepareError::Unavailable(text.into()));
     }
-    let said = guest.load(&mut store, source).map_err(|error| trapped(source.0, &error))?;
+    let said = guest.load(&mut store, source).map_err(|error| trapped(source.0, &error, patience))?;
     let serves = said.map_err(PrepareError::Rejected)?;
     let (pages, data) = guest.memory(&store, stack(parts));
     Ok(Taken { pages, data, serves: parse(&serves), lines: std::mem::take(&mut store.data_mut().lines) })
@@ -94,8 +95,15 @@ fn unavailable(error: &wasmtime::Error) -> PrepareError {
     PrepareError::Unavailable(format!("{error:#}").into())
 }
 
-/// The guest broke while it loaded: too deep, or too large.
-fn trapped(name: &str, error: &wasmtime::Error) -> PrepareError {
+/// The guest broke while it loaded: too long, too deep, or too large.
+fn trapped(name: &str, error: &wasmtime::Error, patience: Duration) -> PrepareError {
+    if error.downcast_ref() == Some(&Trap::Interrupt) {
+        return PrepareError::TooMuch(format!(
+            "the top level of `{name}` did not end within {} s of processor time; it runs once, when it is deployed: look for a \
+             loop without an end, or move the work into a handler",
+            patience.as_secs().max(1)
+        ));
+    }
     let cause = error.root_cause();
     PrepareError::TooMuch(format!(
         "`{name}` cannot be loaded: {cause}; what runs at its top level must fit into {} MiB and nest less deeply",

@@ -79,7 +79,7 @@ impl Bench {
     }
 
     pub(super) fn build_bytes(&self, name: &str, source: &[u8]) -> Result<Built, PrepareError> {
-        build(&self.engine, &self.module, name, source)
+        build(&self.engine, &self.module, (name, source), Duration::MAX)
     }
 
     pub(super) fn function(&self, name: &str, source: &str) -> Function {
