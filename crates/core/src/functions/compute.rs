@@ -290,6 +290,16 @@ impl Fault {
         }
     }
 
+    /// How it broke, or what it reported, in words that may be its own.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Trapped(detail) | Self::Reported(detail) => {
+                Some(detail).map(String::as_str).filter(|it| !it.is_empty())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the code is to blame, so that a guard should know.
     pub const fn is_of_code(&self) -> bool {
         matches!(

@@ -28,6 +28,9 @@ const MOST_BYTES: usize = 256 * 1024;
 /// Bytes of one line; what is longer is cut off.
 const LONGEST_LINE: usize = 8 * 1024;
 
+/// Lines among which that of a call is looked for: it said so a moment ago, and others talk, too.
+const LAST: usize = 64;
+
 /// Lines that a follower may lag behind before it loses some.
 const LAG: usize = 1024;
 
@@ -169,6 +172,15 @@ impl Logs {
         let mut lines: Vec<_> = ring.lines.iter().rev().filter(meant).take(limit).cloned().collect();
         lines.reverse();
         lines
+    }
+
+    /// Whether the last lines of this call are errors one of which has `text` in it.
+    pub fn told(&self, visit: &Visit, text: &str) -> bool {
+        let deployed = &visit.deployed;
+        let Some(kept) = self.find(&deployed.environment, &deployed.function) else { return false };
+        let ring = kept.lines.lock();
+        let same = |line: &&Arc<LogLine>| *line.call == *visit.id && line.level == Level::Error;
+        ring.lines.iter().rev().take(LAST).filter(same).any(|line| line.message.contains(text))
     }
 
     /// Every line from now on. Whoever reads too slowly loses lines, and is told how many.

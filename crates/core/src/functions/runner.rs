@@ -214,7 +214,10 @@ impl Call {
     fn failed(&mut self, fault: &Fault) {
         self.outcome = Outcome::of(fault);
         if fault.is_of_code() {
-            self.logs.write(&self.visit, (Level::Error, Stream::Host), &fault.to_string(), Vec::new());
+            // What the code said itself, with the place, is worth more than the same once more.
+            if !fault.detail().is_some_and(|detail| self.logs.told(&self.visit, detail)) {
+                self.logs.write(&self.visit, (Level::Error, Stream::Host), &fault.to_string(), Vec::new());
+            }
             self.signal();
         }
     }

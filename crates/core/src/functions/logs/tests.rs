@@ -101,3 +101,14 @@ fn functions_that_are_gone_are_forgotten_unless_somebody_follows() {
     let left = |function| logs.read("default", function, LogsAsked::default(), 9).len();
     assert_eq!([left("gone"), left("stays"), left("followed")], [0, 1, 1]);
 }
+
+#[test]
+fn what_a_call_said_as_an_error_is_found_again_for_that_call_alone() {
+    let logs = logs();
+    let (mine, other) = (visit("a", 1, "x"), visit("a", 1, "y"));
+    logs.write(&mine, (Level::Error, Stream::Log), "uncaught Error: broken\n    at a.js:1:2", Vec::new());
+    logs.write(&mine, SAID, "not so bad", Vec::new());
+    assert!(logs.told(&mine, "Error: broken"));
+    assert!(!logs.told(&mine, "not so bad"), "no error");
+    assert!(!logs.told(&mine, "out of memory") && !logs.told(&other, "Error: broken"));
+}
