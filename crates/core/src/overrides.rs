@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flagbase_engine::{CompiledFlag, CompiledVariant};
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,7 +38,7 @@ pub struct Target<'a> {
 pub enum Instead {
     /// The variant of this name.
     Variant(String),
-    /// The variant with this value.
+    /// The variant with this value; when none has it, the one of this name, or whose value reads the same.
     Value(Value),
 }
 
@@ -116,10 +117,10 @@ impl Overrides {
         let scope = snapshot.require_environment(environment)?;
         target.caller.require(&snapshot, scope, Permission::FlagOverride)?;
         let flag = scope.rules.flag(key).ok_or_else(|| not_found(scope, key))?;
-        let found = flag.variants().find(|variant| match instead {
-            Instead::Variant(name) => *variant.name == **name,
-            Instead::Value(value) => variant.value == *value,
-        });
+        let found = match instead {
+            Instead::Variant(name) => flag.variant(name),
+            Instead::Value(value) => named(flag, value),
+        };
         found.map(|variant| Arc::clone(&variant.name)).ok_or_else(|| {
             let names: Vec<_> = flag.variants().map(|variant| format!("`{}`", variant.name)).collect();
             let pointer = match instead {
@@ -168,4 +169,12 @@ impl Overrides {
         self.feed.applied(changes).await?;
         Ok(())
     }
+}
+
+/// The variant that is meant by a value. People who set one say `v3` for the variant, and 3 where the flag has the text `3`.
+fn named<'f>(flag: &'f CompiledFlag, value: &Value) -> Option<&'f CompiledVariant> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let exact = flag.variants().find(|variant| variant.value == *value);
+    let alike = || flag.variants().find(|variant| variant.value.as_str() == Some(text.as_str()));
+    exact.or_else(|| flag.variant(&text)).or_else(alike)
 }

@@ -1,5 +1,6 @@
 //! The life of a function: the use cases behind the API, the command line and the console.
 
+mod alias;
 mod deploy;
 mod invoke;
 mod promote;
@@ -24,6 +25,7 @@ use crate::{
     snapshot::EnvironmentSnapshot,
 };
 
+use alias::Alias;
 pub use deploy::{Deployment, Upload};
 pub use invoke::{Invocation, Invoked, Outcome};
 
@@ -242,18 +244,26 @@ impl Functions {
         }
     }
 
-    /// Stores what became of a function, in the caller's turn to edit.
+    /// What became of a function, as a change to be stored.
+    fn drafted(
+        &self,
+        environment: &str,
+        (definition, expect): (&Definition, Expect),
+        (verb, detail): (&'static str, Value),
+    ) -> Draft {
+        let body = definition.to_json();
+        Draft { verb, detail, ..self.documents.draft(environment, (&definition.name, body), expect) }
+    }
+
+    /// Stores what became of the function called `name`, and of its flag, in the caller's turn to edit.
     async fn store(
         &self,
         edit: &Edit<'_>,
         asked: Asked<'_>,
-        (definition, expect): (&Definition, Expect),
-        (verb, detail): (&'static str, Value),
+        name: &str,
+        drafts: Vec<Draft>,
     ) -> Result<Document, Refusal> {
-        let name = &definition.name;
-        let body = definition.to_json();
-        let draft = Draft { verb, detail, ..self.documents.draft(asked.environment, (name, body), expect) };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
+        edit.commit(asked.caller.actor(), asked.reason, drafts).await?;
         self.documents.find(asked.environment, name).await
     }
 
@@ -272,10 +282,13 @@ impl Functions {
         let version = definition.version(number).ok_or_else(|| no_version(&definition, number))?;
         let detail = json!({"version": number, "digest": version.digest});
         let snapshot = self.feed.snapshots().get();
-        if let Some(why) = needed(snapshot.require_environment(asked.environment)?, &definition, number) {
+        let environment = snapshot.require_environment(asked.environment)?;
+        let alias = self.alias(environment, &definition).await?;
+        if let Some(why) = needed(environment, &definition, alias.as_ref(), number) {
             return Err(in_use(why));
         }
         definition.forget(number);
+        let flag = alias.and_then(|alias| alias.follow(environment, &definition, None));
         let draft = Draft {
             id: current.id,
             verb: "updated",
@@ -283,7 +296,8 @@ impl Functions {
             write: Write::Put(definition.to_json()),
             detail,
         };
-        edit.commit(asked.caller.actor(), asked.reason, vec![draft]).await?;
+        let drafts = std::iter::once(draft).chain(flag).collect();
+        edit.commit(asked.caller.actor(), asked.reason, drafts).await?;
         self.documents.find(asked.environment, name).await
     }
 }
@@ -342,23 +356,22 @@ fn in_use(why: String) -> Refusal {
 }
 
 /// Why a version must stay: it is current, or a flag or a route names it.
-fn needed(environment: &EnvironmentSnapshot, definition: &Definition, number: u32) -> Option<String> {
+fn needed(
+    environment: &EnvironmentSnapshot,
+    definition: &Definition,
+    alias: Option<&Alias>,
+    number: u32,
+) -> Option<String> {
     let name = &definition.name;
     if definition.current == Some(number) {
         return Some(format!(
             "version {number} is the current one of function `{name}`; promote another one first"
         ));
     }
-    let flag = definition.flag_key.as_ref().and_then(|key| environment.rules.flag(key));
-    let variant = flag.and_then(|flag| {
-        let mut variants = flag.variants();
-        variants.find(|variant| super::named_version(&variant.value) == Some(number))
-    });
-    if let (Some(flag), Some(variant)) = (flag, variant) {
+    if let Some((alias, variant)) = alias.and_then(|alias| Some((alias, alias.keeps(number)?))) {
         return Some(format!(
-            "variant `{}` of flag `{}` names version {number} of function `{name}`; change the flag first",
-            variant.name,
-            flag.key()
+            "variant `{variant}` of flag `{}` names version {number} of function `{name}`; change the flag first",
+            alias.key()
         ));
     }
     let names =

@@ -123,6 +123,9 @@ async fn rolling_back_goes_to_the_version_before_and_then_to_the_one_before_that
     assert_eq!(back(None).await.unwrap().body["current"], 1);
     let refusal = back(None).await.unwrap_err();
     assert_eq!((refusal.class, refusal.code), (Class::Conflict, "nothing_before"));
+    for words in ["before version 1", "there is 2, 3"] {
+        assert!(refusal.message.contains(words), "{refusal}");
+    }
     product.promote(3).await.unwrap();
     assert_eq!(back(Some(2)).await.unwrap().body["current"], 2);
     let unknown = back(Some(9)).await.unwrap_err();

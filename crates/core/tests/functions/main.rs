@@ -1,6 +1,7 @@
 //! Functions through their use cases, on the fakes.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod alias;
 mod guarding;
 mod life;
 mod reach;

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{Class, Functions, Refusal, definition, lost, needed, of_blobs};
+use super::{Alias, Class, Functions, Refusal, definition, lost, needed, of_blobs};
 use crate::{
     catalog::{Document, Expect},
     flags::Asked,
@@ -116,11 +116,16 @@ impl Functions {
         if promote {
             function.promote(version.number);
         }
-        make_room(snapshot.require_environment(asked.environment)?, &mut function, version.number)?;
+        let environment = snapshot.require_environment(asked.environment)?;
+        let alias = self.alias(environment, &function).await?;
+        make_room(environment, &mut function, alias.as_ref(), version.number)?;
+        let flag = alias.and_then(|alias| alias.follow(environment, &function, Some(version.number)));
         let new = expect == Expect::Absent;
         let detail = json!({"version": version.number, "digest": version.digest, "promoted": promote});
         let verb = if new { "created" } else { "deployed" };
-        let document = self.store(&edit, asked, (&function, expect), (verb, detail)).await?;
+        let draft = self.drafted(asked.environment, (&function, expect), (verb, detail));
+        let drafts = std::iter::once(draft).chain(flag).collect();
+        let document = self.store(&edit, asked, name, drafts).await?;
         Ok(Ok(Deployment { document, version, new }))
     }
 
@@ -197,10 +202,12 @@ fn is_narrower(old: &Settings, next: &Settings) -> bool {
 fn make_room(
     environment: &EnvironmentSnapshot,
     function: &mut Definition,
+    alias: Option<&Alias>,
     fresh: u32,
 ) -> Result<(), Refusal> {
     while function.versions.len() > MOST_VERSIONS {
-        let spare = |number: &u32| *number != fresh && needed(environment, function, *number).is_none();
+        let spare =
+            |number: &u32| *number != fresh && needed(environment, function, alias, *number).is_none();
         let oldest = function.versions.iter().map(|version| version.number).find(spare);
         let Some(oldest) = oldest else {
             let message = format!(

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Class, Functions, Precondition, Refusal, definition, no_version};
-use crate::{catalog::Document, flags::Asked, permissions::Permission};
+use crate::{catalog::Document, flags::Asked, functions::Definition, permissions::Permission};
 
 impl Functions {
     /// Makes `number` the current version. Promoting the one that is current is fine and changes nothing.
@@ -38,12 +38,9 @@ impl Functions {
         let current = self.documents.find(asked.environment, name).await?;
         let expect = seen.expect(&self.documents.called(name), Some(current.revision))?;
         let mut function = definition(&current)?;
-        let number = number.or_else(|| function.previous()).ok_or_else(|| {
-            let message = format!(
-                "function `{name}` had no other current version before; promote the one you want by its number"
-            );
-            Refusal::new(Class::Conflict, "nothing_before", message)
-        })?;
+        let number = number
+            .or_else(|| function.previous())
+            .ok_or_else(|| Refusal::new(Class::Conflict, "nothing_before", nothing_before(&function)))?;
         if function.version(number).is_none() {
             return Err(no_version(&function, number));
         }
@@ -57,6 +54,29 @@ impl Functions {
             function.promote(number);
         }
         let verb = if back { "rolled_back" } else { "promoted" };
-        self.store(&edit, asked, (&function, expect), (verb, detail)).await
+        let draft = self.drafted(asked.environment, (&function, expect), (verb, detail));
+        self.store(&edit, asked, name, vec![draft]).await
+    }
+}
+
+/// Why there is nothing to go back to, and what there is instead.
+fn nothing_before(function: &Definition) -> String {
+    let name = &function.name;
+    let others = function.versions.iter().map(|version| version.number);
+    let mut others: Vec<_> =
+        others.filter(|number| Some(*number) != function.current).rev().take(10).collect();
+    others.reverse();
+    let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+    let instead = match others.as_slice() {
+        [] => "there is no other version".to_owned(),
+        others => format!("to let another one run, promote it by its number; there is {}", others.join(", ")),
+    };
+    match function.current {
+        Some(current) => {
+            format!(
+                "nothing ran before version {current} of function `{name}` that could run again; {instead}"
+            )
+        }
+        None => format!("no version of function `{name}` was promoted yet; {instead}"),
     }
 }
