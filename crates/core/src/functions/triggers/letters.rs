@@ -8,7 +8,7 @@ use crate::{
     caller::Caller,
     catalog::{DocumentId, Kind},
     flags::Asked,
-    functions::{Event, Occasion},
+    functions::{Event, Occasion, not_found},
     permissions::Permission,
     refusal::Refusal,
 };
@@ -58,8 +58,7 @@ impl Triggers {
             return Ok(DocumentId::new(Kind::Function, &environment.definition.key, name));
         }
         let shown: String = name.chars().take(64).collect();
-        let message = format!("function `{shown}` not found in environment `{}`", environment.definition.key);
-        Err(Refusal::not_found("function_not_found", message))
+        Err(not_found(environment, &shown))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     catalog::{Commit, DocumentId, Draft, Expect, Kind, Write},
     feed::Feed,
     flags::Asked,
-    functions::{GuestSecrets, HostError},
+    functions::{GuestSecrets, HostError, not_found},
     permissions::Permission,
     refusal::{Class, Refusal},
 };
@@ -126,12 +126,12 @@ impl Secrets {
 
     fn function(&self, environment: &str, name: &str) -> Result<DocumentId, Refusal> {
         let snapshot = self.feed.snapshots().load();
-        if snapshot.require_environment(environment)?.functions.contains_key(name) {
+        let scope = snapshot.require_environment(environment)?;
+        if scope.functions.contains_key(name) {
             return Ok(DocumentId::new(Kind::Function, environment, name));
         }
         let shown: String = name.chars().take(64).collect();
-        let message = format!("function `{shown}` not found in environment `{environment}`");
-        Err(Refusal::not_found("function_not_found", message))
+        Err(not_found(scope, &shown))
     }
 
     /// All secrets of `function`, from memory while nothing about it has changed.
