@@ -84,6 +84,9 @@ enum FlagCommand {
         key: String,
         #[command(flatten)]
         definition: DefinitionArgs,
+        /// Take a variant away; repeat for each
+        #[arg(long = "remove-variant", value_name = "NAME", conflicts_with = "file")]
+        removed: Vec<String>,
     },
     /// Turn a flag on
     Enable {
@@ -138,7 +141,9 @@ pub(crate) async fn run(args: FlagArgs, client: &ClientArgs, environment: &Envir
         }
         FlagCommand::Get { key } => show(&client, &key).await,
         FlagCommand::Create { key, definition } => create(&client, &key, &definition).await,
-        FlagCommand::Update { key, definition } => update(&client, &key, &definition).await,
+        FlagCommand::Update { key, definition, removed } => {
+            update(&client, &key, (&definition, &removed)).await
+        }
         FlagCommand::Enable { key } => switch(&client, &key, "enable").await,
         FlagCommand::Disable { key } => switch(&client, &key, "disable").await,
         FlagCommand::Delete { key } => delete(&client, &key).await,
@@ -178,14 +183,23 @@ async fn create(client: &Client, key: &str, definition: &DefinitionArgs) -> Outc
 }
 
 /// Reads before it writes, so that a change by somebody else in between is a conflict and not lost.
-async fn update(client: &Client, key: &str, definition: &DefinitionArgs) -> Outcome {
-    let call = match definition.replacement(key)? {
-        Some(flag) => Call::put(&at(key), flag),
-        None => Call::patch(&at(key), definition.patch()?),
-    };
+async fn update(client: &Client, key: &str, (definition, removed): (&DefinitionArgs, &[String])) -> Outcome {
+    let whole = definition.replacement(key)?;
+    if whole.is_none() {
+        // What can be wrong without knowing the flag is said without asking for it.
+        definition.patch(&Value::Null, removed)?;
+    }
     let current = client.send(Call::get(&at(key)).scoped()).await?;
+    let (call, said) = match whole {
+        Some(flag) => (Call::put(&at(key), flag), String::new()),
+        None => (
+            Call::patch(&at(key), definition.patch(&current.body, removed)?),
+            definition.said_of_variants(&current.body, removed),
+        ),
+    };
     let updated = client.call(call.scoped().if_match(current.etag)).await?;
-    client.changed(&format!("updated flag `{key}`"), &updated, &ONE)
+    let said = if said.is_empty() { said } else { format!(": {said}") };
+    client.changed(&format!("updated flag `{key}`{said}"), &updated, &ONE)
 }
 
 async fn switch(client: &Client, key: &str, verb: &'static str) -> Outcome {

@@ -25,7 +25,7 @@ pub(crate) struct DefinitionArgs {
     /// The value when no rule matches
     #[arg(long = "default", value_name = "VALUE")]
     default_value: Option<String>,
-    /// A variant; repeat for each
+    /// A variant; repeat for each. An update adds it, or changes the one of this name, and keeps the others
     #[arg(long = "variant", value_name = "NAME=VALUE")]
     variants: Vec<String>,
     /// A rule, such as `role equals developer` or `email ends_with @example.com and version gte 2 => blue`; repeat for each, in order
@@ -57,7 +57,7 @@ impl DefinitionArgs {
         if let Some(flag) = self.replacement(key)? {
             return Ok(flag);
         }
-        let mut flag = self.changes()?;
+        let mut flag = self.changes(self.kind.as_deref())?;
         document::set(&mut flag, "key", key);
         for (member, value) in [
             ("name", Value::from(key)),
@@ -89,29 +89,49 @@ impl DefinitionArgs {
         Ok(Some(flag))
     }
 
-    /// What to change of a flag, as a merge patch.
-    pub(crate) fn patch(&self) -> Outcome<Value> {
-        let changes = self.changes()?;
-        if changes.as_object().is_none_or(serde_json::Map::is_empty) {
+    /// What to change of the flag `current`, as a merge patch. Variants are added to those there are, or take the place of
+    /// those of the same name; values are read as those of the flag's type. `removed` names variants that go.
+    pub(crate) fn patch(&self, current: &Value, removed: &[String]) -> Outcome<Value> {
+        let kind = self.kind.as_deref().or_else(|| current.get("type").and_then(Value::as_str));
+        let mut changes = self.changes(kind)?;
+        let is_other_type = self.kind.is_some() && kind != current.get("type").and_then(Value::as_str);
+        let before = current.get("variants").and_then(Value::as_array).filter(|_| !is_other_type);
+        if let (Some(before), true) = (before, changes.get("variants").is_some() || !removed.is_empty()) {
+            let given =
+                changes.get("variants").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let variants = merged(before, given, removed)?;
+            document::set(&mut changes, "variants", variants);
+        }
+        if changes.as_object().is_none_or(serde_json::Map::is_empty) && removed.is_empty() {
             return Err(Failure::usage("nothing to change")
                 .hint("give at least one of the options, such as --name or --rule"));
         }
         Ok(changes)
     }
 
-    fn changes(&self) -> Outcome<Value> {
+    /// What a patch does to variants, for people; empty when it leaves them alone.
+    pub(crate) fn said_of_variants(&self, current: &Value, removed: &[String]) -> String {
+        let before = current.get("variants").and_then(Value::as_array).into_iter().flatten();
+        let before: Vec<&str> = before.filter_map(name_of).collect();
+        let mut said: Vec<String> = Vec::new();
+        for (name, _) in self.variants.iter().filter_map(|pair| pair.split_once('=')) {
+            let verb = if before.contains(&name) { "changed" } else { "added" };
+            said.push(format!("{verb} variant `{name}`"));
+        }
+        said.extend(removed.iter().map(|name| format!("removed variant `{name}`")));
+        said.join(", ")
+    }
+
+    fn changes(&self, kind: Option<&str>) -> Outcome<Value> {
         let mut flag = json!({});
         document::set_some(&mut flag, "name", self.name.clone());
         document::set_some(&mut flag, "description", self.description.clone());
         document::set_some(&mut flag, "enabled", self.enabled);
         document::set_some(&mut flag, "type", self.kind.clone());
-        document::set_some(
-            &mut flag,
-            "default_value",
-            self.default_value.as_deref().map(|text| self.value(text)),
-        );
+        let default = self.default_value.as_deref().map(|text| value_of(kind, text)).transpose()?;
+        document::set_some(&mut flag, "default_value", default);
         if !self.variants.is_empty() {
-            document::set(&mut flag, "variants", self.variants()?);
+            document::set(&mut flag, "variants", self.variants(kind)?);
         }
         if !self.rules.is_empty() {
             let rules = self.rules.iter().zip(1..).map(|(rule, at)| document::rule(rule, at));
@@ -136,21 +156,16 @@ impl DefinitionArgs {
         Ok(Some(rollout))
     }
 
-    fn variants(&self) -> Outcome<Value> {
+    fn variants(&self, kind: Option<&str>) -> Outcome<Value> {
         self.variants
             .iter()
             .map(|pair| {
                 let (name, text) = pair.split_once('=').ok_or_else(|| {
                     Failure::usage(format!("`{pair}` is not NAME=VALUE")).hint("write it like `blue=#0000ff`")
                 })?;
-                Ok(json!({"name": name, "value": self.value(text)}))
+                Ok(json!({"name": name, "value": value_of(kind, text)?}))
             })
             .collect()
-    }
-
-    /// Text stays text for flags of type string, even when it looks like a number.
-    fn value(&self, text: &str) -> Value {
-        if self.kind.as_deref() == Some("string") { Value::from(text) } else { document::value(text) }
     }
 
     fn default_of_kind(&self) -> Value {
@@ -159,6 +174,47 @@ impl DefinitionArgs {
             _ => Value::Null,
         }
     }
+}
+
+/// A value as typed, for a flag of this type: text stays text where it looks like a number.
+fn value_of(kind: Option<&str>, text: &str) -> Outcome<Value> {
+    let value = document::value(text);
+    let (fits, such) = match kind {
+        Some("string") => return Ok(Value::from(text)),
+        Some("number") => (value.is_number(), "7 or 2.5"),
+        Some("boolean") => (value.is_boolean(), "true or false"),
+        _ => return Ok(value),
+    };
+    if fits {
+        return Ok(value);
+    }
+    Err(Failure::usage(format!("`{text}` is no value of a flag of type {}", kind.unwrap_or_default()))
+        .hint(format!("write it like {such}")))
+}
+
+/// The variants `before`, with `given` ones in the place of those of the same name, or at the end.
+fn merged(before: &[Value], given: &[Value], removed: &[String]) -> Outcome<Vec<Value>> {
+    let mut variants = before.to_vec();
+    for name in removed {
+        let count = variants.len();
+        variants.retain(|variant| name_of(variant) != Some(name));
+        if variants.len() == count {
+            let names: Vec<_> = before.iter().filter_map(name_of).map(|name| format!("`{name}`")).collect();
+            return Err(Failure::usage(format!("there is no variant `{name}` to remove"))
+                .hint(format!("the flag has {}", names.join(", "))));
+        }
+    }
+    for new in given {
+        match variants.iter_mut().find(|variant| name_of(variant) == name_of(new)) {
+            Some(old) => old.clone_from(new),
+            None => variants.push(new.clone()),
+        }
+    }
+    Ok(variants)
+}
+
+fn name_of(variant: &Value) -> Option<&str> {
+    variant.get("name").and_then(Value::as_str)
 }
 
 fn weight(pair: &str) -> Outcome<Value> {
@@ -214,8 +270,52 @@ mod tests {
     #[test]
     fn an_update_sends_only_what_was_given() {
         let args = DefinitionArgs { name: Some("New".into()), ..DefinitionArgs::default() };
-        assert_eq!(args.patch().unwrap(), json!({"name": "New"}));
-        assert!(DefinitionArgs::default().patch().is_err());
+        assert_eq!(args.patch(&Value::Null, &[]).unwrap(), json!({"name": "New"}));
+        assert!(DefinitionArgs::default().patch(&Value::Null, &[]).is_err());
+    }
+
+    #[test]
+    fn an_update_adds_and_changes_variants_and_keeps_the_others() {
+        let flag = json!({"type": "string", "variants": [{"name": "current", "value": "current"}, {"name": "v2", "value": "2"}]});
+        let args =
+            DefinitionArgs { variants: vec!["v3=3".into(), "v2=v2".into()], ..DefinitionArgs::default() };
+        assert_eq!(
+            args.patch(&flag, &[]).unwrap(),
+            json!({"variants": [
+                {"name": "current", "value": "current"}, {"name": "v2", "value": "v2"}, {"name": "v3", "value": "3"}
+            ]}),
+        );
+        assert_eq!(args.said_of_variants(&flag, &[]), "added variant `v3`, changed variant `v2`");
+        let none = DefinitionArgs::default();
+        let removed = none.patch(&flag, &["v2".to_owned()]).unwrap();
+        assert_eq!(removed, json!({"variants": [{"name": "current", "value": "current"}]}));
+        let failure = none.patch(&flag, &["v9".to_owned()]).unwrap_err().to_string();
+        assert!(failure.contains("`v9`") && failure.contains("`current`, `v2`"), "{failure}");
+    }
+
+    #[test]
+    fn values_are_read_as_the_flags_type_has_them() {
+        let of = |kind: &str, text: &str| value_of(Some(kind), text);
+        assert_eq!(of("string", "3").unwrap(), json!("3"));
+        assert_eq!(of("number", "3").unwrap(), json!(3));
+        assert_eq!(of("json", "[3]").unwrap(), json!([3]));
+        assert_eq!(value_of(None, "3").unwrap(), json!(3));
+        for (kind, text, hint) in [("number", "v3", "2.5"), ("boolean", "3", "true or false")] {
+            let failure = of(kind, text).unwrap_err().to_string();
+            assert!(failure.contains(kind) && failure.contains(hint), "{failure}");
+        }
+        let other_type = DefinitionArgs {
+            kind: Some("number".into()),
+            variants: vec!["a=1".into()],
+            ..DefinitionArgs::default()
+        };
+        let flag = json!({"type": "boolean", "variants": [{"name": "true", "value": true}]});
+        let patch = other_type.patch(&flag, &[]).unwrap();
+        assert_eq!(
+            patch["variants"],
+            json!([{"name": "a", "value": 1}]),
+            "those of another type cannot stay"
+        );
     }
 
     #[test]
