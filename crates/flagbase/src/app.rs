@@ -88,6 +88,11 @@ impl App {
         })
     }
 
+    /// Where it listens: connections wait there from now on.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Answers requests until a signal comes; then stops accepting, finishes what is under way, writes what is held, and
     /// closes the database. A second signal ends the process at once.
     pub(crate) async fn run(self, mut signals: Signals) -> Outcome {

@@ -1,6 +1,10 @@
-//! How the process is asked to end: SIGINT and SIGTERM. The first begins a graceful stop, the second ends at once.
+//! How the process is asked to end: SIGINT, SIGTERM, and the end of whoever started it for himself. The first begins a graceful
+//! stop, the second ends at once.
+
+use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::exit::{Failure, Outcome};
 
@@ -11,6 +15,8 @@ const INTERRUPTED: i32 = 130;
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Ends when standard input does.
+    input: Option<JoinHandle<()>>,
 }
 
 impl Signals {
@@ -18,14 +24,35 @@ impl Signals {
     pub(crate) fn listen() -> Outcome<Self> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::plain(format!("cannot listen to signals: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, input: None })
+    }
+
+    /// Takes the end of standard input for a signal, too: a pipe ends with the process that holds its other end, however
+    /// that one ends.
+    pub(crate) fn until_input_ends(mut self) -> Self {
+        self.input = Some(tokio::task::spawn_blocking(|| {
+            // An error is an end as well.
+            drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
+        }));
+        self
     }
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
+        let Self { interrupt, terminate, input } = self;
+        let ended = async {
+            match input {
+                Some(reading) => drop(reading.await),
+                None => std::future::pending().await,
+            }
+            // It ends only once.
+            *input = None;
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = ended => {}
         }
     }
 

@@ -10,26 +10,109 @@ use crate::exit::{Exit, Failure, Outcome};
 /// The variant that means the function's current version: its value is no number.
 const CURRENT: &str = "current";
 
-/// Lets `version` run for callers who meet `condition`, and for nobody else. Makes the flag when there is none, and
-/// returns its key.
+/// Versions that a new flag has variants for, at most.
+const MOST_VARIANTS: usize = 20;
+
+const FLAGS: [&str; 3] = ["api", "v1", "flags"];
+
+/// The key of a function's flag when we make it.
+pub(super) fn own_key(name: &str) -> String {
+    format!("{name}-version")
+}
+
+/// The flag that a function asks.
+pub(super) fn key_of(function: &Value) -> Option<&str> {
+    function.get("flag_key").and_then(Value::as_str)
+}
+
+/// Refuses what would do more, or less, than who puts a version behind the flag expects: said before anything is deployed.
+pub(super) async fn check(client: &Client, name: &str, enable: bool) -> Outcome {
+    let function = found(client.call(Call::get(&at(name)).scoped()).await)?.unwrap_or_default();
+    let own = key_of(&function);
+    let key = own.map_or_else(|| own_key(name), str::to_owned);
+    let [api, v1, flags] = FLAGS;
+    let Some(flag) = found(client.call(Call::get(&[api, v1, flags, &key]).scoped()).await)? else {
+        return Ok(());
+    };
+    if own.is_none() {
+        let message = format!("flag `{key}` is there already, and function `{name}` does not use it");
+        return Err(Failure::new(Exit::Conflict, message).hint(format!(
+            "let it use that flag, with the rules it has: `flagbase fn set {name} --flag {key}` (with --create when it is not there); or delete the flag first: \
+             `flagbase flag delete {key}`"
+        )));
+    }
+    if enable || flag.get("enabled") == Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    let history = Call::get(&[api, v1, flags, &key, "history"]).scoped().query("limit", 20);
+    let history = client.call(history).await.unwrap_or_default();
+    let message = format!("flag `{key}` is off{}; nothing was deployed", off_since(&history));
+    Err(Failure::new(Exit::Conflict, message).hint(format!(
+        "while it is off, everybody gets the current version; --enable turns it on as well, with all its rules: look at them with \
+         `flagbase flag get {key}`"
+    )))
+}
+
+/// Who turned a flag off and why, as far as its history says.
+fn off_since(history: &Value) -> String {
+    let mut changes = history.as_array().into_iter().flatten();
+    let part = |change: &Value, pointer: &str| {
+        change.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let Some(change) = changes.find(|change| part(change, "/verb") == "disabled") else {
+        return String::new();
+    };
+    let who = match part(change, "/actor/kind").as_str() {
+        "guard" => format!("guard `{}`", part(change, "/actor/name")),
+        _ => part(change, "/actor/name"),
+    };
+    let why = match part(change, "/reason") {
+        reason if reason.is_empty() => reason,
+        reason => format!(": {reason}"),
+    };
+    format!(" ({who} turned it off{why})")
+}
+
+/// Makes the function's flag when it has none, so that every version can be tried out by whoever wants to. Returns its key;
+/// `None` when there is no flag, because somebody else's has its name, or because one may not make flags.
+pub(super) async fn ensure(client: &Client, function: &Value) -> Outcome<Option<String>> {
+    if let Some(key) = key_of(function) {
+        return Ok(Some(key.to_owned()));
+    }
+    let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
+    let key = own_key(name);
+    match client.call(Call::post(&FLAGS, new_flag(&key, function, None)).scoped()).await {
+        Err(failure) if matches!(failure.exit(), Exit::Conflict | Exit::NotAllowed) => return Ok(None),
+        made => made?,
+    };
+    client.call(Call::patch(&at(name), json!({"flag_key": key})).scoped()).await?;
+    Ok(Some(key))
+}
+
+/// Lets `version` run for callers who meet `condition`, and for nobody else. Makes the flag when there is none, and turns it
+/// on when that is asked for; returns its key.
 pub(super) async fn put_behind(
     client: &Client,
     function: &Value,
-    version: u64,
-    condition: &Value,
+    (version, condition): (u64, &Value),
+    enable: bool,
 ) -> Outcome<String> {
     let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
-    let own = function.get("flag_key").and_then(Value::as_str).map(str::to_owned);
-    let key = own.clone().unwrap_or_else(|| format!("{name}-version"));
-    let flags = ["api", "v1", "flags"];
-    let path = ["api", "v1", "flags", key.as_str()];
+    let own = key_of(function).map(str::to_owned);
+    let key = own.clone().unwrap_or_else(|| own_key(name));
+    let [api, v1, flags] = FLAGS;
+    let path = [api, v1, flags, key.as_str()];
     match client.send(Call::get(&path).scoped()).await {
         Ok(answer) => {
-            let changed = with_version(&answer.body, version, condition)?;
+            let mut changed = with_version(&answer.body, version, condition)?;
+            if enable {
+                document::set(&mut changed, "enabled", true);
+            }
             client.call(Call::patch(&path, changed).scoped().if_match(answer.etag)).await?;
         }
         Err(failure) if failure.exit() == Exit::NotFound => {
-            client.call(Call::post(&flags, new_flag(&key, name, version, condition)).scoped()).await?;
+            let flag = new_flag(&key, function, Some((version, condition)));
+            client.call(Call::post(&FLAGS, flag).scoped()).await?;
         }
         Err(failure) => return Err(failure),
     }
@@ -40,18 +123,37 @@ pub(super) async fn put_behind(
     Ok(key)
 }
 
-fn new_flag(key: &str, function: &str, version: u64, condition: &Value) -> Value {
-    let variant = format!("v{version}");
+/// What was found; `None` when it is not there.
+fn found(answer: Outcome<Value>) -> Outcome<Option<Value>> {
+    match answer {
+        Err(failure) if failure.exit() == Exit::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// A flag with a variant for each of the newest versions, which gives one of them to who meets the condition.
+fn new_flag(key: &str, function: &Value, given: Option<(u64, &Value)>) -> Value {
+    let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
+    let versions = function.get("versions").and_then(Value::as_array).into_iter().flatten();
+    let mut numbers: Vec<u64> = versions.filter_map(|version| version.get("number")?.as_u64()).collect();
+    numbers.extend(given.map(|(version, _)| version));
+    numbers.sort_unstable();
+    numbers.dedup();
+    let newest = numbers.iter().skip(numbers.len().saturating_sub(MOST_VARIANTS));
+    let mut variants = vec![json!({"name": CURRENT, "value": CURRENT})];
+    variants.extend(newest.map(|number| json!({"name": format!("v{number}"), "value": number.to_string()})));
+    let rules: Vec<_> =
+        given.iter().map(|(version, condition)| rule(condition, &format!("v{version}"), 1)).collect();
     json!({
         "key": key,
-        "name": format!("Version of function {function}"),
-        "description": format!("Chooses the version of function `{function}`; off: the current one"),
+        "name": format!("Version of function {name}"),
+        "description": format!("Chooses the version of function `{name}`; off: the current one"),
         "type": "string",
         "enabled": true,
-        "variants": [{"name": CURRENT, "value": CURRENT}, {"name": variant, "value": version.to_string()}],
+        "variants": variants,
         "default_variant": CURRENT,
         "off_variant": CURRENT,
-        "rules": [rule(condition, &variant, 1)],
+        "rules": rules,
     })
 }
 
@@ -93,7 +195,7 @@ fn with_version(flag: &Value, version: u64, condition: &Value) -> Outcome<Value>
         document::set(&mut other, "priority", priority);
         rules.push(other);
     }
-    Ok(json!({"variants": variants, "rules": rules, "enabled": true}))
+    Ok(json!({"variants": variants, "rules": rules}))
 }
 
 #[cfg(test)]
@@ -104,10 +206,16 @@ mod tests {
         json!({"attribute": "role", "operator": "equals", "value": "developer"})
     }
 
+    /// The flag of function `hello` with two versions, the second of which developers get.
+    fn hello() -> Value {
+        let function = json!({"name": "hello", "versions": [{"number": 1}, {"number": 2}]});
+        new_flag("hello-version", &function, Some((2, &developers())))
+    }
+
     #[test]
     fn a_new_flag_gives_the_version_to_those_and_the_current_one_to_all_others() {
-        let flag = new_flag("hello-version", "hello", 2, &developers());
-        assert_eq!(flag["variants"][1], json!({"name": "v2", "value": "2"}));
+        let flag = hello();
+        assert_eq!(flag["variants"][2], json!({"name": "v2", "value": "2"}));
         assert_eq!((&flag["default_variant"], &flag["off_variant"]), (&json!("current"), &json!("current")));
         assert_eq!(flag["rules"][0]["variant"], "v2");
         assert_eq!(flag["rules"][0]["attribute"], "role");
@@ -115,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_same_people_get_the_newest_version_and_others_keep_theirs() {
-        let mut flag = new_flag("hello-version", "hello", 2, &developers());
+        let mut flag = hello();
         let testers = json!({"attribute": "groups", "operator": "in", "value": "testers"});
         let change = with_version(&flag, 3, &testers).unwrap();
         assert_eq!(change["rules"][0]["variant"], "v3");
@@ -127,10 +235,34 @@ mod tests {
         flag["variants"] = change["variants"].clone();
         let change = with_version(&flag, 4, &developers()).unwrap();
         assert_eq!(change["rules"].as_array().unwrap().len(), 2);
-        assert_eq!(change["variants"].as_array().unwrap().len(), 4);
+        assert_eq!(change["variants"].as_array().unwrap().len(), 5);
         // A version that has a variant does not get a second one.
         let again = with_version(&flag, 2, &developers()).unwrap();
-        assert_eq!(again["variants"].as_array().unwrap().len(), 3);
+        assert_eq!(again["variants"].as_array().unwrap().len(), 4);
+        assert!(again.get("enabled").is_none(), "a flag that is off stays off");
+    }
+
+    #[test]
+    fn a_new_flag_has_the_newest_versions_and_gives_them_to_nobody_unasked() {
+        let versions: Vec<_> = (1..=30).map(|number| json!({"number": number})).collect();
+        let flag = new_flag("x-version", &json!({"name": "x", "versions": versions}), None);
+        let names: Vec<_> = flag["variants"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+        assert_eq!(
+            (names.len(), names[0], names[1], names[20]),
+            (21, &json!("current"), &json!("v11"), &json!("v30"))
+        );
+        assert_eq!(flag["rules"], json!([]));
+    }
+
+    #[test]
+    fn who_turned_a_flag_off_is_said() {
+        let history = json!([
+            {"verb": "updated", "actor": {"kind": "user", "name": "alice@example.com"}, "reason": ""},
+            {"verb": "disabled", "actor": {"kind": "guard", "name": "default"}, "reason": "11 errors"},
+            {"verb": "disabled", "actor": {"kind": "user", "name": "bob@example.com"}, "reason": "older"},
+        ]);
+        assert_eq!(off_since(&history), " (guard `default` turned it off: 11 errors)");
+        assert_eq!(off_since(&json!([])), "");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) struct DeployArgs {
     /// the version they have
     #[arg(long = "for", value_name = "CONDITION", conflicts_with = "no_promote")]
     only_for: Option<String>,
+    /// With --for: turn the function's flag on again when it is off, such as after a guard turned it off
+    #[arg(long, requires = "only_for")]
+    enable: bool,
     /// What is new in it, for the list of versions
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -38,6 +41,9 @@ pub(super) struct DeployArgs {
 pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
     let local = Local::find(&args.path, args.name.as_deref())?;
     let condition = args.only_for.as_deref().map(condition).transpose()?;
+    if condition.is_some() {
+        alias::check(client, &local.name, args.enable).await?;
+    }
     if !args.no_build {
         build::build_if_needed(&local, client.printer).await?;
     }
@@ -49,7 +55,7 @@ pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
     let message = match (&condition, &args.only_for) {
         (Some(condition), Some(text)) => {
             let function = client.call(Call::get(&at(name)).scoped()).await?;
-            let key = alias::put_behind(client, &function, number, condition).await?;
+            let key = alias::put_behind(client, &function, (number, condition), args.enable).await?;
             let others = match function.get("current").and_then(Value::as_u64) {
                 Some(current) => format!("version {current}"),
                 None => "nothing".to_owned(),
@@ -60,12 +66,23 @@ pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
             )
         }
         _ if promote => format!("deployed version {number} of function `{name}`; it answers at {url}"),
-        _ => format!(
-            "deployed version {number} of function `{name}`, which nobody gets yet; try it with `flagbase fn invoke \
-             {name} --version {number}`, let it run with `flagbase fn promote {name} {number}`"
-        ),
+        _ => {
+            let function = client.call(Call::get(&at(name)).scoped()).await?;
+            for_nobody(name, number, alias::ensure(client, &function).await?.as_deref())
+        }
     };
     client.changed(&message, deployed.get("version").unwrap_or(&Value::Null), &VERSIONS)
+}
+
+/// What can be done with a version that nobody gets.
+fn for_nobody(name: &str, number: u64, flag: Option<&str>) -> String {
+    let mine =
+        flag.map(|key| format!(", or in your own session with `flagbase override set {key} v{number}`"));
+    format!(
+        "deployed version {number} of function `{name}`, which nobody gets yet; try it with `flagbase fn invoke {name} \
+         --version {number}`{}; let it run with `flagbase fn promote {name} {number}`",
+        mine.unwrap_or_default()
+    )
 }
 
 /// Sends the settings of the manifest, then the code, and shows what the server does with it. Returns its last word:
@@ -75,10 +92,21 @@ pub(super) async fn deploy(
     local: &Local,
     (promote, note): (bool, Option<&str>),
 ) -> Outcome<Value> {
-    let (file, bytes) = local.code()?;
     if let Some(settings) = &local.settings {
+        // Before anything is changed: without code there is nothing to do.
+        local.code()?;
         put_settings(client, &local.name, settings).await?;
     }
+    upload(client, local, (promote, note)).await
+}
+
+/// Sends the code alone.
+pub(super) async fn upload(
+    client: &Client,
+    local: &Local,
+    (promote, note): (bool, Option<&str>),
+) -> Outcome<Value> {
+    let (file, bytes) = local.code()?;
     let call = Call::post(&under(&local.name, "versions"), Value::Null)
         .scoped()
         .query("file", file)

@@ -4,17 +4,17 @@
 
 mod flags;
 mod server;
+mod terms;
 mod watch;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
 use super::manifest::Local;
 use super::{address, build, deploy, logs, under};
+use crate::app::Signals;
 use crate::cli::client::{Call, Client, ClientArgs};
-use crate::cli::document;
 use crate::config::Environment;
 use crate::exit::{Failure, Outcome};
 use crate::output;
@@ -42,18 +42,47 @@ pub(super) struct DevArgs {
     /// A variable; repeat for each
     #[arg(long = "var", value_name = "NAME=VALUE")]
     variables: Vec<String>,
+    /// What it may reach, as `fn set` takes it, such as `secrets` or `outbound=https://api.example.com`; repeat for each
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+    /// A secret; repeat for each. Command lines can be seen by others on this machine: see --secrets
+    #[arg(long = "secret", value_name = "NAME=VALUE")]
+    secrets: Vec<String>,
+    /// Secrets, as `NAME: value` in a YAML or JSON file
+    #[arg(long = "secrets", value_name = "FILE")]
+    secrets_file: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &DevArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
     let local = Local::find(&args.path, None)?;
-    let server = Server::start(args.port).await?;
+    let mut signals = Signals::listen()?;
+    let server = tokio::select! {
+        server = Server::start(args.port) => server?,
+        () = signals.next() => return Ok(()),
+    };
+    let done = tokio::select! {
+        done = develop(args, (client, environment), &local, &server) => done,
+        ended = server.ended() => Err(ended),
+        () = signals.next() => Ok(()),
+    };
+    server.stop().await;
+    done
+}
+
+/// Brings the function up, and again after every change. Ends only when it cannot begin.
+async fn develop(
+    args: &DevArgs,
+    (client, environment): (&ClientArgs, &Environment),
+    local: &Local,
+    server: &Server,
+) -> Outcome {
     let own = ClientArgs { server: Some(server.address().to_owned()), environment: None, ..client.clone() };
     let client = server.login(Client::new(&own, environment)?).await?;
     let mut flags = Flags::new(&args.flags, args.flags_file.clone())?;
     flags.apply(&client).await?;
-    let mut watch = Watch::over(&local, args.flags_file.as_deref());
-    let first = bring_up(&client, &local, &args.variables).await;
-    tell(&client, &local, first);
+    let mut watch = Watch::over(local, args.flags_file.as_deref());
+    let first = bring_up(&client, local, args).await;
+    tell(&client, local, first);
     let follow = async {
         let call = Call::get(&under(&local.name, "logs")).query("follow", true).query("limit", MOST_LINES);
         loop {
@@ -71,25 +100,22 @@ pub(super) async fn run(args: &DevArgs, client: &ClientArgs, environment: &Envir
                 }
                 continue;
             }
-            let done = bring_up(&client, &local, &args.variables).await;
-            tell(&client, &local, done);
+            let done = bring_up(&client, local, args).await;
+            tell(&client, local, done);
         }
     };
     tokio::select! {
         () = follow => Ok(()),
         () = again => Ok(()),
-        ended = server.ended() => Err(ended),
-        _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
 
-async fn bring_up(client: &Client, local: &Local, variables: &[String]) -> Outcome {
-    build::build_if_needed(local, client.printer).await?;
-    if !variables.is_empty() {
-        let settings = json!({"environment": document::pairs(variables)?});
-        deploy::put_settings(client, &local.name, &settings).await?;
-    }
-    deploy::deploy(client, local, (true, None)).await.map(|_| ())
+async fn bring_up(client: &Client, local: &Local, args: &DevArgs) -> Outcome {
+    // What the manifest says may have changed; what the function is called stays.
+    let local = Local { name: local.name.clone(), ..Local::find(&args.path, None)? };
+    build::build_if_needed(&local, client.printer).await?;
+    terms::apply(client, &local, args).await?;
+    deploy::upload(client, &local, (true, None)).await.map(|_| ())
 }
 
 /// A failure is no end: the next change may mend it.

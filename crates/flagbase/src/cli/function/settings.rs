@@ -8,12 +8,15 @@ use serde_json::{Map, Value, json};
 use super::{ONE, at};
 use crate::cli::client::{Call, Client};
 use crate::cli::document;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct SetArgs {
-    /// The function; made when it is not there
+    /// The function
     name: String,
+    /// Make the function when it is not there, such as to grant it something before its first version comes
+    #[arg(long)]
+    create: bool,
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -57,7 +60,11 @@ pub(super) async fn run(args: &SetArgs, client: &Client) -> Outcome {
     let call = Call::get(&at(&args.name)).scoped();
     let current = match client.send(call).await {
         Ok(answer) => Some(answer),
-        Err(failure) if failure.exit() == crate::exit::Exit::NotFound => None,
+        Err(failure) if failure.exit() == Exit::NotFound && args.create => None,
+        Err(failure) if failure.exit() == Exit::NotFound => {
+            return Err(failure
+                .hint("`flagbase fn list` shows all; to make one before its first deploy, add --create"));
+        }
         Err(failure) => return Err(failure),
     };
     let patch = args.patch(current.as_ref().map_or(&Value::Null, |answer| &answer.body))?;
@@ -141,7 +148,7 @@ fn who(text: &str) -> Value {
 }
 
 /// The grants with some given and some taken away.
-fn grants(current: &Value, given: &[String], taken: &[String]) -> Outcome<Value> {
+pub(super) fn grants(current: &Value, given: &[String], taken: &[String]) -> Outcome<Value> {
     let mut grants = current.get("grants").cloned().unwrap_or_else(|| json!({}));
     for (text, give) in given.iter().map(|text| (text, true)).chain(taken.iter().map(|text| (text, false))) {
         match text.split_once('=') {
