@@ -11,10 +11,16 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// How fast the spinner turns.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Whether a person sees what is drawn, and wants anything but text: `NO_COLOR` and a plain terminal say no.
+pub(crate) fn is_watched() -> bool {
+    let stderr = io::stderr();
+    stderr.is_terminal() && anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never
+}
+
 /// Awaits `work`, and shows `message` with a spinner when it takes long and a person is watching.
 pub(crate) async fn during<T>(message: &str, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
-    if !io::stderr().is_terminal() {
+    if !is_watched() {
         return work.await;
     }
     if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
@@ -35,7 +41,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(message: &'static str) -> Self {
-        let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let bar = if is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         Self { bar: bar.with_message(message) }
     }
 
@@ -57,9 +63,10 @@ pub(crate) struct Steps {
 
 impl Steps {
     pub(crate) fn new(first: &'static str) -> Self {
-        let watched = io::stderr().is_terminal();
-        let spinner = if watched { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        spinner.set_message(first);
+        if !is_watched() {
+            return Self { spinner: ProgressBar::hidden() };
+        }
+        let spinner = ProgressBar::new_spinner().with_message(first);
         spinner.enable_steady_tick(TICK);
         Self { spinner }
     }

@@ -8,6 +8,8 @@
 
 #[path = "functions/adversaries.rs"]
 mod adversaries;
+#[path = "functions/commands.rs"]
+mod commands;
 #[path = "functions/crash.rs"]
 mod crash;
 #[path = "functions/experiments.rs"]

@@ -1,6 +1,6 @@
 //! Asking a person, or saying which flag to give when there is none to ask.
 
-use std::io::Read as _;
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 
 use inquire::CustomUserError;
@@ -31,6 +31,18 @@ pub(crate) fn password(file: Option<&Path>) -> Outcome<Secret> {
 pub(crate) fn secret(question: &str, flag: &str) -> Outcome<Secret> {
     needs_person(flag)?;
     inquire::Password::new(question).without_confirmation().prompt().map(Secret::new).map_err(cancelled)
+}
+
+/// The same, but where standard input is no terminal, it is what comes there.
+pub(crate) fn piped_secret(question: &str, flag: &str) -> Outcome<Secret> {
+    if io::stdin().is_terminal() {
+        return secret(question, flag);
+    }
+    let piped = from_file(Path::new("-"))?;
+    if piped.reveal().is_empty() {
+        return Err(Failure::usage("nothing came on standard input").hint(format!("give {flag}")));
+    }
+    Ok(piped)
 }
 
 /// A password to be set: as [`password`], but typed twice.

@@ -2,6 +2,7 @@
 
 mod alias;
 mod build;
+mod delete;
 mod deploy;
 mod dev;
 mod invoke;
@@ -16,7 +17,6 @@ mod versions;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::ask;
 use super::client::{Call, Client, ClientArgs};
 use crate::config::Environment;
 use crate::exit::Outcome;
@@ -129,11 +129,8 @@ enum FunctionCommand {
         /// The function
         name: String,
     },
-    /// Remove a function with all its versions, secrets and logs
-    Delete {
-        /// The function
-        name: String,
-    },
+    /// Remove a function with all its versions, secrets and logs, and its flag
+    Delete(delete::DeleteArgs),
 }
 
 pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
@@ -164,7 +161,7 @@ pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &E
         FunctionCommand::Secret(args) => secret::run(args, &client).await,
         FunctionCommand::DeadLetters(args) => letters::run(args, &client).await,
         FunctionCommand::Metrics { name } => metrics(&client, &name).await,
-        FunctionCommand::Delete { name } => delete(&client, &name).await,
+        FunctionCommand::Delete(args) => delete::run(&args, &client).await,
         FunctionCommand::New(_) | FunctionCommand::Build(_) | FunctionCommand::Dev(_) => Ok(()),
     }
 }
@@ -205,10 +202,27 @@ async fn promote(client: &Client, name: &str, version: u32) -> Outcome {
 }
 
 async fn rollback(client: &Client, name: &str, version: Option<u32>) -> Outcome {
+    let before = client.call(Call::get(&at(name)).scoped()).await?;
     let body = version.map_or_else(|| json!({}), |version| json!({"version": version}));
     let function = client.call(Call::post(&under(name, "rollback"), body).scoped()).await?;
-    let current = function.get("current").and_then(Value::as_u64).unwrap_or_default();
-    client.changed(&format!("version {current} of function `{name}` runs again"), &function, &ONE)
+    let current = |function: &Value| function.get("current").and_then(Value::as_u64).unwrap_or_default();
+    let (now, then) = (current(&function), current(&before));
+    let message = if now == then {
+        format!("version {now} of function `{name}` runs already; nothing changed")
+    } else {
+        format!("version {now} of function `{name}` runs again, and version {then} does not any more")
+    };
+    client.changed(&message, &function, &ONE)?;
+    if let Some(hint) = after_rollback(&function).filter(|_| client.printer.format == Format::Table) {
+        client.printer.hint(&hint);
+    }
+    Ok(())
+}
+
+/// What one more rollback would do; `None` when there is nothing to go back to.
+fn after_rollback(function: &Value) -> Option<String> {
+    let former = function.get("before")?.as_array()?.last()?.as_u64()?;
+    Some(format!("one more rollback goes on to version {former}; `flagbase fn promote` lets any version run"))
 }
 
 async fn metrics(client: &Client, name: &str) -> Outcome {
@@ -228,11 +242,14 @@ async fn metrics(client: &Client, name: &str) -> Outcome {
     }
 }
 
-async fn delete(client: &Client, name: &str) -> Outcome {
-    let current = client.send(Call::get(&at(name)).scoped()).await?;
-    let question = format!("Delete function `{name}` with its versions and secrets?");
-    ask::confirm(&question, client.yes)?;
-    client.call(Call::delete(&at(name)).scoped().if_match(current.etag)).await?;
-    client.printer.done(&format!("deleted function `{name}`"));
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_more_rollback_would_do_is_said() {
+        assert!(after_rollback(&json!({"before": [1, 4]})).unwrap().contains("version 4"));
+        assert_eq!(after_rollback(&json!({"before": []})), None);
+        assert_eq!(after_rollback(&json!({})), None);
+    }
 }

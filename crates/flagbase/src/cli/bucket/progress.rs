@@ -1,8 +1,8 @@
 //! How many bytes have gone over the line, for whoever watches.
 
-use std::io::{self, IsTerminal as _};
-
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::progress;
 
 /// One bar for all transfers of a command.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ pub(super) struct Bytes(ProgressBar);
 impl Bytes {
     /// A bar up to `total` bytes; hidden when nobody is watching.
     pub(super) fn new(total: u64, quiet: bool) -> Self {
-        if quiet || !io::stderr().is_terminal() {
+        if quiet || !progress::is_watched() {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::new(total);

@@ -43,19 +43,18 @@ pub(super) async fn run(args: &InvokeArgs, client: &Client) -> Outcome {
     let call = Call::post(&under(&args.name, "invoke"), args.body()?).scoped();
     let answer = client.call(call).await?;
     if client.printer.format != Format::Table {
-        return client.print(&answer, &View::ALL);
+        client.print(&answer, &View::ALL)?;
+        return failure(&args.name, &answer).map_or(Ok(()), Err);
     }
     for line in answer.get("logs").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default();
         client.printer.done(&format!("{:5}  {}", part("level"), part("message")));
     }
     let number = |name: &str| answer.get(name).and_then(Value::as_f64);
-    let version = number("version").unwrap_or_default();
-    if let Some(fault) = answer.get("fault") {
-        let part = |name: &str| fault.get(name).and_then(Value::as_str).unwrap_or_default();
-        return Err(Failure::plain(format!("version {version}: {}", part("detail")))
-            .hint(format!("`flagbase fn logs {}` shows more", args.name)));
+    if let Some(failure) = failure(&args.name, &answer) {
+        return Err(failure);
     }
+    let version = number("version").unwrap_or_default();
     let took = number("duration_ms").unwrap_or_default();
     match number("status") {
         Some(status) => client.printer.done(&format!("{status} from version {version} in {took:.1} ms")),
@@ -70,6 +69,15 @@ pub(super) async fn run(args: &InvokeArgs, client: &Client) -> Outcome {
         }
         (None, None) => Ok(()),
     }
+}
+
+/// Why the function gave no answer; `None` when it did.
+fn failure(name: &str, answer: &Value) -> Option<Failure> {
+    let fault = answer.get("fault").filter(|fault| !fault.is_null())?;
+    let version = answer.get("version").and_then(Value::as_u64).unwrap_or_default();
+    let detail = fault.get("detail").and_then(Value::as_str).unwrap_or_default();
+    let failure = Failure::plain(format!("version {version}: {detail}"));
+    Some(failure.hint(format!("`flagbase fn logs {name}` shows more")))
 }
 
 impl InvokeArgs {
@@ -131,6 +139,16 @@ mod tests {
                 "method": "POST", "target": "/x?y", "body": "z", "headers": {"accept": "text/plain"}
             }})
         );
+    }
+
+    #[test]
+    fn a_function_that_failed_is_a_failure_and_one_that_answered_is_none() {
+        let answer = json!({"version": 2, "fault": {"code": "function_failed", "detail": "it broke"}});
+        let failure = failure("hello", &answer).unwrap().to_string();
+        assert!(failure.contains("version 2: it broke") && failure.contains("fn logs hello"), "{failure}");
+        for answer in [json!({"version": 2, "status": 500}), json!({"fault": null})] {
+            assert!(super::failure("hello", &answer).is_none(), "{answer}");
+        }
     }
 
     #[test]

@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_shows_a_manifest_that_can_be_used() {
+        let page = include_str!("../../../../../docs/src/functions.md");
+        let (_, rest) = page.split_once("```yaml\n").unwrap();
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join(FILE), rest.split_once("```").unwrap().0).unwrap();
+        let local = Local::find(place.path(), None).unwrap();
+        assert_eq!((local.name.as_str(), local.build.len()), ("hello", 1));
+        assert_eq!(local.settings.unwrap()["limits"]["timeout"], "5s");
+    }
+
+    #[test]
     fn what_cannot_be_deployed_says_what_can() {
         let place = tempfile::tempdir().unwrap();
         for (name, words) in [("app.py", "--lang python"), ("nothing.js", "does not exist")] {

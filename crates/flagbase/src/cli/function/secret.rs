@@ -24,7 +24,7 @@ enum SecretCommand {
         /// The function
         function: String,
     },
-    /// Set a secret; its value is asked for
+    /// Set a secret; its value is asked for, or read from standard input where that is no terminal
     Set {
         /// The function
         function: String,
@@ -54,7 +54,9 @@ pub(super) async fn run(args: SecretArgs, client: &Client) -> Outcome {
         SecretCommand::Set { function, secret, file } => {
             let value = match file {
                 Some(file) => ask::from_file(&file)?,
-                None => ask::secret(&format!("{secret}:"), "--file FILE (or - for standard input)")?,
+                None => {
+                    ask::piped_secret(&format!("{secret}:"), "--file FILE, or the value on standard input")?
+                }
             };
             let [api, v1, functions, name, secrets] = under(&function, "secrets");
             let path = [api, v1, functions, name, secrets, &secret];
