@@ -34,6 +34,7 @@ fn urls() {
         r#"
         new URL('https://Example.COM:443/a/../b/./c?x=1#y').href => "https://example.com/b/c?x=1#y"
         new URL('//y/z', 'http://h/a').href => "http://y/z"
+        new URL('///y', 'http://h/a').href => "http://y/"
         new URL('../a?q', 'http://h/b/c/d').href => "http://h/b/a?q"
         new URL('http://user:pa%20ss@h:8080/').password => "pa%20ss"
         new URL('http://0x7f.1/').host => "127.0.0.1"
