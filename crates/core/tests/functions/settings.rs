@@ -88,7 +88,7 @@ async fn a_route_leads_to_functions_that_exist_and_says_which_version_would_run(
     for (body, word) in [
         (json!({"path": "/y", "function": "helo"}), "did you mean `hello`?"),
         (json!({"path": "/y", "function": "hello@9"}), "has no version 9"),
-        (json!({"path": "/y", "function": "hello", "backend_url": "http://a"}), "leave one of them out"),
+        (json!({"path": "/y", "function": "hello", "backend_url": "http://a"}), "leave the others out"),
         (json!({"path": "/y", "backend_url": ["function:hello", "http://a"]}), "stands alone"),
         (json!({"path": "/y", "function": "Hello!"}), "names no function"),
     ] {
