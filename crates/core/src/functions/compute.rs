@@ -294,7 +294,7 @@ impl Fault {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Trapped(detail) | Self::Reported(detail) => {
-                Some(detail).map(String::as_str).filter(|it| !it.is_empty())
+                Some(detail.as_str()).filter(|it| !it.is_empty())
             }
             _ => None,
         }

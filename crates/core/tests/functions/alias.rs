@@ -15,8 +15,9 @@ impl Product {
 
     async fn variants(&self) -> Vec<(String, Value)> {
         let flag = self.flag().await;
-        let variants = flag["variants"].as_array().unwrap().iter();
-        variants.map(|it| (it["name"].as_str().unwrap().to_owned(), it["value"].clone())).collect()
+        let variants = flag.get("variants").and_then(Value::as_array).unwrap().iter();
+        let member = |variant: &Value, name: &str| variant.get(name).cloned().unwrap_or_default();
+        variants.map(|it| (member(it, "name").as_str().unwrap().to_owned(), member(it, "value"))).collect()
     }
 
     async fn patch_flag(&self, patch: Value) {

@@ -31,9 +31,9 @@ pub(super) async fn apply(client: &Client, local: &Local, args: &DevArgs) -> Out
         client.call(Call::patch(&at(name), patch)).await?;
     }
     for (secret, value) in &secrets {
-        let [api, v1, functions, name, path] = under(name, "secrets");
-        let path = [api, v1, functions, name, path, secret];
-        client.call(Call::put(&path, json!({"value": value.reveal()}))).await?;
+        let [api, v1, functions, name, kept] = under(name, "secrets");
+        let value = json!({"value": value.reveal()});
+        client.call(Call::put(&[api, v1, functions, name, kept, secret], value)).await?;
     }
     Ok(())
 }
