@@ -43,7 +43,14 @@ impl Client {
     pub(crate) fn new(peer: SocketAddr) -> Self {
         let address = peer.ip().to_canonical().to_string();
         let address_header = crate::headers::value(&address);
-        Self { peer, address, address_header, traffic: Arc::default(), windows: Arc::default(), identified: Mutex::default() }
+        Self {
+            peer,
+            address,
+            address_header,
+            traffic: Arc::default(),
+            windows: Arc::default(),
+            identified: Mutex::default(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod sending;
 use std::sync::Arc;
 
 use flagbase_core::{
+    blobs::Direct,
     buckets::{Conditions, Objects},
     caller::Caller,
     feed::Feed,
@@ -17,7 +18,7 @@ use flagbase_core::{
     permissions::Permission,
     refusal::{Class, Refusal},
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -99,7 +100,7 @@ pub(crate) async fn answer_for_route<C: Callers, B>(
     let busy = client.traffic.busy();
     let id = request_id(gateway, inbound.request.headers());
     let limit = to.choice.route.request_timeout(gateway.config.request_timeout);
-    let answered = tokio::time::timeout_at(started + limit, answer(gateway, &to, &inbound)).await;
+    let answered = tokio::time::timeout_at(started + limit, answer(gateway, client, &to, &inbound)).await;
     let answered = answered.unwrap_or_else(|_| {
         let detail = "the site did not answer in time";
         Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "site_timeout", detail))
@@ -121,6 +122,7 @@ pub(crate) async fn answer_for_route<C: Callers, B>(
 
 async fn answer<C: Callers>(
     gateway: &Gateway<C>,
+    client: &Client,
     to: &ToBucket,
     inbound: &Inbound,
 ) -> Result<Reply, Problem> {
@@ -146,6 +148,7 @@ async fn answer<C: Callers>(
             head,
             conditions: if head { conditions.without_range() } else { conditions },
             caching: Caching::of(choice),
+            direct: (inbound.request.version() <= Version::HTTP_11).then(|| Direct(client.windows.clone())),
         },
         told: under.as_ref().map(|under| {
             let (runner, place) = (Arc::clone(&gateway.functions), Arc::clone(&gateway.environment));

@@ -7,6 +7,7 @@
 //!
 //! This asks of hyper that it hands over what a body brings as it is, which it does over HTTP/1 when a stream can write
 //! several slices at once. What does not come out as it was announced ends the connection.
+#![forbid(unsafe_code)]
 
 use std::{
     collections::VecDeque,
@@ -34,10 +35,10 @@ use tokio::{
 };
 
 /// Bytes that a part of a file has at most.
-const WINDOW: usize = 512 << 10;
+const WINDOW: usize = 2 << 20;
 
 /// How far apart the bytes are that are looked for in memory: about what the kernel reads ahead.
-const LOOK: u64 = 128 << 10;
+const LOOK: u64 = 256 << 10;
 
 /// Parts that wait to be sent at most; hyper asks for the next one once it has sent the last.
 const MOST: usize = 4;

@@ -76,10 +76,10 @@ proptest! {
 
     #[test]
     fn any_parts_arrive_as_they_are_one_after_another(
-        parts in proptest::collection::vec((0_u64..700_000, 1_u64..600_000), 1..5),
+        parts in proptest::collection::vec((0_u64..3_000_000, 1_u64..2_500_000), 1..5),
     ) {
-        let content = content(900_000);
-        let parts: Vec<_> = parts.into_iter().map(|(from, size)| (from, (from + size).min(900_000))).collect();
+        let content = content(3_000_001);
+        let parts: Vec<_> = parts.into_iter().map(|(from, size)| (from, (from + size).min(3_000_001))).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let answers = runtime.block_on(answered(&file(&content), parts.clone()));
         for (part, answer) in parts.into_iter().zip(answers) {

@@ -11,9 +11,7 @@ use axum::{
 };
 use flagbase_core::{
     blobs::Direct,
-    buckets::{
-        Act, Action, Amendment, Conditions, Copying, Judgement, Object, ObjectHead, Put, no_object,
-    },
+    buckets::{Act, Action, Amendment, Conditions, Copying, Judgement, Object, ObjectHead, Put, no_object},
     functions::Body as Stored,
     refusal::{Class, Refusal},
     shape::shape,

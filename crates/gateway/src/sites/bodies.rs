@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use flagbase_core::{
-    buckets::{Object, crc64},
+    blobs::Direct,
+    buckets::{Object, Part, crc64},
     functions::{Body, BodyFault, BodyStream},
     refusal::{Class, Refusal},
 };
@@ -27,19 +28,19 @@ impl Told {
     }
 }
 
-/// The bytes of `object` from `range.0` up to before `range.1`, small ones read to their end and compared.
+/// The bytes of an object from `range.0` up to before `range.1`, small ones read to their end and compared.
 pub(super) async fn read(
-    object: &Object,
-    bytes: BodyStream,
+    part: Part,
+    direct: Option<&Direct>,
     (from, to): (u64, u64),
     told: Option<Told>,
 ) -> Result<FunctionBody, Refusal> {
     let length = to.saturating_sub(from);
     if length > SMALL {
-        let watched = Watched { bytes, left: length, told };
+        let watched = Watched { bytes: part.body(direct), left: length, told };
         return Ok(FunctionBody::Parts(Box::pin(watched), Some(length)));
     }
-    whole(object, bytes, length).await.map(FunctionBody::Whole)
+    whole(&part.object, part.bytes, length).await.map(FunctionBody::Whole)
 }
 
 /// So many bytes of `object`; compared with its checksum when they are all of it.
@@ -135,7 +136,8 @@ mod tests {
             let tell = Told::new(move || {
                 count.fetch_add(1, Ordering::Relaxed);
             });
-            let body = read(&object(b""), stream(parts), (0, left), Some(tell)).await.unwrap();
+            let part = Part { object: Arc::new(object(b"")), bytes: stream(parts), file: None };
+            let body = read(part, None, (0, left), Some(tell)).await.unwrap();
             let FunctionBody::Parts(parts, length) = body else { panic!("it is sent in parts") };
             assert_eq!(length, Some(left));
             parts.for_each(async |_| ()).await;

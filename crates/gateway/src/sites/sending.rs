@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flagbase_core::{
+    blobs::Direct,
     buckets::{Conditions, Form, Judgement, Object, Pick, http_date, media_type},
     refusal::Refusal,
 };
@@ -26,6 +27,8 @@ pub(super) struct Request<'a> {
     pub(super) head: bool,
     pub(super) conditions: Conditions,
     pub(super) caching: Caching,
+    /// What sends files without reading them, where the connection can.
+    pub(super) direct: Option<Direct>,
 }
 
 /// Headers that belong to bytes, and are not sent without them.
@@ -98,12 +101,17 @@ impl Sites {
         let described = if coding.is_none() { &part.object } else { &page.object };
         let headers = sending.headers(described, form, coding);
         let judged = conditions.judge(form);
-        let body = match judged.pick() {
-            Pick::Whole => bodies::read(&part.object, part.bytes, (0, form.size), told).await?,
-            Pick::Range(from, to) => bodies::read(&part.object, part.bytes, (from, to), told).await?,
-            Pick::Nothing => FunctionBody::default(),
+        let wanted = match judged.pick() {
+            Pick::Whole => Some((0, form.size)),
+            Pick::Range(from, to) => Some((from, to)),
+            Pick::Nothing => None,
         };
-        Ok(Some(settle(judged, (page.status, form.size), headers, body)))
+        let size = form.size;
+        let body = match wanted {
+            Some(range) => bodies::read(part, request.direct.as_ref(), range, told).await?,
+            None => FunctionBody::default(),
+        };
+        Ok(Some(settle(judged, (page.status, size), headers, body)))
     }
 
     /// Sends the object compressed here and now; `None` when that is of no use.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
@@ -14,8 +14,11 @@ use super::{BUCKET, InMemory, object, open};
 const FEW: u32 = 10_000;
 const MANY: u32 = 1_000_000;
 const WRITERS: u32 = 64;
-/// Pages measured, each of 1000 objects.
+/// Pages measured, each of 1000 objects, and how often.
 const PAGES: u32 = 9;
+const TIMES: u32 = 3;
+/// How long a server is left alone after it was written to.
+const REST: Duration = Duration::from_secs(5);
 /// How much slower the slowest kind of page of many may be than one of few; the rest is noise.
 const SLOWER: f64 = 1.25;
 
@@ -66,9 +69,13 @@ fn key(number: u32) -> String {
 fn pages(site: &Site, from: u32) -> Result<Vec<f64>> {
     let mut client = site.client()?;
     let directory = u64::from(from) * 100 / u64::from(MANY);
-    let mut after = if from < FEW { String::new() } else { format!("photos/{directory:02}/") };
-    let mut took = Vec::new();
-    for _ in 0..PAGES {
+    let first = if from < FEW { String::new() } else { format!("photos/{directory:02}/") };
+    let (mut after, mut took) = (String::new(), Vec::new());
+    thread::sleep(REST);
+    for page in 0..PAGES * TIMES {
+        if page % PAGES == 0 {
+            after.clone_from(&first);
+        }
         let before = site.server.cpu()?;
         let path = format!("/api/v1/buckets/{BUCKET}/objects?limit=1000&after={}", after.replace('/', "%2F"));
         let answer = client.get(&path)?;

@@ -17,7 +17,8 @@ use crate::{
 impl GuestObjects for Objects {
     async fn get(&self, bucket: &DocumentId, key: &str, most: u64) -> Result<Option<Bytes>, HostError> {
         let bucket = self.bucket_of(bucket)?;
-        let Some(Part { object, bytes, .. }) = Self::get(self, &bucket, (key, None), &|_| Pick::Whole).await?
+        let Some(Part { object, bytes, .. }) =
+            Self::get(self, &bucket, (key, None), &|_| Pick::Whole).await?
         else {
             return Ok(None);
         };
