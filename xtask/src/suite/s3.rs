@@ -57,12 +57,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
 
 /// The program that checks stores in which blobs are kept.
 fn contract(workspace: &Workspace) -> Result<PathBuf> {
-    let test = ["--package", "flagbase-buckets", "--features", "remote", "--test", "remote"];
-    let lints = ["clippy", "--no-deps"];
-    process::run(super::at(workspace).args(lints).args(test).args(["--", "-D", "warnings"]))?;
-    let built = super::at(workspace)
-        .arg("test")
-        .args(test)
+    let built = super::everything(workspace, "test")
+        .args(["--test", "remote"])
         .args(["--no-run", "--message-format", "json"])
         .stderr(Stdio::inherit())
         .output()

@@ -132,3 +132,25 @@ async fn an_access_key_is_told_in_the_variables_of_aws_and_is_good_for_its_place
     let key = &keys.json["items"][0];
     assert_eq!(key["buckets"], json!([{"bucket": "up", "prefix": "mine/"}]), "{key}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_killed_goes_on_where_it_was() {
+    let place = Place::new(json!({})).await;
+    let content = filled(96 << 20, 9);
+    place.write("large.bin", &content);
+    let mut command = place.server.command(&["bucket", "put", "large.bin", "up/large"]);
+    command.env("FLAGBASE_SERVER", place.server.url("")).env("FLAGBASE_TOKEN", &place.token);
+    let mut first = command.spawn().unwrap();
+    let begun =
+        async |member: &str| place.send(Method::GET, "/usage", &[], "").await.json[member].as_u64().unwrap();
+    while begun("uploads").await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(begun("uploads").await, 1, "it was killed before its end");
+    place.get("large", &[]).await.expect_status(404);
+    place.ok("bucket put large.bin up/large");
+    assert!(place.bytes("large").await == content);
+    assert_eq!(begun("uploads").await, 0, "the second went on with what the first had begun");
+}
