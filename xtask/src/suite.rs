@@ -172,7 +172,9 @@ impl Step {
     fn run(self, workspace: &Workspace, judged: nats::Judged) -> Result<()> {
         match self {
             Self::Fmt => fmt(workspace),
-            Self::Clippy => clippy(workspace),
+            Self::Clippy => {
+                process::run(everything(workspace, "clippy").args(["--all-targets", "--", "-D", "warnings"]))
+            }
             Self::Tidy => tidy::check(workspace),
             Self::Deny => deny(workspace),
             Self::Doc => doc(workspace),
@@ -200,16 +202,6 @@ fn everything(workspace: &Workspace, verb: &str) -> Command {
     let mut command = at(workspace);
     command.args([verb, "--workspace", "--features", ALL]);
     command
-}
-
-/// What people build by default, and all there is.
-fn clippy(workspace: &Workspace) -> Result<()> {
-    let mut default = at(workspace);
-    default.args(["clippy", "--workspace"]);
-    for mut command in [default, everything(workspace, "clippy")] {
-        process::run(command.args(["--all-targets", "--", "-D", "warnings"]))?;
-    }
-    Ok(())
 }
 
 fn at(workspace: &Workspace) -> Command {

@@ -1,5 +1,9 @@
 //! Events on the buses of clusters, through the real binary: one configuration key each.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::time::Duration;
 
@@ -98,7 +102,7 @@ async fn a_flag_that_is_flipped_is_taken_by_kafka_also_when_it_comes_later() {
         server(&format!("kafka://127.0.0.1:{}/flags?partitions=1&replication=1", kafka.port())).await;
     disable(&server, &token).await;
     kafka.start().await;
-    let taken = |line: &str| line.contains("bus=\"kafka\"") && line.contains("result=\"ok\"");
-    let line = metric(&server, &token, taken).await;
+    let delivered = |line: &str| line.contains("bus=\"kafka\"") && line.contains("result=\"ok\"");
+    let line = metric(&server, &token, delivered).await;
     assert!(line.starts_with("flagbase_"), "{line}");
 }

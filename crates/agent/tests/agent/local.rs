@@ -31,7 +31,7 @@ impl Local {
         let home = directory.path().join("function");
         fs::create_dir(&home).unwrap();
         fs::copy(program, home.join("function")).unwrap();
-        fs::write(home.join("manifest.json"), manifest).unwrap();
+        fs::write(home.join("manifest.json"), on_a_free_port(manifest)).unwrap();
         let socket = directory.path().join("agent.sock");
         let process = Command::new(AGENT).arg("serve").args([&socket, &home]).spawn().unwrap();
         let way = Way { socket, port: None };
@@ -47,6 +47,19 @@ impl Drop for Local {
         let _ = self.way.dial().and_then(|mut line| line.ask("POST", "/stop", b""));
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+}
+
+/// A manifest that names a port which is free on this machine, unless it is none or names one: on the default one somebody
+/// may listen here.
+fn on_a_free_port(manifest: &str) -> String {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    match serde_json::from_str::<serde_json::Value>(manifest) {
+        Ok(serde_json::Value::Object(mut known)) => {
+            known.entry("port").or_insert_with(|| free.into());
+            serde_json::Value::Object(known).to_string()
+        }
+        _ => manifest.to_owned(),
     }
 }
 

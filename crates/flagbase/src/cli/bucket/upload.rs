@@ -198,19 +198,30 @@ impl Sending<'_> {
         while offset < size {
             match self.append(&location, file, (offset, PIECE.min(size - offset))).await {
                 Ok(now) => (offset, attempts) = (now, 0),
-                Err(failure) if attempts >= ATTEMPTS || failure.exit() != Exit::Failure => {
-                    let lost = failure.exit() == Exit::NotFound || failure.exit() == Exit::NotAllowed;
-                    if lost || failure.exit() == Exit::Conflict {
+                Err(failure)
+                    if attempts >= ATTEMPTS || !matches!(failure.exit(), Exit::Failure | Exit::Conflict) =>
+                {
+                    if matches!(failure.exit(), Exit::NotFound | Exit::NotAllowed) {
                         mark.keep(None);
                     }
                     return Err(failure);
                 }
-                Err(_) => {
+                Err(failure) => {
                     attempts += 1;
                     tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempts)).await;
+                    let refused = failure.exit() == Exit::Conflict;
                     match self.offset(&location).await {
-                        Ok(now) => offset = now,
-                        Err(failure) if failure.exit() == Exit::NotFound => {
+                        // The server still kept what an earlier run had sent, when it was asked how much that is.
+                        Ok(now) if now < size || !refused => offset = now,
+                        Ok(_) => {
+                            mark.keep(None);
+                            return Err(failure);
+                        }
+                        Err(gone) if gone.exit() == Exit::NotFound && refused => {
+                            mark.keep(None);
+                            return Err(failure);
+                        }
+                        Err(gone) if gone.exit() == Exit::NotFound => {
                             location = self.begin(size, to).await?;
                             mark.keep(Some(&location));
                             offset = 0;

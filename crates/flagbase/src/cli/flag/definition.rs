@@ -102,6 +102,11 @@ impl DefinitionArgs {
             let variants = merged(before, given, removed)?;
             document::set(&mut changes, "variants", variants);
         }
+        // One kind of rollout takes the place of the other; a patch would have both.
+        if let Some(rollout) = changes.get_mut("rollout") {
+            let other = if rollout.get("weights").is_some() { "percentage" } else { "weights" };
+            document::set(rollout, other, Value::Null);
+        }
         if changes.as_object().is_none_or(serde_json::Map::is_empty) && removed.is_empty() {
             return Err(Failure::usage("nothing to change")
                 .hint("give at least one of the options, such as --name or --rule"));
@@ -272,6 +277,15 @@ mod tests {
         let args = DefinitionArgs { name: Some("New".into()), ..DefinitionArgs::default() };
         assert_eq!(args.patch(&Value::Null, &[]).unwrap(), json!({"name": "New"}));
         assert!(DefinitionArgs::default().patch(&Value::Null, &[]).is_err());
+    }
+
+    #[test]
+    fn one_kind_of_rollout_takes_the_place_of_the_other() {
+        let patch = |args: DefinitionArgs| args.patch(&json!({"type": "boolean"}), &[]).unwrap();
+        let share = DefinitionArgs { rollout: Some(20.0), ..DefinitionArgs::default() };
+        assert_eq!(patch(share), json!({"rollout": {"percentage": 20.0, "weights": null}}));
+        let weights = DefinitionArgs { weights: vec!["true=1".into()], ..DefinitionArgs::default() };
+        assert_eq!(patch(weights)["rollout"]["percentage"], Value::Null);
     }
 
     #[test]
