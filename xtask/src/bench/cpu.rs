@@ -27,7 +27,13 @@ pub(crate) fn resident(process: u32) -> Result<f64> {
     memory(process, "VmRSS:")
 }
 
-/// The most megabytes that it ever had.
+/// From now on the peak is counted anew.
+pub(crate) fn forget_peak(process: u32) -> Result<()> {
+    let path = format!("/proc/{process}/clear_refs");
+    fs::write(&path, "5").with_context(|| format!("write `{path}`"))
+}
+
+/// The most megabytes that it ever had, or had since that was forgotten.
 pub(crate) fn peak(process: u32) -> Result<f64> {
     memory(process, "VmHWM:")
 }

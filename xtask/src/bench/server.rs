@@ -76,7 +76,12 @@ impl Server {
 }
 
 impl Server {
-    /// The most megabytes of memory that it ever had resident.
+    /// From now on the peak is counted anew.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        cpu::forget_peak(self.child.id())
+    }
+
+    /// The most megabytes of memory that it ever had resident, or had since that was forgotten.
     pub(crate) fn peak(&self) -> Result<f64> {
         cpu::peak(self.child.id())
     }
