@@ -4,9 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to a port of this machine that is used again and again.
@@ -40,44 +42,36 @@ impl Client {
 
     /// `GET path`.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
-        self.send("GET", path, "")
+        self.send_as(JSON, ("GET", path), b"")
     }
 
     /// `POST path` with a JSON body; fails unless the answer is a success. Returns the answered JSON, if any.
     pub(crate) fn post(&mut self, path: &str, document: &Value) -> Result<Value> {
-        let Answer { status, body } = self.send("POST", path, &document.to_string())?;
-        if !(200..300).contains(&status) {
-            bail!("POST {path} was answered with {status}: {}", String::from_utf8_lossy(&body));
-        }
+        let body = self.succeed(JSON, ("POST", path), document.to_string().as_bytes())?;
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// `POST path` with bytes as they are; fails unless the answer is a success.
     pub(crate) fn upload(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
-        let Answer { status, body } = self.send_as("application/octet-stream", ("POST", path), bytes)?;
-        let text = String::from_utf8_lossy(&body);
-        ensure!((200..300).contains(&status), "POST {path} was answered with {status}: {text}");
-        Ok(())
+        self.succeed(BYTES, ("POST", path), bytes).map(drop)
     }
 
     /// `PUT path` with a JSON body; fails unless the answer is a success.
     pub(crate) fn put_json(&mut self, path: &str, document: &Value) -> Result<()> {
-        let Answer { status, body } = self.send("PUT", path, &document.to_string())?;
-        let text = String::from_utf8_lossy(&body);
-        ensure!((200..300).contains(&status), "PUT {path} was answered with {status}: {text}");
-        Ok(())
+        self.succeed(JSON, ("PUT", path), document.to_string().as_bytes()).map(drop)
     }
 
     /// `PUT path` with bytes as they are; fails unless the answer is a success.
     pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
-        let Answer { status, body } = self.send_as("application/octet-stream", ("PUT", path), bytes)?;
-        let text = String::from_utf8_lossy(&body);
-        ensure!((200..300).contains(&status), "PUT {path} was answered with {status}: {text}");
-        Ok(())
+        self.succeed(BYTES, ("PUT", path), bytes).map(drop)
     }
 
-    fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
-        self.send_as("application/json", (method, path), body.as_bytes())
+    /// The body of the answer, which must be a success.
+    fn succeed(&mut self, kind: &str, (method, path): (&str, &str), body: &[u8]) -> Result<Vec<u8>> {
+        let Answer { status, body } = self.send_as(kind, (method, path), body)?;
+        let text = String::from_utf8_lossy(&body);
+        ensure!((200..300).contains(&status), "{method} {path} was answered with {status}: {text}");
+        Ok(body)
     }
 
     fn send_as(&mut self, kind: &str, (method, path): (&str, &str), body: &[u8]) -> Result<Answer> {
