@@ -1,4 +1,5 @@
 // A well-behaved guest of our own interfaces.
+#include "../arena.h"
 #include "../guest.h"
 #include "native.h"
 

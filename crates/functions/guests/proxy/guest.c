@@ -1,4 +1,5 @@
 // A guest of `wasi:http`: says hello, echoes, streams, and misbehaves by path.
+#include "../arena.h"
 #include "../guest.h"
 #include "proxy.h"
 
