@@ -3,49 +3,15 @@
 import base64
 import datetime
 import hashlib
-import http.client
 import os
 import socket
-import urllib.parse
-import urllib.request
 import zlib
 
 import boto3
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
-from unittest import mock
 
 from place import KEY, REGION, SECRET, URL, all_of, bucket, client, expect, refused
-
-HOST = URL.removeprefix("http://")
-
-
-def signed(method, path, headers=None, body=b"", secret=SECRET, key=KEY, at=None, query=None, region=REGION):
-    """The path and the headers of a signed request, as at another time if that is said."""
-    request = AWSRequest(method, URL + path, headers=headers or {}, data=body)
-    credentials = Credentials(key, secret)
-    signer = S3SigV4Auth(credentials, "s3", region)
-    if query is not None:
-        signer = S3SigV4QueryAuth(credentials, "s3", region, expires=query)
-    if at is None:
-        signer.add_auth(request)
-    else:
-        now = datetime.datetime.now(datetime.timezone.utc) + at
-        with mock.patch("botocore.auth.get_current_datetime", lambda *_, **__: now.replace(tzinfo=None)):
-            signer.add_auth(request)
-    return request.url.removeprefix(URL), dict(request.headers.items())
-
-
-def send(method, path, headers, body=b""):
-    connection = http.client.HTTPConnection(HOST, timeout=60)
-    connection.request(method, path, body=body or None, headers=headers)
-    answer = connection.getresponse()
-    text = answer.read().decode(errors="replace")
-    code = text.split("<Code>")[1].split("</Code>")[0] if "<Code>" in text else ""
-    return answer.status, code
-
+from wire import HOST, chunked, send, signed, streamed
 
 def a_wrong_secret_key_or_region_is_told_apart():
     bucket("fault-keys")
@@ -135,26 +101,9 @@ def a_body_that_breaks_off_leaves_nothing():
     refused("nothing is there", "404", client().head_object, Bucket="fault-broken", Key="k")
 
 
-def chunked(chunks, trailer):
-    """A body in chunks, without signatures of the chunks."""
-    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n" + trailer + b"\r\n"
-
-
-def put_chunked(key, chunks, trailer, size=None, name="x-amz-checksum-crc32"):
-    body = chunked(chunks, trailer)
-    headers = {
-        "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-        "x-amz-decoded-content-length": str(sum(map(len, chunks)) if size is None else size),
-        "x-amz-trailer": name,
-        "content-encoding": "aws-chunked",
-        "content-length": str(len(body)),
-    }
-    request = AWSRequest("PUT", f"{URL}/fault-chunks/{key}", headers=headers)
-    request.context["payload_signing_enabled"] = False
-    signer = S3SigV4Auth(Credentials(KEY, SECRET), "s3", REGION)
-    with mock.patch.object(S3SigV4Auth, "payload", lambda *_: headers["x-amz-content-sha256"]):
-        signer.add_auth(request)
-    return send("PUT", f"/fault-chunks/{key}", {name.lower(): value for name, value in request.headers.items()}, body)
+def put_chunked(key, chunks, trailer, size=None):
+    size = sum(map(len, chunks)) if size is None else size
+    return send("PUT", *streamed(f"/fault-chunks/{key}", chunked(chunks, trailer), size, "x-amz-checksum-crc32"))
 
 
 def chunks_and_their_trailers_are_what_was_announced():

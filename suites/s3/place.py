@@ -22,11 +22,11 @@ REGION = "us-east-1"
 DOMAIN = os.environ["S3_DOMAIN"]
 
 
-def client(key=KEY, secret=SECRET, **config):
+def client(key=KEY, secret=SECRET, at=URL, style="path", **config):
     """A client of boto3 that tries once, so that nothing is hidden by a second attempt."""
-    config = Config(signature_version="s3v4", retries={"max_attempts": 0}, s3={"addressing_style": "path"}, **config)
+    config = Config(signature_version="s3v4", retries={"max_attempts": 0}, s3={"addressing_style": style}, **config)
     return boto3.client(
-        "s3", endpoint_url=URL, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret, config=config
+        "s3", endpoint_url=at, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret, config=config
     )
 
 
@@ -40,6 +40,12 @@ def expect(what, found, wanted):
     """Compares, and says what it was about."""
     if found != wanted:
         raise AssertionError(f"{what}: expected {wanted!r}, found {found!r}")
+
+
+def keys_of(s3, name, **asked):
+    """All keys of a bucket, as they are listed."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=name, **asked)
+    return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
 
 def refused(what, code, call, **arguments):
