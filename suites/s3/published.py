@@ -10,6 +10,9 @@ import os
 import sys
 from pathlib import Path
 
+# The suites reach into boto3's own signing, which AWS's library would take the place of.
+os.environ["BOTO_DISABLE_CRT"] = "true"
+
 from place import HOME, KEY, SECRET, URL
 
 HERE = Path(__file__).parent
@@ -116,7 +119,9 @@ def main():
     new = sorted(passed - wanted)
     if new:
         print(f"{len(new)} more pass than `published.txt` names, such as {new[:3]}")
-    print(f"of {len(outcomes)} published tests {len(passed)} pass")
+    for suite in ("minio-py", "s3tests"):
+        of = lambda names: sum(1 for name in names if name.startswith(f"{suite}:"))
+        print(f"{suite}: of {of(outcomes)} published tests {of(passed)} pass, {of(wanted)} are claimed")
     print(f"{len(wanted) - len(missing)} passed, {len(missing)} failed")
     sys.exit(1 if missing else 0)
 

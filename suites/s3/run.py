@@ -11,8 +11,8 @@ from server import DOMAIN, Server
 HERE = Path(__file__).parent
 WORK = Path(os.environ["S3_WORK"])
 SCRIPTS = [
-    "boto.py", "checksums.py", "names.py", "faults.py", "chunks.py", "tools.py", "hosts.py", "sites.py",
-    "sudden.py", "full.py", "stores.py", "published.py",
+    "boto.py", "checksums.py", "names.py", "faults.py", "chunks.py", "tools.py", "hosts.py", "sites.py", "walk.py",
+    "sudden.py", "full.py", "stores.py", "elsewhere.py", "published.py",
 ]
 
 

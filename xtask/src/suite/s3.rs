@@ -11,8 +11,10 @@ use crate::workspace::Workspace;
 use crate::{process, servers, tool};
 
 /// Clients and suites, from the registry of Python packages.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 18] = [
     "boto3==1.44.5",
+    // The checksums that clients of today compute.
+    "awscrt==0.38.0",
     "awscli==1.46.3",
     "s3cmd==2.4.0",
     "minio==7.2.20",
@@ -43,6 +45,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
     let tools = servers::s3_tools(workspace)?;
     let functional = functional(workspace)?;
     let contract = contract(workspace)?;
+    let elsewhere = elsewhere(workspace)?;
     let scripts = workspace.root.join("suites").join("s3");
     process::run(
         Command::new(python)
@@ -51,6 +54,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
             .env("S3_TOOLS", tools)
             .env("S3_MINIO_PY", functional)
             .env("S3_STORE_TEST", contract)
+            .env("S3_STORE_BIN", elsewhere)
             .env("S3_WORK", workspace.target.join("suites").join("s3-run"))
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
@@ -71,6 +75,17 @@ fn contract(workspace: &Workspace) -> Result<PathBuf> {
             is_it.then(|| said.get("executable")?.as_str().map(PathBuf::from)).flatten()
         });
     found.filter(|_| built.status.success()).context("the program that checks stores cannot be built")
+}
+
+/// The binary that can keep its bytes in stores of others, out of the way of the one that everybody else runs.
+fn elsewhere(workspace: &Workspace) -> Result<PathBuf> {
+    // A test brings the binary along; `build` alone would have its dependencies with other features, compiled once more.
+    process::run(super::everything(workspace, "test").args(["--test", "relay_crash", "--no-run"]))?;
+    let (built, kept) =
+        (workspace.target.join("debug/flagbase"), workspace.target.join("suites/flagbase-elsewhere"));
+    fs::create_dir_all(workspace.target.join("suites")).context("make the directory of suites")?;
+    fs::copy(&built, &kept).with_context(|| format!("copy `{}`", built.display()))?;
+    Ok(kept)
 }
 
 /// A Python that has the clients, installed once.
