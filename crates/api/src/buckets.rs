@@ -69,7 +69,8 @@ pub(crate) struct BucketBody {
     public: Option<String>,
     /// `{"bytes", "objects"}`: how much it may hold, older versions and uploads included.
     quota: Option<Value>,
-    /// Whose pages may use it: `[{"origins", "methods", "headers", "expose", "max_age"}]`.
+    /// Whose pages may use it over S3: `[{"origins", "methods", "headers", "expose", "max_age"}]`. Over this API,
+    /// `server.cors_origins` says so for everything.
     cors: Option<Vec<Value>>,
     /// What goes by itself: `[{"prefix", "tags", "expire_after_days", "noncurrent_after_days",
     /// "abort_uploads_after_days"}]`.
@@ -144,11 +145,15 @@ async fn usage(
     Ok(Json(used(buckets.objects().usage(&bucket.id).await?)))
 }
 
-/// Makes a bucket, or describes it anew; what is in it stays.
+/// Makes a bucket (201), or replaces all that is said of one that is there (200): members that are left out are as in a new
+/// one, also `policy`, `public` and `lifecycle`; `PATCH` changes some and keeps the others. What is in it stays. With
+/// `If-None-Match: *` a bucket that is there is refused.
 #[utoipa::path(
     put, path = "/api/v1/buckets/{name}", tag = "buckets", request_body = BucketBody,
-    params(("name" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
-    responses((status = 200, body = Value), (status = 201, body = Value), (status = 403, body = ProblemBody),
+    params(("name" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only a new one")),
+    responses((status = 200, body = Value, description = "it was there, and all that was said of it was replaced"),
+        (status = 201, body = Value, description = "it is new"), (status = 403, body = ProblemBody),
         (status = 412, body = ProblemBody), (status = 422, body = ProblemBody))
 )]
 async fn put(

@@ -13,7 +13,7 @@ use flagbase_core::{
     shape::nearest,
 };
 use utoipa::openapi::{
-    OpenApi, RefOr,
+    OpenApi, RefOr, Schema,
     path::{Operation, ParameterIn},
 };
 
@@ -21,7 +21,16 @@ use crate::problem::Problem;
 
 /// The query parameters of every operation, as the API describes them.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters(HashMap<String, Vec<(Method, Vec<String>)>>);
+pub(crate) struct Parameters(HashMap<String, Vec<(Method, Known)>>);
+
+/// What an operation reads.
+#[derive(Debug, Default)]
+struct Known {
+    /// In its query.
+    query: Vec<String>,
+    /// As members of its body: what is looked for in the wrong place is found sooner.
+    body: Vec<String>,
+}
 
 impl Parameters {
     /// The parameters that `description` names.
@@ -35,8 +44,10 @@ impl Parameters {
                 (Method::PATCH, &item.patch),
                 (Method::DELETE, &item.delete),
             ];
-            let named =
-                operations.into_iter().filter_map(|(method, found)| Some((method, names(found.as_ref()?))));
+            let named = operations.into_iter().filter_map(|(method, found)| {
+                let found = found.as_ref()?;
+                Some((method, Known { query: names(found), body: members(description, found) }))
+            });
             known.insert(path.clone(), named.collect());
         }
         Arc::new(Self(known))
@@ -47,14 +58,15 @@ impl Parameters {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let operations = self.0.get(path).map(Vec::as_slice).unwrap_or_default();
         let Some((_, known)) = operations.iter().find(|(of, _)| of == method) else { return Ok(()) };
-        let known = || known.iter().map(String::as_str).chain(everywhere(method));
+        let body = &known.body;
+        let known = || known.query.iter().map(String::as_str).chain(everywhere(method));
         let names = || url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
         // What a signed URL is for is judged by its signature, also when it is used for something else.
         let signed = names().any(|name| name == "signature") && known().any(|known| known == "signature");
         let signed: &[&str] = if signed { &["max_size", "content_type", "version"] } else { &[] };
         for name in names() {
             if !known().any(|known| known == name) && !signed.contains(&name.as_ref()) {
-                return Err(unknown(&name, known()));
+                return Err(unknown(&name, known().chain(signed.iter().copied()), body));
             }
         }
         Ok(())
@@ -78,12 +90,38 @@ fn names(operation: &Operation) -> Vec<String> {
         .collect()
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Refusal {
+/// The members of an operation's body, where they are described.
+fn members(description: &OpenApi, operation: &Operation) -> Vec<String> {
+    let Some(RefOr::T(body)) = &operation.request_body else { return Vec::new() };
+    let Some(RefOr::T(content)) = body.content.get("application/json") else { return Vec::new() };
+    let schema = match content.schema.as_ref() {
+        Some(RefOr::Ref(named)) => {
+            let name = named.ref_location.rsplit('/').next().unwrap_or_default();
+            description.components.as_ref().and_then(|components| components.schemas.get(name))
+        }
+        other => other,
+    };
+    match schema {
+        Some(RefOr::T(Schema::Object(object))) => object.properties.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone, body: &[String]) -> Refusal {
     let shown: String = name.chars().take(64).collect();
     let advice = match nearest(name, known.clone()) {
+        _ if body.iter().any(|member| member == name) => {
+            "it is a member of the body: send it there".to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => {
-            format!("known are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            let mut told: Vec<String> = Vec::new();
+            for name in known.map(|name| format!("`{name}`")) {
+                if !told.contains(&name) {
+                    told.push(name);
+                }
+            }
+            format!("known are {}", told.join(", "))
         }
     };
     Refusal::new(Class::Malformed, "bad_query", format!("unknown query parameter `{shown}`; {advice}"))
@@ -123,6 +161,21 @@ mod tests {
         assert_eq!(refused, "unknown query parameter `enviroment`; did you mean `environment`?");
         let refused = check(&Method::GET, "/api/v1/flags/{key}/evaluate", "zzz").unwrap_err();
         assert!(refused.contains("known are `environment`, `explain`"), "{refused}");
+    }
+
+    #[test]
+    fn each_known_parameter_is_named_once_and_members_of_the_body_are_sent_there() {
+        let sign = "/api/v1/buckets/{name}/sign";
+        let refused = check(&Method::POST, sign, "zzz").unwrap_err();
+        assert_eq!(refused, "unknown query parameter `zzz`; known are `environment`, `reason`");
+        for member in ["max_size", "content_type", "expires_in"] {
+            let refused = check(&Method::POST, sign, &format!("{member}=5")).unwrap_err();
+            assert!(refused.ends_with("it is a member of the body: send it there"), "{refused}");
+        }
+        let object = "/api/v1/buckets/{name}/objects/{key}";
+        let refused = check(&Method::GET, object, "signature=a&zzz").unwrap_err();
+        assert!(refused.contains("`max_size`, `content_type`"), "{refused}");
+        assert_eq!(refused.matches("`version`").count(), 1, "{refused}");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
-use flagbase_core::gateway::{Preview, Question, Routes, view};
+use flagbase_core::{
+    buckets::Buckets,
+    gateway::{Preview, Question, Routes, view},
+};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -50,6 +53,7 @@ async fn list(
 /// Requests go to `backend_url`, to `function` (`hello`, `hello@2`) or to `bucket` (`"site"`, or
 /// `{"name": "site", "prefix": "releases/1/"}`), and where `variants` of the flag say otherwise there: an address,
 /// `function:hello` or `bucket:site/releases/2/`. Who leads to a bucket must be permitted to read it.
+/// Where a release holds nothing yet, the answer says so in `warnings`.
 #[utoipa::path(
     post, path = "/api/v1/gateway/routes", tag = "gateway", params(("environment" = Option<String>, Query)),
     request_body = Value,
@@ -57,11 +61,25 @@ async fn list(
 )]
 async fn register(
     State(routes): State<Arc<Routes>>,
+    State(buckets): State<Arc<Buckets>>,
     edit: Editing,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let registered = routes.register(edit.asked(), &body).await?;
-    Ok((StatusCode::CREATED, shown(&registered.document, view)))
+    let mut answer = shown(&registered.document, view);
+    warn(&mut answer.1.0, &buckets, &edit.environment).await;
+    Ok((StatusCode::CREATED, answer))
+}
+
+/// Adds `warnings` to a route that was written, when something of it leads to nothing yet.
+async fn warn(route: &mut Value, buckets: &Buckets, environment: &str) {
+    let Some(members) = route.as_object_mut() else { return };
+    let id = members.get("id").and_then(Value::as_str).unwrap_or_default();
+    // The route is written: not being able to look is no reason to say anything else.
+    let warnings = buckets.empty_releases(environment, id).await.unwrap_or_default();
+    if !warnings.is_empty() {
+        members.insert("warnings".to_owned(), warnings.into());
+    }
 }
 
 /// One route.
@@ -78,7 +96,7 @@ async fn get(
     Ok(shown(&routes.get(&caller, &environment, &id).await?, view))
 }
 
-/// Replaces a whole route, or makes it.
+/// Replaces a whole route, or makes it. `warnings` are as when it is registered.
 #[utoipa::path(
     put, path = "/api/v1/gateway/routes/{id}", tag = "gateway",
     params(("id" = String, Path), ("environment" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
@@ -88,12 +106,15 @@ async fn get(
 )]
 async fn put(
     State(routes): State<Arc<Routes>>,
+    State(buckets): State<Arc<Buckets>>,
     edit: Editing,
     Path(id): Path<String>,
     Body(body): Body<Value>,
 ) -> Reply<impl IntoResponse> {
     let registered = routes.put(edit.asked(), &id, body, edit.seen).await?;
-    Ok(stored(&(registered.document, registered.new), view))
+    let (status, mut answer) = stored(&(registered.document, registered.new), view);
+    warn(&mut answer.1.0, &buckets, &edit.environment).await;
+    Ok((status, answer))
 }
 
 /// Deletes a route.

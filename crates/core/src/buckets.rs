@@ -17,6 +17,7 @@ mod media;
 mod object;
 mod objects;
 mod policy;
+mod releases;
 mod sign;
 mod tags;
 mod upkeep;
@@ -124,7 +125,10 @@ impl Buckets {
             let permission = act.action.permission();
             let to = (name, act.to);
             if !permitted(&snapshot, environment, visitor.caller, to).allow(permission) {
-                visitor.caller.require(&snapshot, environment, permission)?;
+                let required = visitor.caller.require(&snapshot, environment, permission);
+                required.map_err(|refusal| {
+                    access::elsewhere(visitor.caller, visitor.environment, to, permission).unwrap_or(refusal)
+                })?;
             }
             return Err(missing(environment, name));
         };
@@ -174,7 +178,8 @@ impl Buckets {
         Ok((document, usage))
     }
 
-    /// Makes a bucket, or says something else of it. Returns it and whether it is new.
+    /// Makes a bucket, or replaces all that is said of it: members that `body` leaves out are as in a new one. What is in it
+    /// stays. Returns it and whether it is new.
     pub async fn put(
         &self,
         asked: Asked<'_>,
@@ -189,6 +194,9 @@ impl Buckets {
         let name = name.to_owned();
         let fits = move |environment: &EnvironmentSnapshot| {
             let before = environment.buckets.get(name.as_str()).map(|bucket| bucket.settings.versioning);
+            if before.is_none() {
+                definition::check_new_name(&name)?;
+            }
             match (before.unwrap_or_default(), versioning) {
                 (Versioning::Enabled | Versioning::Suspended, Versioning::Off) => {
                     let message = "versions were kept, so it cannot be `off` again; write `suspended`";
@@ -198,7 +206,16 @@ impl Buckets {
             }
         };
         let named = settings.name.clone();
-        self.documents.put(asked, (&named, body), seen, fits).await
+        let put = self.documents.put(asked, (&named, body), seen, fits).await;
+        put.map_err(|mut refusal| {
+            if (refusal.class, seen) == (Class::Stale, Precondition::Absent) {
+                refusal.message = format!(
+                    "bucket `{named}` exists already; `flagbase bucket set {named}` (PATCH) changes it, or choose another \
+                     name"
+                );
+            }
+            refusal
+        })
     }
 
     /// Changes members of a bucket: each member of `patch` takes the place of the one there is; null takes it away.
@@ -306,6 +323,15 @@ fn no_bucket(bucket: &DocumentId) -> Refusal {
     Refusal::not_found(
         "bucket_not_found",
         format!("bucket `{name}` not found in environment `{environment}`"),
+    )
+}
+
+/// What is to be said of a release that holds nothing.
+pub fn empty_release(bucket: &Bucket, prefix: &str) -> String {
+    let (name, index) = (bucket.name(), &bucket.site().index);
+    let place = if prefix.is_empty() { String::new() } else { format!(" under `{prefix}`") };
+    format!(
+        "bucket `{name}` holds nothing{place}, where `{prefix}{index}` is looked for; upload the release, or choose another one"
     )
 }
 

@@ -200,7 +200,9 @@ impl Precondition {
                 "{what} is at revision {revision}, not {seen}; read it again and repeat the change"
             ))),
             (Self::Match(_), None) => Err(Self::stale(format!("{what} does not exist any more"))),
-            (Self::Absent, Some(_)) => Err(Self::stale(format!("{what} exists already"))),
+            (Self::Absent, Some(_)) => {
+                Err(Self::stale(format!("{what} exists already; change it, or choose another name")))
+            }
         }
     }
 

@@ -197,7 +197,8 @@ pub async fn uploads_are_listed_by_key_and_id_in_pages_and_groups(stores: &Store
             let mut told: Vec<String> = Vec::new();
             loop {
                 let listed = stores.uploads.list(&bucket, &listing).await.unwrap();
-                let uploads = listed.uploads.iter().map(|upload| format!("{}|{}", upload.key, upload.id));
+                let uploads =
+                    listed.uploads.iter().map(|(upload, _)| format!("{}|{}", upload.key, upload.id));
                 let mut page: Vec<_> = listed.prefixes.iter().cloned().chain(uploads).collect();
                 page.sort();
                 told.extend(page);
@@ -207,12 +208,19 @@ pub async fn uploads_are_listed_by_key_and_id_in_pages_and_groups(stores: &Store
             assert_eq!(told.join(" "), expected, "pages of {limit}");
         }
     }
+    for part in [part(1, "a", 3), part(2, "b", 4)] {
+        keep(stores, &bucket, "3", part).await;
+    }
+    let listing = Listing { prefix: "b".into(), limit: 9, ..Listing::default() };
+    let listed = stores.uploads.list(&bucket, &listing).await.unwrap().uploads;
+    let sizes: Vec<_> = listed.iter().map(|(upload, size)| (upload.id.as_str(), *size)).collect();
+    assert_eq!(sizes, [("1", 0), ("3", 7)], "with the bytes that are there of each");
     let page = |prefix: &str, key: &str, id: &str| {
         let after = Some(Position { key: key.into(), version: id.into() });
         let listing = Listing { prefix: prefix.into(), after, limit: 9, ..Listing::default() };
         async move {
             let listed = stores.uploads.list(&bucket, &listing).await.unwrap();
-            listed.uploads.into_iter().map(|upload| upload.id).collect::<String>()
+            listed.uploads.into_iter().map(|(upload, _)| upload.id).collect::<String>()
         }
     };
     assert_eq!(page("b", "b", "").await, "", "all of the key are passed");

@@ -33,13 +33,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let limit = match query(parts, "limit") {
-            None => 100,
-            Some(text) => match text.parse() {
-                Ok(limit @ 1..=MOST_LISTED) => limit,
-                _ => return Err(bad_query("limit", &text, "a number from 1 to 1000").into()),
-            },
-        };
+        let limit = limit(parts)?;
         let versions = match query(parts, "versions").as_deref() {
             None | Some("false") => false,
             Some("true" | "") => true,
@@ -53,6 +47,15 @@ impl<S: Sync> FromRequestParts<S> for Asked {
             versions,
             limit,
         }))
+    }
+}
+
+/// How many items a page is to have.
+pub(super) fn limit(parts: &Parts) -> Result<u32, Refusal> {
+    let Some(text) = query(parts, "limit") else { return Ok(100) };
+    match text.parse() {
+        Ok(limit @ 1..=MOST_LISTED) => Ok(limit),
+        _ => Err(bad_query("limit", &text, "a number from 1 to 1000")),
     }
 }
 

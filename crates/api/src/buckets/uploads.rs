@@ -1,5 +1,6 @@
 //! Uploads that can be resumed: tus 1.0 with creation, creation with upload, termination, expiration and checksums.
 
+mod listing;
 mod said;
 mod turns;
 
@@ -19,7 +20,6 @@ use flagbase_core::{
     functions::Body as Stored,
     refusal::{Class, Refusal},
 };
-use jiff::{SignedDuration, Timestamp};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
@@ -45,14 +45,12 @@ const EXTENSIONS: &str = "creation,creation-with-upload,termination,expiration,c
 const ALGORITHMS: &str = "sha1,sha256,md5,crc32,crc32c,crc64nvme";
 /// The media type of bytes that are appended.
 const BYTES: &str = "application/offset+octet-stream";
-/// How long nobody has to go on with an upload; then upkeep gives it up.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The status that the protocol has for bytes that are not what was said of them.
 const CHECKSUM_MISMATCH: u16 = 460;
 
 pub(super) fn router() -> OpenApiRouter<Handles> {
     OpenApiRouter::new()
-        .routes(routes!(begin, abilities))
+        .routes(routes!(listing::list, begin, abilities))
         .routes(routes!(offset, append, abort))
         .layer(Extension(Turns::default()))
 }
@@ -115,7 +113,7 @@ async fn offset(
         speaks(&headers)?;
         let (bucket, upload) = found(&handles, &visit, (&name, &id), Action::PutObject).await?;
         let offset = handles.buckets.objects().offset(&bucket, &id).await?;
-        let mut told = told(&upload, offset);
+        let mut told = told(&bucket, &upload, offset);
         told.insert("upload-length", HeaderValue::from(upload.form.length.unwrap_or_default()));
         told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok::<_, Refusal>((StatusCode::OK, told))
@@ -154,11 +152,12 @@ async fn append(
     }
 }
 
-/// Gives an upload up.
+/// Gives an upload up: with `Tus-Resumable` one that is resumed by tus, as the protocol has it; without that header any
+/// upload that is not complete, also one in parts by S3.
 #[utoipa::path(
     delete, path = "/api/v1/buckets/{name}/uploads/{id}", tag = "buckets",
     params(("name" = String, Path), ("id" = String, Path), ("environment" = Option<String>, Query),
-        ("Tus-Resumable" = String, Header)),
+        ("Tus-Resumable" = Option<String>, Header)),
     responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
         (status = 412, body = ProblemBody))
 )]
@@ -168,13 +167,23 @@ async fn abort(
     Path((name, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
+    let by_tus = headers.contains_key("tus-resumable");
     let give_up = async {
-        speaks(&headers)?;
-        let (bucket, _) = found(&handles, &visit, (&name, &id), Action::AbortUpload).await?;
+        let (bucket, _) = if by_tus {
+            speaks(&headers)?;
+            found(&handles, &visit, (&name, &id), Action::AbortUpload).await?
+        } else {
+            any(&handles, &visit, (&name, &id), Action::AbortUpload).await?
+        };
         handles.buckets.objects().abort(&bucket, &id).await?;
         Ok::<_, Refusal>(StatusCode::NO_CONTENT)
     };
-    give_up.await.map_or_else(refused, resumable)
+    match give_up.await {
+        Ok(status) if by_tus => resumable(status),
+        Ok(status) => status.into_response(),
+        Err(refusal) if by_tus => refused(refusal),
+        Err(refusal) => Problem(refusal).into_response(),
+    }
 }
 
 /// An upload that is gone on with.
@@ -213,7 +222,7 @@ impl Going<'_> {
         } else {
             (0, None)
         };
-        let mut told = told(&upload, offset);
+        let mut told = told(&bucket, &upload, offset);
         told.extend(object.as_ref().map(heads::known).unwrap_or_default());
         let place = format!("{BUCKETS}/{name}/uploads/{id}?environment={}", self.visit.environment);
         told.extend(HeaderValue::try_from(place).map(|place| (header::LOCATION, place)));
@@ -234,7 +243,7 @@ impl Going<'_> {
         let (bucket, upload) = found(self.handles, self.visit, (name, id), Action::PutObject).await?;
         let _turn = self.turns.take(id)?;
         let (offset, object) = self.go_on((&bucket, &upload, from), (bytes, digests(headers)?)).await?;
-        let mut told = told(&upload, offset);
+        let mut told = told(&bucket, &upload, offset);
         told.extend(object.as_ref().map(heads::known).unwrap_or_default());
         Ok((StatusCode::NO_CONTENT, told))
     }
@@ -265,8 +274,24 @@ impl Going<'_> {
     }
 }
 
-/// The upload, when the visitor may do `action` to what it becomes, and it was not given up.
+/// The upload that is resumed by tus, when the visitor may do `action` to what it becomes, and it was not given up.
 async fn found(
+    handles: &Handles,
+    visit: &Visit,
+    which: (&str, &str),
+    action: Action,
+) -> Result<(Arc<Bucket>, Upload), Refusal> {
+    let (bucket, upload) = any(handles, visit, which, action).await?;
+    let over = bucket.upload_ends(&upload).is_some_and(|end| end <= handles.feed.clock().now());
+    if over || !upload.is_appended() {
+        let message = "there is no such upload any more; begin another one";
+        return Err(Refusal::not_found("upload_not_found", message));
+    }
+    Ok((bucket, upload))
+}
+
+/// The same of any upload that is not complete.
+async fn any(
     handles: &Handles,
     visit: &Visit,
     (name, id): (&str, &str),
@@ -280,23 +305,16 @@ async fn found(
     };
     let upload = objects.upload(&bucket, id).await?;
     let bucket = handles.buckets.admit(&visit.visitor(), name, Act::new(action, &upload.key))?;
-    let over = expiry(&upload).is_some_and(|expiry| expiry <= handles.feed.clock().now());
-    if over || !upload.is_appended() {
-        let message = "there is no such upload any more; begin another one";
-        return Err(Refusal::not_found("upload_not_found", message));
-    }
     Ok((bucket, upload))
 }
 
-fn expiry(upload: &Upload) -> Option<Timestamp> {
-    upload.begun.checked_add(LIFETIME).ok()
-}
-
 /// How far an upload is, and until when it can be gone on with.
-fn told(upload: &Upload, offset: u64) -> HeaderMap {
+fn told(bucket: &Bucket, upload: &Upload, offset: u64) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("upload-offset", HeaderValue::from(offset));
-    if let Some(date) = expiry(upload).and_then(http_date).and_then(|date| HeaderValue::try_from(date).ok()) {
+    if let Some(date) =
+        bucket.upload_ends(upload).and_then(http_date).and_then(|date| HeaderValue::try_from(date).ok())
+    {
         headers.insert("upload-expires", date);
     }
     headers

@@ -131,10 +131,22 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, token: &str, body: String) -> Answer {
+        self.with((method, path), token, &[], body).await
+    }
+
+    /// The same with more headers.
+    pub(crate) async fn with(
+        &self,
+        (method, path): (&str, &str),
+        token: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if !token.is_empty() {
             request = request.header("authorization", format!("Bearer {token}"));
         }
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         self.ask(request.body(Body::from(body)).unwrap()).await
     }
 

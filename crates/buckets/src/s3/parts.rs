@@ -98,7 +98,7 @@ impl Facade {
             next_upload_id_marker: next.map(|next| next.version.clone()),
             prefix: Some(words.word(&input.prefix.unwrap_or_default())),
             upload_id_marker: input.upload_id_marker,
-            uploads: Some(listed.uploads.iter().map(|upload| told(upload, words)).collect()),
+            uploads: Some(listed.uploads.iter().map(|(upload, _)| told(upload, words)).collect()),
             ..ListMultipartUploadsOutput::default()
         }))
     }

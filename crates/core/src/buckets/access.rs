@@ -2,15 +2,18 @@
 
 use std::net::IpAddr;
 
-use super::{Bucket, Public, Question, Verdict};
+use super::{Bucket, Public, Question, Verdict, shown};
 use crate::{
     caller::{Caller, Principal},
     flags::Asked,
-    keys::ApiKey,
+    keys::{ApiKey, KeyBucket},
     permissions::{Permission, Permissions},
     refusal::{Class, Refusal},
     snapshot::{EnvironmentSnapshot, Snapshot},
 };
+
+/// Places of a key that are named when it is used elsewhere.
+const MOST_TOLD: usize = 5;
 
 /// Who asks, where, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -254,20 +257,62 @@ fn refused(caller: &Caller, bucket: &Bucket, act: Act<'_>, denied: bool) -> Refu
     if caller.is_nobody() {
         return Refusal::unauthenticated();
     }
-    let (name, permission) = (bucket.name(), act.action.permission().as_str());
+    let (name, permission) = (bucket.name(), act.action.permission());
     let message = if denied {
         format!("the policy of bucket `{name}` denies `{}` here", act.action.as_str())
+    } else if let Some(refusal) = elsewhere(caller, bucket.environment(), (name, act.to), permission) {
+        return refusal;
     } else {
+        let permission = permission.as_str();
         format!("`{permission}` is not permitted here in bucket `{name}`; ask whoever manages it")
     };
     Refusal::new(Class::Forbidden, "forbidden", message)
+}
+
+/// What is told to a key that is for certain buckets, and was used for something else: what it is for, and what was asked.
+pub(super) fn elsewhere(
+    caller: &Caller,
+    environment: &str,
+    (bucket, to): (&str, &str),
+    permission: Permission,
+) -> Option<Refusal> {
+    let Principal::Key(key) = &caller.principal else { return None };
+    if key.buckets.is_empty() || key.environment != environment {
+        return None;
+    }
+    let asked = match to {
+        "" => format!("`{}`", shown(bucket)),
+        to => format!("`{}/{}`", shown(bucket), shown(to)),
+    };
+    let permission = permission.as_str();
+    let meant = |scope: &&KeyBucket| scope.bucket == bucket && to.starts_with(&scope.prefix);
+    let message = if key.buckets.iter().any(|scope| meant(&scope)) {
+        format!("this access key does not hold `{permission}` for {asked}; make one that does")
+    } else {
+        let mut places: Vec<_> = key.buckets.iter().take(MOST_TOLD).map(place).collect();
+        if key.buckets.len() > MOST_TOLD {
+            places.push("others".to_owned());
+        }
+        let places = places.join(", ");
+        format!(
+            "this access key is for {places} only, and `{permission}` was asked for {asked}; use a key for that"
+        )
+    };
+    Some(Refusal::new(Class::Forbidden, "forbidden", message))
+}
+
+fn place(scope: &KeyBucket) -> String {
+    match scope.prefix.as_str() {
+        "" => format!("`{}`", scope.bucket),
+        prefix => format!("`{}/{}`", scope.bucket, shown(prefix)),
+    }
 }
 
 impl ApiKey {
     /// What it permits with what begins with `to` in a bucket, by the buckets it names.
     pub fn permitted_in_bucket(&self, bucket: &str, to: &str) -> Permissions {
         let all = self.permissions.iter().copied().collect::<Permissions>().and(Permissions::of_buckets());
-        let meant = |scope: &&crate::keys::KeyBucket| scope.bucket == bucket && to.starts_with(&scope.prefix);
+        let meant = |scope: &&KeyBucket| scope.bucket == bucket && to.starts_with(&scope.prefix);
         self.buckets.iter().filter(meant).fold(Permissions::NONE, |permitted, scope| {
             let own = scope.permissions.as_ref().map(|own| own.iter().copied().collect::<Permissions>());
             permitted.or(own.map_or(all, |own| own.and(all)))

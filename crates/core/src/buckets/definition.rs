@@ -23,6 +23,8 @@ const LONGEST_DESCRIPTION: usize = 1000;
 const MOST_RULES: usize = 100;
 /// The longest origin, header, prefix or page, in bytes.
 const LONGEST: usize = 1024;
+/// The shortest name of a new bucket.
+const SHORTEST_NAME: usize = 3;
 /// Tags of a bucket, at most.
 const MOST_TAGS: usize = 50;
 
@@ -222,7 +224,8 @@ impl Bucket {
     }
 }
 
-/// Whether a bucket may be called so: S3's rules; shorter names of one or two characters, too.
+/// Whether there may be a bucket that is called so: by S3's rules, or with the one or two characters that names could have
+/// before; new ones may not.
 pub fn is_bucket_name(name: &str) -> bool {
     if is_function_name(name) {
         return true;
@@ -233,17 +236,31 @@ pub fn is_bucket_name(name: &str) -> bool {
             && label.bytes().next().is_some_and(word)
             && label.bytes().next_back().is_some_and(word)
     });
-    (3..=63).contains(&name.len()) && labels && name.parse::<std::net::Ipv4Addr>().is_err()
+    (SHORTEST_NAME..=63).contains(&name.len()) && labels && name.parse::<std::net::Ipv4Addr>().is_err()
+}
+
+/// Refuses what a new bucket may not be called: names that clients of S3 refuse are of use to nobody.
+pub(super) fn check_new_name(name: &str) -> Result<(), Refusal> {
+    if name.len() >= SHORTEST_NAME && is_bucket_name(name) { Ok(()) } else { Err(bad_name(name)) }
+}
+
+fn bad_name(name: &str) -> Refusal {
+    let name = shown(name);
+    let message = if name.parse::<std::net::Ipv4Addr>().is_ok() {
+        format!(
+            "`{name}` is an IP address, and clients of S3 would take it for a server; write `{}`, for example",
+            name.replace('.', "-")
+        )
+    } else {
+        format!("`{name}` cannot name a bucket; write 3 to 63 lower-case letters, digits, `-` and `.`")
+    };
+    Refusal::fault("/name", message)
 }
 
 /// The settings of the bucket `name` that `body` says, or all that makes no sense in them.
 pub(super) fn read(name: &str, body: &Value) -> Result<Settings, Refusal> {
     if !is_bucket_name(name) {
-        let message = format!(
-            "`{}` cannot name a bucket; write 3 to 63 lower-case letters, digits, `-` and `.`",
-            shown(name)
-        );
-        return Err(Refusal::fault("/name", message));
+        return Err(bad_name(name));
     }
     let mut settings: Settings = shape(body)?;
     if body.get("name").is_some_and(|said| said != name) {
@@ -345,6 +362,27 @@ mod tests {
         for name in ["", "Upper", "a..b", ".ab", "ab.", "a.-b", "192.168.0.1", "a_b", "a/b", "ä", &long] {
             assert!(!is_bucket_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_new_bucket_is_called_as_clients_of_s3_take_it() {
+        for name in ["abc", "a-b", "1.2.3", "192-168-1-1"] {
+            assert!(check_new_name(name).is_ok(), "{name}");
+        }
+        for (name, said) in [
+            ("a", "write 3 to 63"),
+            ("ab", "write 3 to 63"),
+            ("Abc", "write 3 to 63"),
+            (
+                "192.168.1.1",
+                "is an IP address, and clients of S3 would take it for a server; write `192-168-1-1`",
+            ),
+        ] {
+            let refused = check_new_name(name).unwrap_err();
+            assert!(refused.message.contains(said), "{refused}");
+        }
+        assert!(read("a", &json!({})).is_ok(), "one that is there already stays");
+        assert!(read("10.0.0.1", &json!({})).unwrap_err().message.contains("IP address"));
     }
 
     #[test]

@@ -66,8 +66,8 @@ pub struct UploadPart {
 /// A page of uploads, by key and then by id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UploadsListed {
-    /// Uploads, in order.
-    pub uploads: Vec<Upload>,
+    /// Uploads, in order, and how many bytes of each there are.
+    pub uploads: Vec<(Upload, u64)>,
     /// Groups of keys, in order.
     pub prefixes: Vec<String>,
     /// Where to go on: a key, and an id in place of the version; `None` at the end.

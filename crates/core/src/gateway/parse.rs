@@ -27,7 +27,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 
 /// Members of a route; `pattern` stands for `path` and `match`, and what an answer holds besides is ignored, so that
 /// what was read can be sent back.
-const MEMBERS: [&str; 25] = [
+const MEMBERS: [&str; 26] = [
     "id",
     "name",
     "host",
@@ -53,6 +53,7 @@ const MEMBERS: [&str; 25] = [
     "revision",
     "created_at",
     "updated_at",
+    "warnings",
 ];
 
 /// Reads a route.

@@ -39,7 +39,7 @@ impl Product {
 
     pub(super) async fn put(&self, key: &str, text: &str) -> Object {
         let body = Body::Whole(Bytes::copy_from_slice(text.as_bytes()));
-        self.send(&self.bucket("b"), key, body).await.unwrap()
+        self.send(&self.bucket("box"), key, body).await.unwrap()
     }
 
     pub(super) async fn read(&self, key: &str, pick: Pick) -> Option<String> {
@@ -47,13 +47,13 @@ impl Product {
     }
 
     pub(super) async fn read_version(&self, which: (&str, Option<&str>), pick: Pick) -> Option<String> {
-        let part = self.buckets.objects().get(&self.bucket("b"), which, &|_| pick).await.unwrap()?;
+        let part = self.buckets.objects().get(&self.bucket("box"), which, &|_| pick).await.unwrap()?;
         let bytes = Body::Stream(part.bytes, None).collect(u64::MAX).await.unwrap();
         Some(String::from_utf8(bytes.to_vec()).unwrap())
     }
 
     pub(super) async fn remove(&self, key: &str, version: Option<&str>) -> Option<Object> {
-        let (objects, bucket) = (self.buckets.objects(), self.bucket("b"));
+        let (objects, bucket) = (self.buckets.objects(), self.bucket("box"));
         objects.delete(person("admin").actor(), &bucket, (key, version), Condition::Any).await.unwrap()
     }
 
@@ -65,7 +65,7 @@ impl Product {
 #[tokio::test]
 async fn an_object_is_kept_read_told_and_removed() {
     let product = product().await;
-    let b = product.make("b", json!({"description": "for tests"})).await;
+    let b = product.make("box", json!({"description": "for tests"})).await;
     let body = Body::Stream(parts(&["hello ", "world"]), None);
     let kept = product.send(&b, "a/greeting", body).await.unwrap();
     assert_eq!((kept.size, kept.head.content_type.as_str()), (11, "text/plain"));
@@ -78,11 +78,11 @@ async fn an_object_is_kept_read_told_and_removed() {
     assert_eq!(product.remove("a/greeting", None).await, Some(kept.clone()));
     assert_eq!(product.remove("a/greeting", None).await, None);
     assert_eq!((product.read("a/greeting", Pick::Whole).await, product.blobs().await), (None, 0));
-    let changes = product.changes(&bucket("b")).await;
+    let changes = product.changes(&bucket("box")).await;
     let verbs: Vec<_> = changes.iter().map(|change| change.verb.as_str()).collect();
     assert_eq!(verbs, ["created", "object_created", "object_deleted"]);
     let told = json!({
-        "bucket": "b", "key": "a/greeting", "size": 11, "content_type": "text/plain", "etag": kept.etag,
+        "bucket": "box", "key": "a/greeting", "size": 11, "content_type": "text/plain", "etag": kept.etag,
         "version": "null",
     });
     assert!(changes[1..].iter().all(|change| change.detail == told));
@@ -91,7 +91,7 @@ async fn an_object_is_kept_read_told_and_removed() {
 #[tokio::test]
 async fn a_second_write_takes_the_place_and_frees_what_was_there() {
     let product = product().await;
-    product.make("b", json!({})).await;
+    product.make("box", json!({})).await;
     let (one, two) = (product.put("k", "one").await, product.put("k", "two").await);
     assert_ne!((&one.pieces, &one.etag), (&two.pieces, &two.etag));
     assert_eq!(product.read("k", Pick::Whole).await.as_deref(), Some("two"));
@@ -102,7 +102,7 @@ async fn a_second_write_takes_the_place_and_frees_what_was_there() {
 #[tokio::test]
 async fn what_breaks_off_and_what_has_no_bucket_leaves_nothing() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     product.put("k", "before").await;
     let refused = product.send(&b, "k", Body::Stream(broken_off("half"), None)).await.unwrap_err();
     assert_eq!((refused.class, refused.code), (Class::Malformed, "bad_body"));
@@ -124,7 +124,7 @@ async fn what_breaks_off_and_what_has_no_bucket_leaves_nothing() {
 #[tokio::test]
 async fn objects_are_listed_by_prefix_in_pages() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     for key in ["img/1", "img/2", "txt/1"] {
         product.put(key, "x").await;
     }
@@ -145,16 +145,16 @@ async fn objects_are_listed_by_prefix_in_pages() {
 #[tokio::test]
 async fn only_an_empty_bucket_is_removed() {
     let product = product().await;
-    product.make("b", json!({"description": "for tests"})).await;
+    product.make("box", json!({"description": "for tests"})).await;
     product.put("k", "x").await;
     let admin = person("admin");
-    let (document, usage) = product.buckets.get(&admin, "default", "b").await.unwrap();
+    let (document, usage) = product.buckets.get(&admin, "default", "box").await.unwrap();
     assert_eq!((&document.body["description"], usage.objects, usage.bytes), (&"for tests".into(), 1, 1));
-    let refused = product.buckets.delete(asked(&admin), "b", Precondition::None).await.unwrap_err();
+    let refused = product.buckets.delete(asked(&admin), "box", Precondition::None).await.unwrap_err();
     assert_eq!((refused.class, refused.code), (Class::Conflict, "bucket_not_empty"));
     product.remove("k", None).await;
-    product.buckets.delete(asked(&admin), "b", Precondition::None).await.unwrap();
-    let gone = product.buckets.get(&admin, "default", "b").await.unwrap_err();
+    product.buckets.delete(asked(&admin), "box", Precondition::None).await.unwrap();
+    let gone = product.buckets.get(&admin, "default", "box").await.unwrap_err();
     assert_eq!(gone.code, "bucket_not_found");
 }
 
@@ -172,7 +172,7 @@ async fn names_and_bodies_of_buckets_make_sense_or_are_refused() {
         (json!({"name": "x"}), "/name"),
         (json!({"description": 1}), "/description"),
     ] {
-        let refused = product.buckets.put(asked(&admin), "b", &body, Precondition::None).await;
+        let refused = product.buckets.put(asked(&admin), "box", &body, Precondition::None).await;
         assert_eq!(refused.unwrap_err().faults[0].pointer, pointer);
     }
 }
@@ -180,12 +180,12 @@ async fn names_and_bodies_of_buckets_make_sense_or_are_refused() {
 #[tokio::test]
 async fn who_may_not_is_refused() {
     let product = product().await;
-    product.make("b", json!({"description": "for tests"})).await;
+    product.make("box", json!({"description": "for tests"})).await;
     product.put("k", "x").await;
     let guest = person("guest");
     for action in [Action::GetObject, Action::PutObject, Action::DeleteObject, Action::ListBucket] {
         let visitor = Visitor::from(asked(&guest));
-        let refused = product.buckets.admit(&visitor, "b", Act::new(action, "k")).unwrap_err();
+        let refused = product.buckets.admit(&visitor, "box", Act::new(action, "k")).unwrap_err();
         assert_eq!(refused.class, Class::Forbidden, "{action:?}");
         assert_eq!(
             product.buckets.admit(&visitor, "none", Act::new(action, "k")).unwrap_err().class,
@@ -199,7 +199,7 @@ async fn who_may_not_is_refused() {
 #[tokio::test]
 async fn what_is_no_object_is_swept_once_it_is_old() {
     let product = product().await;
-    product.make("b", json!({"description": "for tests"})).await;
+    product.make("box", json!({"description": "for tests"})).await;
     let objects = product.buckets.objects();
     product.put("k", "x").await;
     let id = |seed| {
@@ -220,9 +220,9 @@ async fn what_is_no_object_is_swept_once_it_is_old() {
 #[tokio::test]
 async fn functions_see_objects_by_their_grants_alone() {
     let product = product().await;
-    product.make("b", json!({"description": "for tests"})).await;
+    product.make("box", json!({"description": "for tests"})).await;
     let objects = product.buckets.objects();
-    let (bucket, none) = (bucket("b"), bucket("none"));
+    let (bucket, none) = (bucket("box"), bucket("none"));
     let actor = Actor { kind: "function".into(), id: "hello".into(), name: "hello".into() };
     let data = ("text/plain", Bytes::from_static(b"12345"));
     let guest: &dyn GuestObjects = objects.as_ref();

@@ -32,7 +32,7 @@ impl Product {
 #[tokio::test]
 async fn parts_in_any_order_become_an_object_and_no_byte_is_moved() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let id = product.begin(&b, UploadForm::default()).await;
     let second = product.part(&b, (&id, 2), "world").await;
@@ -68,7 +68,7 @@ async fn parts_in_any_order_become_an_object_and_no_byte_is_moved() {
 #[tokio::test]
 async fn an_upload_that_is_given_up_leaves_nothing() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let objects = product.buckets.objects();
     let id = product.begin(&b, UploadForm::default()).await;
     product.part(&b, (&id, 1), "x").await;
@@ -85,7 +85,7 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
 #[tokio::test]
 async fn a_part_can_be_copied_whole_or_as_a_range() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let put = flagbase_core::buckets::Put {
         key: "source",
@@ -111,7 +111,7 @@ async fn a_part_can_be_copied_whole_or_as_a_range() {
 #[tokio::test]
 async fn checksums_of_the_whole_follow_from_those_of_its_parts() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     for (algorithm, composite) in
         [(Algorithm::Crc32, false), (Algorithm::Sha256, true), (Algorithm::Crc64Nvme, false)]
@@ -137,7 +137,7 @@ async fn checksums_of_the_whole_follow_from_those_of_its_parts() {
 #[tokio::test]
 async fn what_is_appended_goes_on_where_it_broke_off() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let id = product.begin(&b, UploadForm { length: Some(11), ..UploadForm::default() }).await;
     let append = |offset, body| {

@@ -21,7 +21,7 @@ fn body(text: &str) -> Body {
 #[tokio::test]
 async fn a_deleted_object_is_hidden_while_versions_are_kept_and_comes_back_without_its_marker() {
     let product = product().await;
-    let b = product.make("b", json!({"versioning": "enabled"})).await;
+    let b = product.make("box", json!({"versioning": "enabled"})).await;
     let one = product.put("k", "one").await;
     let two = product.put("k", "two").await;
     assert!(one.version != two.version && one.version.len() == 32);
@@ -34,7 +34,7 @@ async fn a_deleted_object_is_hidden_while_versions_are_kept_and_comes_back_witho
     let objects = product.buckets.objects();
     assert!(objects.newest(&b, "k").await.unwrap().unwrap().marker);
     assert_eq!(product.blobs().await, 2);
-    let refused = product.buckets.delete(asked(&person("admin")), "b", Precondition::None).await.unwrap_err();
+    let refused = product.buckets.delete(asked(&person("admin")), "box", Precondition::None).await.unwrap_err();
     assert_eq!(refused.code, "bucket_not_empty", "versions are something, too");
 
     product.remove("k", Some(&marker.version)).await.unwrap();
@@ -44,17 +44,17 @@ async fn a_deleted_object_is_hidden_while_versions_are_kept_and_comes_back_witho
     product.remove("k", Some(&one.version)).await.unwrap();
     assert_eq!(product.blobs().await, 0);
     assert_eq!(product.remove("k", Some("none")).await, None);
-    product.buckets.delete(asked(&person("admin")), "b", Precondition::None).await.unwrap();
+    product.buckets.delete(asked(&person("admin")), "box", Precondition::None).await.unwrap();
 }
 
 #[tokio::test]
 async fn versions_that_were_kept_stay_when_no_more_are_kept() {
     let product = product().await;
-    product.make("b", json!({"versioning": "enabled"})).await;
+    product.make("box", json!({"versioning": "enabled"})).await;
     let kept = product.put("k", "kept").await;
     let admin = person("admin");
     let suspended = json!({"versioning": "suspended"});
-    product.buckets.patch(asked(&admin), "b", &suspended, Precondition::None).await.unwrap();
+    product.buckets.patch(asked(&admin), "box", &suspended, Precondition::None).await.unwrap();
     product.put("k", "one").await;
     product.put("k", "two").await;
     assert_eq!(product.blobs().await, 2, "null versions take each other's place");
@@ -62,7 +62,7 @@ async fn versions_that_were_kept_stay_when_no_more_are_kept() {
     for away in [json!("off"), Value::Null] {
         let patch = json!({"versioning": away});
         let refused =
-            product.buckets.patch(asked(&admin), "b", &patch, Precondition::None).await.unwrap_err();
+            product.buckets.patch(asked(&admin), "box", &patch, Precondition::None).await.unwrap_err();
         assert_eq!(refused.faults[0].pointer, "/versioning", "taken away is off, too");
     }
 }
@@ -70,7 +70,7 @@ async fn versions_that_were_kept_stay_when_no_more_are_kept() {
 #[tokio::test]
 async fn a_copy_shares_no_fate_with_what_was_copied() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let c = product.make("c", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let source = product.put("k", "bytes").await;
@@ -99,7 +99,7 @@ async fn a_copy_shares_no_fate_with_what_was_copied() {
 #[tokio::test]
 async fn what_is_not_as_announced_is_not_kept() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let wrong = Digests { expect: vec![Checksum::of(Algorithm::Md5, &[0; 16])], ..Digests::default() };
     let put = Put { key: "k", body: body("x"), digests: wrong, ..Put::default() };
@@ -115,7 +115,7 @@ async fn what_is_not_as_announced_is_not_kept() {
 #[tokio::test]
 async fn conditions_and_quotas_refuse_and_leave_nothing_behind() {
     let product = product().await;
-    let b = product.make("b", json!({"quota": {"bytes": 5, "objects": 1}})).await;
+    let b = product.make("box", json!({"quota": {"bytes": 5, "objects": 1}})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let put = |key: &'static str, text: &str, condition| {
         let put = Put {
@@ -140,7 +140,7 @@ async fn conditions_and_quotas_refuse_and_leave_nothing_behind() {
 #[tokio::test]
 async fn tags_and_heads_are_changed_without_the_bytes() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     let before = product.put("k", "bytes").await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let tags = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
@@ -158,7 +158,7 @@ async fn tags_and_heads_are_changed_without_the_bytes() {
 #[tokio::test]
 async fn many_are_removed_at_once_each_with_its_own_answer() {
     let product = product().await;
-    let b = product.make("b", json!({})).await;
+    let b = product.make("box", json!({})).await;
     for number in 0..100 {
         product.put(&format!("k{number}"), "x").await;
     }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     Sqlite,
-    columns::{json, maybe_json, nanos, signed, text, time},
+    columns::{count, json, maybe_json, nanos, signed, text, time},
     fault::Fault,
     objects::{
         Refused, bits, count_in, known,
@@ -262,21 +262,23 @@ fn list(connection: &Connection, bucket: i64, listing: &Listing) -> Result<Uploa
     }
     let (end, start) = (end_of(prefix), Cursor { key: first, below: i64::MAX });
     let sql = format!(
-        "SELECT {UPLOAD} FROM uploads WHERE bucket = ?1 AND key >= ?2 AND key < ?3 \
+        "SELECT {UPLOAD}, (SELECT COALESCE(SUM(size), 0) FROM upload_parts \
+         WHERE upload_parts.bucket = ?1 AND upload_parts.upload = uploads.id) \
+         FROM uploads WHERE bucket = ?1 AND key >= ?2 AND key < ?3 \
          AND (key > ?2 OR ?4 IS NULL OR id > ?4) ORDER BY key, id LIMIT ?5"
     );
-    let mut seek = |cursor: &Cursor, left: usize, each: &mut dyn FnMut(Upload) -> Option<String>| {
+    let mut seek = |cursor: &Cursor, left: usize, each: &mut dyn FnMut((Upload, u64)) -> Option<String>| {
         let mut statement = connection.prepare_cached(&sql)?;
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![bucket, cursor.key, end, id_after.take(), left])?;
         while let Some(row) = rows.next()? {
-            if let Some(passed) = each(upload(row)?) {
+            if let Some(passed) = each((upload(row)?, count(row, 6)?)) {
                 return Ok(Some(passed));
             }
         }
         Ok(None)
     };
-    let (items, more) = page(scope, start, *limit as usize, &mut seek, &|one: &Upload| &one.key)?;
+    let (items, more) = page(scope, start, *limit as usize, &mut seek, &|(one, _): &(Upload, u64)| &one.key)?;
     let (mut listed, mut position) = (UploadsListed::default(), None);
     for item in items {
         match item {
@@ -285,7 +287,7 @@ fn list(connection: &Connection, bucket: i64, listing: &Listing) -> Result<Uploa
                 listed.prefixes.push(group);
             }
             Item::One(one) => {
-                position = Some(Position { key: one.key.clone(), version: one.id.clone() });
+                position = Some(Position { key: one.0.key.clone(), version: one.0.id.clone() });
                 listed.uploads.push(one);
             }
         }

@@ -129,26 +129,29 @@ impl Uploads for Memory {
 }
 
 fn list(held: &Held, listing: &Listing) -> UploadsListed {
-    let mut items: Vec<(String, Option<Upload>)> = Vec::new();
-    for ((key, _), (upload, _)) in
+    let mut items: Vec<(String, Option<(Upload, u64)>)> = Vec::new();
+    for ((key, _), (upload, parts)) in
         held.uploads.iter().filter(|((key, _), _)| key.starts_with(&listing.prefix))
     {
         match group(key, listing) {
             Some(group) if items.iter().any(|(known, one)| *known == group && one.is_none()) => {}
             Some(group) => items.push((group, None)),
-            None => items.push((key.clone(), Some(upload.clone()))),
+            None => {
+                let there = parts.values().map(|part| part.piece.size).sum();
+                items.push((key.clone(), Some((upload.clone(), there))));
+            }
         }
     }
-    let after = |(key, one): &(String, Option<Upload>)| {
+    let after = |(key, one): &(String, Option<(Upload, u64)>)| {
         listing.after.as_ref().is_none_or(|after| match one {
-            Some(upload) if *key == after.key => !after.version.is_empty() && upload.id > after.version,
+            Some((upload, _)) if *key == after.key => !after.version.is_empty() && upload.id > after.version,
             _ => *key > after.key,
         })
     };
     let mut rest = items.into_iter().filter(after);
     let (mut listed, mut last) = (UploadsListed::default(), None);
     for (key, one) in rest.by_ref().take(listing.limit as usize) {
-        let version = one.as_ref().map(|upload| upload.id.clone()).unwrap_or_default();
+        let version = one.as_ref().map(|(upload, _)| upload.id.clone()).unwrap_or_default();
         last = Some(Position { key: key.clone(), version });
         match one {
             Some(upload) => listed.uploads.push(upload),

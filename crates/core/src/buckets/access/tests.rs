@@ -137,3 +137,33 @@ fn whoever_manages_a_bucket_cannot_be_shut_out_by_its_policy() {
     assert_eq!(ask(&snapshot, &b, &user("r"), GET), Err(Class::Forbidden));
     assert_eq!(ask(&snapshot, &b, &user("r"), Act::new(Action::PutSettings, "")), Ok(Granted::Permission));
 }
+
+#[test]
+fn a_key_that_is_used_elsewhere_is_told_what_it_is_for_and_what_was_asked() {
+    let (snapshot, _) = snapshot(&[]);
+    let scope = |bucket: &str, prefix: &str| KeyBucket {
+        bucket: bucket.into(),
+        prefix: prefix.into(),
+        permissions: None,
+    };
+    let message = |caller: &Caller, act: Act<'_>| {
+        let visitor = Visitor { caller, environment: "e", reason: "", ip: None, secure: false };
+        may(&snapshot, &bucket(&json!({"name": "b"})), &visitor, act).unwrap_err().message
+    };
+    let other = key(&[Permission::BucketRead], vec![scope("site", ""), scope("b", "doc/")]);
+    assert_eq!(
+        message(&other, GET),
+        "this access key is for `site`, `b/doc/` only, and `bucket.read` was asked for `b/img/1`; use a key for that"
+    );
+    let reads = key(&[Permission::BucketRead], vec![scope("b", "img/")]);
+    assert_eq!(
+        message(&reads, PUT),
+        "this access key does not hold `bucket.write` for `b/img/1`; make one that does"
+    );
+    let many =
+        key(&[Permission::BucketRead], (0..9).map(|number| scope(&format!("b{number}"), "")).collect());
+    assert!(message(&many, Act::new(Action::ListBucket, "")).contains("`b4`, others only"));
+    assert!(
+        message(&key(&[], Vec::new()), GET).starts_with("`bucket.read` is not permitted here in bucket `b`")
+    );
+}

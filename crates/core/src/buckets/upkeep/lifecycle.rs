@@ -14,6 +14,17 @@ const STEP: u32 = 500;
 /// Uploads that were begun so long ago go, whatever is said of their bucket.
 const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+impl Bucket {
+    /// When an upload that is not complete goes by itself.
+    pub fn upload_ends(&self, upload: &Upload) -> Option<Timestamp> {
+        let meant = |rule: &&LifecycleRule| !rule.disabled && upload.key.starts_with(&rule.prefix);
+        let days =
+            self.settings.lifecycle.iter().filter(meant).filter_map(|rule| rule.abort_uploads_after_days);
+        let lifetime = days.min().map_or(STALE, |days| of_days(days).min(STALE));
+        upload.begun.checked_add(lifetime).ok()
+    }
+}
+
 impl Objects {
     /// Removes what the lifecycles of buckets let go. Returns how many versions and uploads.
     pub async fn expire(&self) -> Result<u64, Refusal> {
@@ -117,8 +128,8 @@ impl Objects {
         let mut aborted = 0;
         loop {
             let listed = self.uploads.list(&bucket.id, &listing).await?;
-            for Upload { id, .. } in listed.uploads.iter().filter(|upload| upload.begun <= before) {
-                aborted += u64::from(self.abort(bucket, id).await?);
+            for (upload, _) in listed.uploads.iter().filter(|(upload, _)| upload.begun <= before) {
+                aborted += u64::from(self.abort(bucket, &upload.id).await?);
             }
             let Some(next) = listed.next else { return Ok(aborted) };
             listing.after = Some(next);
