@@ -2,7 +2,7 @@
 //!
 //! A small module can keep a compiler busy for minutes, so no module of a user is ever compiled in this process. The
 //! child is this program once more, under a hidden command; it has no environment, bounded time, memory and files, and
-//! a wall clock beside it. What takes too long is tried once more with a simpler way to assign registers.
+//! a wall clock beside it, and it ends when this process does, however that ends. What takes too long is tried once more with a simpler way to assign registers.
 
 mod child;
 mod frames;
@@ -56,6 +56,8 @@ pub(crate) struct Job {
     pub(crate) name: String,
     /// Compile quickly: the code will be slower.
     pub(crate) quick: bool,
+    /// The process that wants it; without it nobody does.
+    pub(crate) parent: u32,
 }
 
 /// What to make of code.
@@ -88,8 +90,17 @@ pub(crate) struct Compiler {
 
 enum Trouble {
     /// It was stopped, or stopped itself, because it took too long.
-    Slow,
+    Slow(Clock),
     Failed(PrepareError),
+}
+
+/// What ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// Processor time, which the system counts.
+    Processor,
+    /// Time as everybody knows it, which this process counts.
+    Wall,
 }
 
 impl From<PrepareError> for Trouble {
@@ -117,21 +128,39 @@ impl Compiler {
         }
         let _turn = self.turns.acquire().await.map_err(|error| PrepareError::Unavailable(error.into()))?;
         say("compiling", Some(10));
-        let mut job = Job { kind, name: name.to_owned(), quick: false };
+        let parent = std::process::id();
+        let mut job = Job { kind, name: name.to_owned(), quick: false, parent };
         match self.child(&job, &code, tell).await {
             Ok(compiled) => return Ok(compiled),
             Err(Trouble::Failed(error)) => return Err(error),
-            Err(Trouble::Slow) => say("compiling once more, quicker and with slower code", Some(50)),
+            Err(Trouble::Slow(_)) => say("compiling once more, quicker and with slower code", Some(50)),
         }
         job.quick = true;
         self.child(&job, &code, tell).await.map_err(|trouble| match trouble {
             Trouble::Failed(error) => error,
-            Trouble::Slow => PrepareError::TooMuch(format!(
+            Trouble::Slow(clock) => PrepareError::TooMuch(self.too_slow(clock)),
+        })
+    }
+
+    /// In words, and what can be done about it.
+    fn too_slow(&self, clock: Clock) -> String {
+        match clock {
+            Clock::Processor => format!(
                 "compiling takes longer than {} s of processor time, also when it is done simply; make the largest functions \
                  smaller",
-                self.config.timeout.as_secs()
-            )),
-        })
+                self.config.timeout.as_secs_f64()
+            ),
+            Clock::Wall => format!(
+                "compiling takes longer than {} s of wall time, also when it is done simply; this machine has other things to \
+                 do: try again when it is less busy, or make the largest functions smaller",
+                self.wall_time().as_secs_f64()
+            ),
+        }
+    }
+
+    /// Twice the processor time: other children and the requests have their turns, too.
+    fn wall_time(&self) -> Duration {
+        self.config.timeout * 2
     }
 
     async fn child(
@@ -142,10 +171,9 @@ impl Compiler {
     ) -> Result<Compiled, Trouble> {
         let mut child = self.start()?;
         let work = converse(&mut child, job, code, tell);
-        // By the wall clock twice as long: other children and the requests have their turns, too.
-        let Ok(said) = tokio::time::timeout(self.config.timeout * 2, work).await else {
+        let Ok(said) = tokio::time::timeout(self.wall_time(), work).await else {
             let _ = child.kill().await;
-            return Err(Trouble::Slow);
+            return Err(Trouble::Slow(Clock::Wall));
         };
         let status = child.wait().await.map_err(unavailable)?;
         match said? {
@@ -176,7 +204,7 @@ impl Compiler {
     fn died(&self, status: ExitStatus) -> Trouble {
         let (killed, too_long, aborted) = (9, 24, 6);
         match status.signal() {
-            Some(signal) if signal == killed || signal == too_long => Trouble::Slow,
+            Some(signal) if signal == killed || signal == too_long => Trouble::Slow(Clock::Processor),
             Some(signal) if signal == aborted => Trouble::Failed(PrepareError::TooMuch(format!(
                 "compiling needs more than {} MiB of memory; make the code smaller",
                 self.config.memory >> 20

@@ -7,6 +7,7 @@ mod contract;
 mod guests;
 #[expect(dead_code, reason = "what stands behind a host is changed by the bench only")]
 mod host;
+mod orphans;
 mod place;
 mod scripts;
 mod web;

@@ -1,5 +1,6 @@
 //! Inside the child: bounded before it reads a byte.
 
+mod parent;
 mod watchdog;
 
 use std::{
@@ -79,6 +80,7 @@ fn work(room: Room, loading: Duration, input: &mut dyn io::BufRead) -> Result<Ve
     let mut head = String::new();
     input.take(64 << 10).read_line(&mut head).map_err(unavailable)?;
     let job: Job = serde_json::from_str(&head).map_err(unavailable)?;
+    parent::live_no_longer_than(job.parent).map_err(unavailable)?;
     let mut code = Vec::new();
     input.read_to_end(&mut code).map_err(unavailable)?;
     let engine = Engine::new(&config(room, job.quick)).map_err(unavailable)?;
