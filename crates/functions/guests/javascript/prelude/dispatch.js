@@ -8,9 +8,10 @@ const define = (values) => {
 const listeners = new Map();
 
 define({
-    AbortController, AbortSignal, Blob, CryptoKey, CustomEvent, DOMException, Event, EventTarget, File, FormData, Headers, ReadableStream, Request, Response,
-    TextDecoder, TextEncoder, URL, URLSearchParams,
-    atob, btoa, clearInterval: clearTimeout, clearTimeout, console, fetch, queueMicrotask, setInterval, setTimeout, structuredClone,
+    AbortController, AbortSignal, Blob, ByteLengthQueuingStrategy, CountQueuingStrategy, CryptoKey, CustomEvent, DOMException, Event, EventTarget, File,
+    FormData, Headers, ReadableStream, ReadableStreamDefaultReader, Request, Response, TextDecoder, TextDecoderStream, TextEncoder, TextEncoderStream,
+    TransformStream, URL, URLSearchParams, WritableStream, WritableStreamDefaultWriter,
+    atob, btoa, clearInterval: clearTimeout, clearTimeout, console, fetch, queueMicrotask, reportError, setInterval, setTimeout, structuredClone,
     crypto: { getRandomValues, randomUUID, subtle },
     performance: { now: () => host.monotonic(), timeOrigin: 0 },
     navigator: { userAgent: 'Flagbase' },

@@ -14,6 +14,7 @@ class Blob {
     get size() { return this.#bytes.length; }
     get type() { return this.#type; }
     slice(start = 0, end = this.size, type = '') { return new Blob([this.#bytes.slice(start, end)], { type }); }
+    stream() { return streamOf(this.#bytes); }
     async text() { return host.decode(this.#bytes, false); }
     async bytes() { return this.#bytes.slice(); }
     async arrayBuffer() { return this.#bytes.slice().buffer; }

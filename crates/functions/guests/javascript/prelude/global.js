@@ -33,6 +33,13 @@ const queueMicrotask = (callback) => {
     Promise.resolve().then(callback);
 };
 
+// Written to the log as what nobody caught is; the call goes on.
+const reportError = (...given) => {
+    needed(given, 1);
+    const [error] = given;
+    host.log(LEVELS.error, `uncaught ${error instanceof Error ? showError(error, 0, []) : show(error, 1)}`);
+};
+
 // ---- Chance
 
 const getRandomValues = (array) => {

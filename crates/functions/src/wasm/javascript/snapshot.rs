@@ -16,6 +16,7 @@ const PRELUDE: &str = concat!(
     include_str!("../../../guests/javascript/prelude/text.js"),
     include_str!("../../../guests/javascript/prelude/url.js"),
     include_str!("../../../guests/javascript/prelude/stream.js"),
+    include_str!("../../../guests/javascript/prelude/sink.js"),
     include_str!("../../../guests/javascript/prelude/http.js"),
     include_str!("../../../guests/javascript/prelude/form.js"),
     include_str!("../../../guests/javascript/prelude/global.js"),

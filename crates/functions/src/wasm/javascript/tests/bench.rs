@@ -350,7 +350,7 @@ fn keyvalue(function: &str, world: &mut World, given: &[Val]) -> Val {
     }
 }
 
-/// `/moved` redirects, `/denied` is not granted, everything else tells what was sent.
+/// `/moved` redirects, `/denied` is not granted, `/rates` is JSON, everything else tells what was sent.
 fn fetched(given: &[Val]) -> Val {
     let Val::Record(fields) = &given[0] else { panic!("no record") };
     let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()).unwrap();
@@ -367,6 +367,7 @@ fn fetched(given: &[Val]) -> Val {
         "denied" => {
             err(Val::Variant("denied".to_owned(), Some(Box::new(text("`outbound` does not grant it")))))
         }
+        "rates" => response(200, &[("content-type", "application/json")], br#"{"eur":1.25}"#),
         "slow" => err(Val::Variant("timed-out".to_owned(), None)),
         _ => {
             let sent = format!("{method} {url} {}", String::from_utf8_lossy(&body));

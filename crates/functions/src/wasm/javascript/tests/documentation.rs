@@ -1,9 +1,11 @@
-//! The code of the documentation and of the templates: all of it is deployed.
+//! The code of the documentation and of the templates: all of it is deployed and called.
 
-use super::bench::Bench;
+use super::bench::{Bench, Running};
 
 const JAVASCRIPT: &str = include_str!("../../../../../../docs/src/functions/javascript.md");
 const TYPESCRIPT: &str = include_str!("../../../../../../docs/src/functions/typescript.md");
+const TEMPLATE_JS: &str = include_str!("../../../../../flagbase/templates/functions/javascript/hello.js");
+const TEMPLATE_TS: &str = include_str!("../../../../../flagbase/templates/functions/typescript/hello.ts");
 
 /// The blocks of code in a language.
 fn blocks<'t>(page: &'t str, language: &str) -> Vec<&'t str> {
@@ -11,26 +13,57 @@ fn blocks<'t>(page: &'t str, language: &str) -> Vec<&'t str> {
     page.split(&fence).skip(1).filter_map(|rest| rest.split_once("```")).map(|(code, _)| code).collect()
 }
 
+/// One block, running.
+fn example(page: &str, language: &str, number: usize) -> Running {
+    Bench::shared().function(&format!("example.{language}"), blocks(page, language)[number]).start()
+}
+
 #[test]
-fn every_example_can_be_deployed() {
-    for (page, language) in [(JAVASCRIPT, "js"), (TYPESCRIPT, "ts")] {
-        let found = blocks(page, language);
-        assert!(found.len() > 1, "{language}");
-        for code in found {
-            let name = format!("example.{language}");
-            let built = Bench::shared().build(&name, code);
-            assert!(built.is_ok(), "{code}\n{:?}", built.err());
-        }
+fn every_request_of_the_examples_is_answered_as_the_manual_says() {
+    for (page, language, number, target, expected) in [
+        (JAVASCRIPT, "js", 0, "/?name=Ada", "Hello, Ada!\n"),
+        (JAVASCRIPT, "js", 1, "/a", r#"{"greeting":"hi","caller":"alice@example.com","path":"/a"}"#),
+        (JAVASCRIPT, "js", 2, "/", r#"{"color":"blue","visits":1,"version":3}"#),
+        (JAVASCRIPT, "js", 3, "/", r#"{"eur":1.25}"#),
+        (JAVASCRIPT, "js", 4, "/", "nothing was sent\n"),
+        (JAVASCRIPT, "js", 5, "/about", "about"),
+        (JAVASCRIPT, "js", 5, "/nowhere", "not found"),
+        (TYPESCRIPT, "ts", 0, "/?name=Ada", r#"{"text":"Hello, Ada!","loud":false}"#),
+    ] {
+        assert_eq!(example(page, language, number).get(target).text(), expected, "{language} {number}");
     }
 }
 
 #[test]
-fn the_first_examples_answer() {
-    for (page, language, expected) in
-        [(JAVASCRIPT, "js", "Hello, Ada!\n"), (TYPESCRIPT, "ts", r#"{"text":"Hello, Ada!","loud":false}"#)]
-    {
-        let function = Bench::shared().function(&format!("hello.{language}"), blocks(page, language)[0]);
-        assert_eq!(function.start().get("/?name=Ada").text(), expected);
+fn the_example_of_streams_changes_what_is_sent() {
+    let answer = example(JAVASCRIPT, "js", 4).serve("POST", "/", &[], "Grüße".as_bytes());
+    assert_eq!(answer.text(), "GRÜSSE");
+}
+
+#[test]
+fn every_event_and_tick_of_the_examples_is_taken() {
+    let mut all = example(JAVASCRIPT, "js", 1);
+    assert_eq!(all.receive("orders.created", br#"{"id":1}"#), Ok(()));
+    assert_eq!(all.tick(), Ok(()));
+    let log = ["info received orders.created { id: 1 }", "info it is 2026-01-02T03:00:00.000Z"];
+    assert_eq!(all.world().log, log);
+    let mut orders = example(TYPESCRIPT, "ts", 1);
+    assert_eq!(orders.receive("orders.created", br#"{"id":"7","total":10}"#), Ok(()));
+    assert_eq!(orders.world().stored["orders:7"], br#"{"id":"7","total":10}"#);
+    let refused = orders.receive("orders.created", br#"{"id":"8","total":10000}"#);
+    assert_eq!(refused, Err("Error: order 8 is too large".to_owned()));
+}
+
+#[test]
+fn no_example_is_left_out() {
+    assert_eq!((blocks(JAVASCRIPT, "js").len(), blocks(TYPESCRIPT, "ts").len()), (6, 2));
+}
+
+#[test]
+fn templates_greet_whoever_calls() {
+    for (name, source) in [("hello.js", TEMPLATE_JS), ("hello.ts", TEMPLATE_TS)] {
+        let answer = Bench::shared().function(name, source).start().get("/?name=alice").text();
+        assert!(answer.contains("Hello") && answer.contains("alice"), "{name}: {answer}");
     }
 }
 

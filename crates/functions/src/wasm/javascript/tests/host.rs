@@ -136,6 +136,7 @@ fn the_console_shows_values_as_they_look() {
         ),
         ("(console.group('g'), console.log('in'), console.groupEnd(), console.log('out'))", "info out"),
         ("console.assert(false, 'why')", "error assertion failed: why"),
+        ("reportError('lost')", "error uncaught 'lost'"),
     ];
     for (expression, expected) in cases {
         assert_eq!(value(&mut running, expression), "null", "{expression}");

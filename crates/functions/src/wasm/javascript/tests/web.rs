@@ -187,3 +187,23 @@ fn signals() {
         "#,
     );
 }
+
+#[test]
+fn streams_are_written_changed_and_piped() {
+    hold(
+        r#"
+        (async () => { const seen = []; await ReadableStream.from(['a', 'b']).pipeTo(new WritableStream({ write(chunk) { seen.push(chunk) }, close() { seen.push('end') } })); return seen })() => ["a","b","end"]
+        (async () => { const out = []; for await (const chunk of ReadableStream.from(['a', 'b']).pipeThrough(new TransformStream({ transform(chunk, c) { c.enqueue(chunk.toUpperCase()) }, flush(c) { c.enqueue('!') } }))) out.push(chunk); return out })() => ["A","B","!"]
+        (async () => { const out = []; for await (const chunk of ReadableStream.from(['ß\ud83d', '\ude00']).pipeThrough(new TextEncoderStream())) out.push(...chunk); return out })() => [195,159,240,159,152,128]
+        (async () => { let out = ''; for await (const chunk of ReadableStream.from([new Uint8Array([0xe2, 0x82]), new Uint8Array([0xac])]).pipeThrough(new TextDecoderStream())) out += chunk; return out })() => "€"
+        (async () => { const t = new TransformStream(), w = t.writable.getWriter(), text = new Response(t.readable).text(); await w.write(new TextEncoder().encode('a')); await w.close(); return text })() => "a"
+        (async () => { const w = new WritableStream({ write() { throw new RangeError('no') } }).getWriter(); return [w.desiredSize, await w.write(1).catch((e) => e.name), await w.closed.catch((e) => e.name), w.desiredSize] })() => [1,"RangeError","RangeError",null]
+        (async () => { const seen = []; await new ReadableStream({ pull(c) { c.enqueue('a') }, cancel(e) { seen.push('cancel ' + e.name) } }).pipeTo(new WritableStream({ write() { throw new RangeError('x') } })).catch((e) => seen.push(e.name)); return seen })() => ["cancel RangeError","RangeError"]
+        (async () => { const seen = []; await new ReadableStream({ start(c) { c.error(new RangeError('x')) } }).pipeTo(new WritableStream({ abort(e) { seen.push('abort ' + e.name) } })).catch((e) => seen.push(e.name)); return seen })() => ["abort RangeError","RangeError"]
+        (async () => { const c = new AbortController(), done = new ReadableStream().pipeTo(new WritableStream(), { signal: c.signal }); c.abort('enough'); return done.catch((e) => e) })() => "enough"
+        (async () => { let pulls = 0; const s = new ReadableStream({ pull(c) { while (c.desiredSize > 0) c.enqueue(pulls++) } }, { highWaterMark: 3 }); await s.getReader().read(); return pulls })() => 4
+        new ReadableStream().pipeThrough({}) => "TypeError"
+        new WritableStream().getWriter().releaseLock() => null
+        "#,
+    );
+}
