@@ -12,10 +12,11 @@ use crate::workspace::{Workspace, cargo};
 use crate::{process, servers};
 
 /// Each guest with its shape; a directory of the same name has `guest.c`, and components have `world.wit`.
-const GUESTS: [(&str, Shape); 7] = [
+const GUESTS: [(&str, Shape); 8] = [
     ("javascript", Shape::Interpreter),
     ("native", Shape::Component),
     ("misbehaving", Shape::Component),
+    ("reaching", Shape::Component),
     ("drafts", Shape::Component),
     ("proxy", Shape::Component),
     ("caller", Shape::Component),
@@ -23,7 +24,7 @@ const GUESTS: [(&str, Shape); 7] = [
 ];
 
 /// Interfaces that guests import and export, those that others use first.
-const WIT: [&str; 13] = [
+const WIT: [&str; 15] = [
     "wit/features.wit",
     "wit/faas.wit",
     "guests/wit/io.wit",
@@ -31,6 +32,8 @@ const WIT: [&str; 13] = [
     "guests/wit/random.wit",
     "guests/wit/cli.wit",
     "guests/wit/http.wit",
+    "guests/wit/sockets.wit",
+    "guests/wit/filesystem.wit",
     "wit/deps/keyvalue.wit",
     "wit/deps/keyvalue2.wit",
     "wit/deps/config.wit",

@@ -45,8 +45,9 @@ impl From<&Grants> for Terms {
 /// A linker with what is granted by `terms`.
 pub(crate) fn build(engine: &Engine, terms: Terms) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    // Clocks, random numbers, standard streams, the environment; a file system without a single directory; sockets to
-    // no address.
+    // All of WASI 0.2, for every guest: compilers import it whether the source uses it or not. What it opens: clocks that go in
+    // steps, random numbers, standard streams into the log, the function's variables. What it does not: there is no
+    // directory, making a socket and looking up a name are refused (see `Guest::ctx`, which allows neither).
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     own::link(&mut linker, terms)?;
     http::link(&mut linker, terms)?;

@@ -144,6 +144,12 @@ impl Found {
         if self.exports.iter().any(|name| name.starts_with("wasi:http/incoming-handler@0.2.")) {
             return Ok(Recognised { shape: Shape::Http, imports, serves: vec![Serves::Requests], memory: 0 });
         }
+        if self.exports.iter().any(|name| name.starts_with("wasi:messaging/")) {
+            return Err(rejected(
+                "the component exports `wasi:messaging/incoming-handler`, which is not called here: events come to \
+                 `flagbase:faas/subscriber@1.0.0`; `wasi:messaging` is for sending only",
+            ));
+        }
         let found = self.exports.into_iter().collect::<Vec<_>>().join("`, `");
         Err(rejected(&format!(
             "the component exports `{found}`; one of `flagbase:faas/handler@1.0.0`, `flagbase:faas/subscriber@1.0.0`, \

@@ -9,11 +9,13 @@
 mod commands;
 mod components;
 mod drafts;
+mod growth;
 mod limits;
 mod modules;
 mod neighbours;
 mod outside;
 mod own;
+mod powerless;
 mod reach;
 mod soak;
 mod world;

@@ -39,6 +39,16 @@ mod tests {
         assert_ne!(of(&wide), of(&lazy));
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_processor_that_can_do_less_is_another_tag() {
+        let here = config(Room::Wide, false);
+        // Named, the target is any processor of this kind: nothing is assumed that only this one can do.
+        let mut anywhere = config(Room::Wide, false);
+        anywhere.target("x86_64-unknown-linux-gnu").unwrap();
+        assert_ne!(of(&Engine::new(&here).unwrap()), of(&Engine::new(&anywhere).unwrap()));
+    }
+
     #[test]
     fn what_a_child_compiles_fits_the_engine_with_the_pool() {
         let machine = Machine::new(10).unwrap();

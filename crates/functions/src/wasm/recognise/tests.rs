@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use wasm_encoder::{CodeSection, Function, FunctionSection, Instruction, Module, TypeSection};
 
 use super::*;
 
@@ -126,6 +127,54 @@ fn code_that_is_too_large_to_compile_is_refused_before_it_is_compiled() {
     }
     exports.push(')');
     assert!(wat(&exports).unwrap_err().contains("exports"));
+}
+
+/// A module whose functions have these bodies, as bytes: the text of such a module would be as large as many books.
+fn with_bodies(count: u32, body: &Function) -> Vec<u8> {
+    let (mut types, mut functions) = (TypeSection::new(), FunctionSection::new());
+    types.ty().function([], []);
+    let mut code = CodeSection::new();
+    for _ in 0..count {
+        functions.function(0);
+        code.function(body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&code);
+    module.finish()
+}
+
+#[test]
+fn functions_that_are_too_many_or_too_long_are_refused_before_they_are_compiled() {
+    let mut empty = Function::new([]);
+    empty.instruction(&Instruction::End);
+    let many = look("a.wasm", with_bodies(100_001, &empty)).unwrap_err();
+    assert!(many.contains("100000 functions"), "{many}");
+
+    let mut long = Function::new([]);
+    // `nop`, two million times.
+    long.raw(std::iter::repeat_n(0x01, 2 << 20)).instruction(&Instruction::End);
+    let long = look("a.wasm", with_bodies(1, &long)).unwrap_err();
+    assert!(long.contains("bytes in one function"), "{long}");
+}
+
+#[test]
+fn memory_of_all_modules_counts_together() {
+    let two = r#"(component (core module (memory 3)) (core module (memory 4))
+        (instance $i) (export "flagbase:faas/handler@1.0.0" (instance $i)))"#;
+    let recognised = wat(two).unwrap();
+    assert_eq!(recognised.memory, 7 << 16);
+    let fitting = Limits { memory: 7 << 16, ..Limits::default() };
+    assert!(fits(recognised.memory, &fitting).is_ok());
+    let small = Limits { memory: (7 << 16) - 1, ..Limits::default() };
+    assert!(fits(recognised.memory, &small).unwrap_err().to_string().contains("`memory`"));
+}
+
+#[test]
+fn messages_of_the_draft_are_refused_with_the_interface_that_takes_events() {
+    let text =
+        r#"(component (instance $i) (export "wasi:messaging/incoming-handler@0.2.0-draft" (instance $i)))"#;
+    let why = wat(text).unwrap_err();
+    assert!(why.contains("flagbase:faas/subscriber@1.0.0") && why.contains("sending only"), "{why}");
 }
 
 proptest! {
