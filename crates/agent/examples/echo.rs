@@ -145,6 +145,7 @@ fn answer(request: Request<'_>) -> Answer<'_> {
             let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
             text(format!("{read:?} {bytes:?}"))
         }
+        "/time" => text(milliseconds().to_string()),
         "/memory" => {
             let megabytes: usize = query.parse().unwrap_or_default();
             // Bit by bit: what is too much at once is refused at once.
@@ -153,6 +154,13 @@ fn answer(request: Request<'_>) -> Answer<'_> {
         }
         _ => text(format!("{} {} {:?}", request.method, request.target, request.headers)),
     }
+}
+
+/// What time it is here, since 1970.
+#[expect(clippy::disallowed_methods, reason = "it is asked how its machine's clock goes")]
+fn milliseconds() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }
 
 /// A chunked body.

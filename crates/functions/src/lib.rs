@@ -70,6 +70,7 @@ impl From<FirecrackerOptions> for firecracker::Config {
             jailer: Some(options.jailer).filter(|path| !path.as_os_str().is_empty()),
             kernel: options.kernel,
             rootfs: options.rootfs,
+            boot_args: firecracker::Config::boot_args_with(&options.kernel_args),
             chroot_base: options.chroot_base,
             state: options.state,
             uid: options.uid,

@@ -55,6 +55,8 @@ pub struct FirecrackerOptions {
     pub kernel: PathBuf,
     /// The root file system, with the agent.
     pub rootfs: PathBuf,
+    /// Arguments for the kernel, beside those that every microVM has.
+    pub kernel_args: String,
     /// Below it are the directories of microVMs.
     pub chroot_base: PathBuf,
     /// Notes of running microVMs.

@@ -141,6 +141,7 @@ pub(crate) fn driver(config: &Config) -> Driver {
                 jailer: machine.jailer.clone(),
                 kernel: machine.kernel.clone(),
                 rootfs: machine.rootfs.clone(),
+                kernel_args: machine.kernel_args.clone(),
                 chroot_base: machine.chroot_base.clone(),
                 state: config.server.data_dir.join("microvms"),
                 uid: machine.uid,

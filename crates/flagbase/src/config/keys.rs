@@ -26,7 +26,7 @@ impl Key {
 
     /// Whether it takes any text: neither a number, a list or a choice, nor a duration or a size.
     pub(crate) fn takes_any_text(&self) -> bool {
-        const TEXTS: [&str; 28] = [
+        const TEXTS: [&str; 29] = [
             "server.host",
             "server.data_dir",
             "server.public_url",
@@ -51,6 +51,7 @@ impl Key {
             "compute.firecracker.kernel",
             "compute.firecracker.rootfs",
             "compute.firecracker.chroot_base",
+            "compute.firecracker.kernel_args",
             "functions.cache_path",
             "functions.secrets_key",
             "functions.secrets_key_file",

@@ -443,6 +443,22 @@ fn what_runs_functions_is_chosen_and_checked() {
         assert!(complaints.iter().any(|complaint| complaint.contains(part)), "{part}: {complaints:#?}");
     }
     assert!(!complaints.iter().any(|complaint| complaint.contains("kernel")), "{complaints:#?}");
+    let args = |value: &str| {
+        let text = format!("compute: {{driver: firecracker, firecracker: {{kernel_args: '{value}'}}}}");
+        let complaints = Place::new(&text).complaints(&[]);
+        complaints.into_iter().filter(|complaint| complaint.contains("kernel_args")).collect::<Vec<_>>()
+    };
+    assert!(args("random.trust_cpu=on mitigations=off").is_empty());
+    for (value, part) in [
+        ("quiet init=/bin/sh", "kernel_args` is `init=/bin/sh`"),
+        ("flagbase.drive=/dev/vdc", "is Flagbase's own"),
+        ("-- more", "is `--`"),
+        ("größe=1", "cannot be read by the kernel"),
+        (&"a".repeat(1025), "is too long"),
+    ] {
+        let complaints = args(value);
+        assert!(complaints.iter().any(|complaint| complaint.contains(part)), "{part}: {complaints:#?}");
+    }
     let wrong = Place::new("compute: {firecracker: fast}").complaints(&[]);
     assert!(wrong[0].contains("`compute.firecracker` must be a section"), "{wrong:?}");
     let wrong = Place::new("compute: {driver: docker}").complaints(&[]);

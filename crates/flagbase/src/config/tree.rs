@@ -216,6 +216,8 @@ pub(crate) struct Firecracker {
     pub jailer: PathBuf,
     pub kernel: PathBuf,
     pub rootfs: PathBuf,
+    /// For the kernel, beside what microVMs need.
+    pub kernel_args: String,
     pub chroot_base: PathBuf,
     pub uid: u32,
     pub gid: u32,

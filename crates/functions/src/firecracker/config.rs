@@ -80,6 +80,16 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What every microVM is booted with, and `more`.
+    pub fn boot_args_with(more: &str) -> String {
+        let mut words = Self::default().boot_args;
+        for word in more.split_whitespace() {
+            words.push(' ');
+            words.push_str(word);
+        }
+        words
+    }
+
     /// The same with paths that mean the same everywhere, because others are told them.
     pub(super) fn located(mut self) -> Result<Self, OpenError> {
         let located = |program: &Path| {
@@ -96,5 +106,18 @@ impl Config {
     /// Where drives and snapshots are: beside the microVMs, so that one file can be in both places.
     pub(super) fn store(&self) -> PathBuf {
         self.chroot_base.join("store")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_arguments_come_after_those_of_every_microvm() {
+        let usual = Config::default().boot_args;
+        assert_eq!(Config::boot_args_with(""), usual);
+        let more = Config::boot_args_with(" mitigations=off\n random.trust_cpu=on ");
+        assert_eq!(more, format!("{usual} mitigations=off random.trust_cpu=on"));
     }
 }

@@ -9,6 +9,10 @@ const SMALLEST_CODE: u64 = 1 << 10;
 const LARGEST_CODE: u64 = 1 << 30;
 /// What the compiler needs for the smallest code.
 const LEAST_MEMORY: u64 = 64 << 20;
+/// Of the 2048 bytes that a kernel reads, so many are for its owner.
+const KERNEL_ARGUMENTS: usize = 1024;
+/// How microVMs start and end; `--` hands what follows to the agent.
+const OUR_ARGUMENTS: [&str; 7] = ["--", "init", "rdinit", "root", "panic", "reboot", "console"];
 
 pub(super) fn check(config: &Config) -> Vec<Wrong> {
     let functions = &config.functions;
@@ -82,5 +86,24 @@ fn firecracker(config: &Config) -> Vec<Wrong> {
         let given = machine.memory.to_string();
         wrong.push(bad("compute.firecracker.memory", &given, "is too little to boot", "use 64MiB or more"));
     }
+    wrong.extend(machine.kernel_args.split_whitespace().filter_map(kernel_argument));
+    if machine.kernel_args.len() > KERNEL_ARGUMENTS {
+        let given = format!("{} bytes", machine.kernel_args.len());
+        let help = format!("use at most {KERNEL_ARGUMENTS} bytes: the kernel cuts off what is longer");
+        wrong.push(bad("compute.firecracker.kernel_args", &given, "is too long", &help));
+    }
     wrong
+}
+
+/// What is wrong with one argument of the kernel: it must not take away what microVMs rely on.
+fn kernel_argument(word: &str) -> Option<Wrong> {
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    let (what, help) = if !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+        ("cannot be read by the kernel", "use ASCII without quotes around blanks")
+    } else if name.starts_with("flagbase.") || OUR_ARGUMENTS.contains(&name) {
+        ("is Flagbase's own", "take it out: how microVMs start and end depends on it")
+    } else {
+        return None;
+    };
+    Some(bad("compute.firecracker.kernel_args", word, what, help))
 }
