@@ -12,6 +12,8 @@ mod adversaries;
 mod commands;
 #[path = "functions/crash.rs"]
 mod crash;
+#[path = "functions/drafts.rs"]
+mod drafts;
 #[path = "functions/experiments.rs"]
 mod experiments;
 #[path = "functions/guests.rs"]
@@ -22,15 +24,25 @@ mod host;
 mod life;
 #[path = "functions/limits.rs"]
 mod limits;
+#[path = "functions/manual.rs"]
+mod manual;
 #[cfg(target_os = "linux")]
 #[path = "functions/many.rs"]
 mod many;
+#[path = "functions/messages.rs"]
+mod messages;
+#[path = "functions/neighbours.rs"]
+mod neighbours;
 #[path = "functions/requests.rs"]
 mod requests;
 #[path = "functions/secrets.rs"]
 mod secrets;
 #[path = "functions/shapes.rs"]
 mod shapes;
+#[path = "functions/terminal.rs"]
+mod terminal;
+#[path = "functions/traces.rs"]
+mod traces;
 #[path = "functions/triggers.rs"]
 mod triggers;
 #[path = "functions/walk.rs"]

@@ -10,6 +10,7 @@ mod letters;
 mod logs;
 mod manifest;
 mod new;
+mod promote;
 mod secret;
 mod settings;
 mod versions;
@@ -104,13 +105,8 @@ enum FunctionCommand {
         #[command(subcommand)]
         command: Option<versions::VersionCommand>,
     },
-    /// Let a version run for everybody whom no flag gives another one
-    Promote {
-        /// The function
-        name: String,
-        /// The version
-        version: u32,
-    },
+    /// Let a version run for everybody whom no flag gives another one, or only for some
+    Promote(promote::PromoteArgs),
     /// Let the version run that ran before, or the one named
     Rollback {
         /// The function
@@ -155,7 +151,7 @@ pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &E
         }
         FunctionCommand::Get { name } => show(&client, &name).await,
         FunctionCommand::Versions { name, command } => versions::run(&client, &name, command).await,
-        FunctionCommand::Promote { name, version } => promote(&client, &name, version).await,
+        FunctionCommand::Promote(args) => promote::run(&args, &client).await,
         FunctionCommand::Rollback { name, version } => rollback(&client, &name, version).await,
         FunctionCommand::Set(args) => settings::run(&args, &client).await,
         FunctionCommand::Secret(args) => secret::run(args, &client).await,
@@ -193,12 +189,6 @@ async fn show(client: &Client, name: &str) -> Outcome {
     let mut function = client.call(Call::get(&at(name)).scoped()).await?;
     super::document::set(&mut function, "address", address(client, name));
     client.print(&function, &ONE)
-}
-
-async fn promote(client: &Client, name: &str, version: u32) -> Outcome {
-    let body = json!({"version": version});
-    let function = client.call(Call::post(&under(name, "promote"), body).scoped()).await?;
-    client.changed(&format!("version {version} of function `{name}` runs now"), &function, &ONE)
 }
 
 async fn rollback(client: &Client, name: &str, version: Option<u32>) -> Outcome {

@@ -6,23 +6,23 @@ use std::process::{Command, Output, Stdio};
 use super::*;
 
 /// A developer at a terminal, with functions as files.
-struct Person {
-    server: TestServer,
-    token: String,
+pub(super) struct Person {
+    pub(super) server: TestServer,
+    pub(super) token: String,
 }
 
 impl Person {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let server = TestServer::start_with(PROGRAM, &[("FLAGBASE_GUARD__INTERVAL", "1s")]).await;
         let token = server.join("dev@example.com", "developer").await;
         Self { server, token }
     }
 
-    fn write(&self, file: &str, code: &[u8]) {
+    pub(super) fn write(&self, file: &str, code: &[u8]) {
         std::fs::write(self.server.directory().join(file), code).unwrap();
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub(super) fn command(&self, line: &str) -> Command {
         let arguments: Vec<&str> = line.split(' ').collect();
         let mut command = self.server.command(&arguments);
         command.env("FLAGBASE_SERVER", self.server.url("")).env("FLAGBASE_TOKEN", &self.token);
@@ -35,7 +35,7 @@ impl Person {
 
     /// What was said by a command that succeeds.
     #[track_caller]
-    fn ok(&self, line: &str) -> String {
+    pub(super) fn ok(&self, line: &str) -> String {
         let (code, data, said) = self.run(line);
         assert_eq!(code, Some(0), "`flagbase {line}`: {said}");
         format!("{data}{said}")
@@ -43,7 +43,7 @@ impl Person {
 
     /// What was said by a command that fails with `code`.
     #[track_caller]
-    fn refused(&self, line: &str, code: i32) -> String {
+    pub(super) fn refused(&self, line: &str, code: i32) -> String {
         let (ended, data, said) = self.run(line);
         assert_eq!(ended, Some(code), "`flagbase {line}`: {data}{said}");
         said
@@ -83,6 +83,34 @@ async fn a_version_for_nobody_is_seen_by_whoever_sets_it_for_the_own_session() {
     assert_eq!(person.seen().await, "one");
     person.ok("flag update hello-version --weight v3=100 --weight current=0");
     assert_eq!(person.seen().await, "three", "{}", person.ok("flag get hello-version"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_was_tried_alone_comes_to_run_for_some_and_then_for_all() {
+    let person = Person::new().await;
+    let customer = person.server.join("customer@example.com", "user").await;
+    let seen = async || {
+        let theirs = person.server.get("/functions/hello", &customer).await.text;
+        (person.seen().await, theirs)
+    };
+    let both = |mine: &str, theirs: &str| (mine.to_owned(), theirs.to_owned());
+    person.deploy("one", "");
+    person.deploy("two", "--no-promote");
+    let said = person.ok("fn promote hello 2 --for role=developer");
+    for words in ["for callers with role=developer (flag `hello-version`)", "everybody else gets version 1"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(seen().await, both("two", "one"));
+    person.refused("fn promote hello 7 --for role=developer", 3);
+    person.refused("fn promote hello 2 --for developer", 2);
+    person.ok("flag disable hello-version --reason because");
+    let said = person.refused("fn promote hello 2 --for role=developer", 5);
+    assert!(said.contains("`hello-version` is off") && said.contains("because"), "{said}");
+    assert_eq!(seen().await, both("one", "one"));
+    person.ok("fn promote hello 2 --for role=developer --enable");
+    assert_eq!(seen().await, both("two", "one"));
+    person.ok("fn promote hello 2");
+    assert_eq!(seen().await, both("two", "two"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

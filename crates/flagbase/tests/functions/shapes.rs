@@ -3,7 +3,7 @@
 use super::*;
 
 /// One of the guests that the driver is tested with.
-fn guest(name: &str) -> Vec<u8> {
+pub(super) fn guest(name: &str) -> Vec<u8> {
     let path = format!("{}/../functions/guests/built/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(path).unwrap()
 }

@@ -84,7 +84,7 @@ async fn a_session_of_ones_own_runs_a_version_that_nobody_else_sees() {
 }
 
 #[tokio::test]
-async fn a_route_leads_to_a_function_and_its_variants_to_versions() {
+async fn a_route_leads_to_a_function_which_sees_the_path_below_it() {
     let server = TestServer::start(PROGRAM).await;
     let developer = server.join("dev@example.com", "developer").await;
     deploy(&server, &developer, "hello", guests::environment()).await.expect_status(201);
@@ -99,6 +99,69 @@ async fn a_route_leads_to_a_function_and_its_variants_to_versions() {
         assert!(told.contains(&line), "{line}: {told:?}");
     }
     assert!(!answer.text.contains("HTTP_AUTHORIZATION"), "the token stays here: {told:?}");
+}
+
+#[tokio::test]
+async fn variants_of_a_route_lead_to_two_versions_of_a_function() {
+    let server = TestServer::start(PROGRAM).await;
+    let developer = server.join("dev@example.com", "developer").await;
+    let customer = server.join("customer@example.com", "user").await;
+    for text in ["one", "two", "three"] {
+        deploy(&server, &developer, "hello", guests::says(200, text)).await.expect_status(201);
+    }
+    let for_developers =
+        json!([{"attribute": "role", "operator": "equals", "value": "developer", "variant": "two"}]);
+    // A flag of the route's own: the function asks none.
+    server.post("/api/v1/flags", &developer, &flag("greeting", &for_developers)).await.expect_status(201);
+    let route = json!({"id": "shop", "path": "/shop", "match": "prefix", "flag_key": "greeting",
+        "variants": {"one": ["function:hello@1"], "two": ["function:hello@2"]}});
+    server.post("/api/v1/gateway/routes", &developer, &route).await.expect_status(201);
+    for (token, text, version) in [(&developer, "two", "hello@2"), (&customer, "one", "hello@1")] {
+        let answer = server.get("/gateway/shop", token).await.expect_status(200);
+        assert_eq!((answer.text.as_str(), answer.header("x-flagbase-function")), (text, Some(version)));
+    }
+    assert_eq!(call(&server, "hello").await.text, "three", "below its own name nothing changes");
+    let own = json!({"variant": "one"});
+    server.put("/api/v1/flags/greeting/override", &developer, &own).await.expect_status(200);
+    assert_eq!(server.get("/gateway/shop", &developer).await.text, "one");
+    server.delete("/api/v1/flags/greeting/override", &developer).await.expect_status(204);
+    server.post("/api/v1/flags/greeting/disable", &developer, &json!({})).await.expect_status(200);
+    assert_eq!(server.get("/gateway/shop", &developer).await.text, "one", "one update takes it back");
+}
+
+#[tokio::test]
+async fn a_version_that_takes_too_long_is_taken_back_as_one_that_breaks() {
+    let server = TestServer::start_with(PROGRAM, &[("FLAGBASE_GUARD__INTERVAL", "1s")]).await;
+    let developer = server.join("dev@example.com", "developer").await;
+    let customer = server.join("customer@example.com", "user").await;
+    deploy(&server, &developer, "hello", guests::says(200, "one")).await.expect_status(201);
+    let sleeps = ("promote=false", guests::sleeps());
+    deploy_with(&server, &developer, "hello", sleeps).await.expect_status(201);
+    let for_developers =
+        json!([{"attribute": "role", "operator": "equals", "value": "developer", "variant": "two"}]);
+    let flag = flag("hello-version", &for_developers);
+    server.post("/api/v1/flags", &developer, &flag).await.expect_status(201);
+    let settings = json!({"flag_key": "hello-version", "limits": {"timeout": "100ms"}});
+    set(&server, &developer, "hello", settings).await.expect_status(200);
+    for _ in 0..11 {
+        let answer = seen(&server, &developer).await.expect_status(504);
+        assert_eq!(answer.json["code"], json!("function_timeout"), "{}", answer.text);
+    }
+    let healed = until("the guard takes it back", async || {
+        Some(seen(&server, &developer).await).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(healed.await.text, "one");
+    assert_eq!(seen(&server, &customer).await.text, "one");
+    let changes =
+        server.get("/api/v1/changes?type=flagbase.flag.disabled", &developer).await.expect_status(200);
+    let change = changes.json[0].clone();
+    assert_eq!(
+        (&change["actor"]["kind"], &change["key"]),
+        (&json!("guard"), &json!("hello-version")),
+        "{change}"
+    );
+    let figures = server.get("/api/v1/functions/hello/metrics", &developer).await.expect_status(200);
+    assert!(figures.text.contains("timeout"), "{}", figures.text);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub(super) async fn check(client: &Client, name: &str, enable: bool) -> Outcome 
     }
     let history = Call::get(&[api, v1, flags, &key, "history"]).scoped().query("limit", 20);
     let history = client.call(history).await.unwrap_or_default();
-    let message = format!("flag `{key}` is off{}; nothing was deployed", off_since(&history));
+    let message = format!("flag `{key}` is off{}; nothing was changed", off_since(&history));
     Err(Failure::new(Exit::Conflict, message).hint(format!(
         "while it is off, everybody gets the current version; --enable turns it on as well, with all its rules: look at them with \
          `flagbase flag get {key}`"
@@ -121,6 +121,12 @@ pub(super) async fn put_behind(
         client.call(Call::patch(&at(name), json!({"flag_key": key})).scoped()).await?;
     }
     Ok(key)
+}
+
+/// What callers get whom the flag gives no version, in words.
+pub(super) fn for_others(function: &Value) -> String {
+    let current = function.get("current").and_then(Value::as_u64);
+    current.map_or_else(|| "nothing".to_owned(), |current| format!("version {current}"))
 }
 
 /// What was found; `None` when it is not there.

@@ -56,10 +56,7 @@ pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
         (Some(condition), Some(text)) => {
             let function = client.call(Call::get(&at(name)).scoped()).await?;
             let key = alias::put_behind(client, &function, (number, condition), args.enable).await?;
-            let others = match function.get("current").and_then(Value::as_u64) {
-                Some(current) => format!("version {current}"),
-                None => "nothing".to_owned(),
-            };
+            let others = alias::for_others(&function);
             format!(
                 "deployed version {number} of function `{name}` for callers with {text} (flag `{key}`); everybody \
                  else gets {others} at {url}"
@@ -137,7 +134,7 @@ pub(super) async fn put_settings(client: &Client, name: &str, settings: &Value) 
 }
 
 /// `role=developer`, or a condition in full.
-fn condition(text: &str) -> Outcome<Value> {
+pub(super) fn condition(text: &str) -> Outcome<Value> {
     match text.split_once('=') {
         Some((attribute, value)) if !attribute.trim().contains(char::is_whitespace) => {
             if attribute.trim().is_empty() || value.trim().is_empty() {
