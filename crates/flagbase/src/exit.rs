@@ -45,6 +45,8 @@ pub(crate) struct Failure {
     /// One line each, such as the fields a server found fault with.
     details: Vec<String>,
     hint: Option<String>,
+    /// The code of the problem that a server answered with, such as `bucket_not_found`.
+    problem: Option<String>,
     config: Option<Box<ConfigError>>,
 }
 
@@ -53,7 +55,7 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), details: Vec::new(), hint: None, config: None }
+        Self { exit, message: message.into(), details: Vec::new(), hint: None, problem: None, config: None }
     }
 
     /// A failure without a code of its own.
@@ -71,9 +73,24 @@ impl Failure {
         self
     }
 
+    pub(crate) fn without_hint(mut self) -> Self {
+        self.hint = None;
+        self
+    }
+
     pub(crate) fn details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
+    }
+
+    pub(crate) fn problem(mut self, code: Option<&str>) -> Self {
+        self.problem = code.map(str::to_owned);
+        self
+    }
+
+    /// Whether it is this problem that a server answered with.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.problem.as_deref() == Some(code)
     }
 
     /// Which kind of failure it is.

@@ -80,6 +80,22 @@ fn the_help_of_every_command_is_as_reviewed() {
 }
 
 #[test]
+fn every_command_is_in_the_table_of_the_documentation() {
+    let documentation = include_str!("../../../docs/src/cli.md");
+    let help = stdout(&Machine::new().run(&["--help"]).success());
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let entries = commands.lines().filter(|line| !line.starts_with("   "));
+    let names = entries.filter_map(|line| line.split_whitespace().next());
+    let is_documented = |name: &str| {
+        let mut rows = documentation.lines().filter(|line| line.starts_with("| `"));
+        rows.any(|row| row.contains(&format!("`{name} ")) || row.contains(&format!("`{name}`")))
+    };
+    let missing: Vec<&str> = names.filter(|name| *name != "help" && !is_documented(name)).collect();
+    assert!(missing.is_empty() && commands.contains("bucket"), "{missing:?} of {commands}");
+}
+
+#[test]
 fn the_version_is_short_on_request() {
     let machine = Machine::new();
     let long = stdout(&machine.run(&["version"]).success());

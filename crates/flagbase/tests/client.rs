@@ -179,6 +179,11 @@ async fn segments_guards_roles_routes_and_overrides_are_kept_and_removed() {
     assert_eq!((&updated["name"], &updated["methods"][0]), (&"Shop".into(), &"GET".into()));
     person.ok("route add /both/* --flag checkout --variant true=http://127.0.0.1:9 --variant false=http://127.0.0.1:8 -X GET --role admin --strip-prefix");
     assert!(person.json("route test /gateway/both/x")["decision"].is_string());
+    person.ok("route update /both/* --variant true=http://127.0.0.1:7 --remove-variant false");
+    let variants = &person.json("route get /both/*")["variants"];
+    assert_eq!(variants, &serde_json::json!({"true": ["http://127.0.0.1:7"]}));
+    assert!(person.fails(2, "route update /both/* --remove-variant maybe").contains("the route has `true`"));
+    assert!(person.fails(2, "route update /both/*").contains("nothing to change"));
     person.ok("override set checkout true");
     assert_eq!(person.json("flag eval checkout")["reason"], "OVERRIDE");
     assert_eq!(person.json("route test /gateway/shop")["decision"], "forward");

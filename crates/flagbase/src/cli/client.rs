@@ -138,7 +138,12 @@ impl Client {
         let response = progress::during("waiting for the server", request.send())
             .await
             .map_err(|error| self.unreachable(&error))?;
-        self.read(response).await
+        let answer = self.read(response).await;
+        // Nobody changed anything when it had been there before.
+        answer.map_err(|failure| match failure.exit() {
+            Exit::Conflict if call.only_new => failure.without_hint(),
+            _ => failure,
+        })
     }
 
     /// Sends one request and returns the document it is answered with.
@@ -354,7 +359,8 @@ impl Client {
                 pointer => format!("{pointer}: {}", part("message")),
             }
         });
-        let failure = Failure::new(exit_for(status), message).details(details.collect());
+        let failure =
+            Failure::new(exit_for(status), message).details(details.collect()).problem(member("code"));
         match status {
             _ if member("code") == Some("invalid_credentials") => failure,
             StatusCode::UNAUTHORIZED if self.token.is_none() => {

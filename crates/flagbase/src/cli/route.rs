@@ -29,18 +29,8 @@ enum RouteCommand {
     },
     /// Add a route, or replace the one that takes the same requests
     Add(AddArgs),
-    /// Replace a route
-    Update {
-        /// The route's id, or its pattern when only one route has it
-        #[arg(value_name = "ROUTE")]
-        id: String,
-        /// Read the whole route from this JSON or YAML file; `-` is standard input
-        #[arg(short, long, value_name = "FILE", required_unless_present = "set")]
-        file: Option<PathBuf>,
-        /// Change one member, such as `flag_key=checkout`; repeat for each
-        #[arg(long, value_name = "NAME=VALUE", conflicts_with = "file")]
-        set: Vec<String>,
-    },
+    /// Change members of a route, or replace it by a file
+    Update(UpdateArgs),
     /// Remove a route
     Remove {
         /// The route's id, or its pattern when only one route has it
@@ -100,6 +90,28 @@ struct AddArgs {
     file: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Args)]
+struct UpdateArgs {
+    /// The route's id, or its pattern when only one route has it
+    #[arg(value_name = "ROUTE")]
+    id: String,
+    /// The flag that opens it, or chooses the upstream
+    #[arg(long, value_name = "KEY")]
+    flag: Option<String>,
+    /// Where requests of callers with this variant go: adds it, or changes the one of this name, and keeps the others; repeat for each
+    #[arg(long = "variant", value_name = "VARIANT=URL")]
+    variants: Vec<String>,
+    /// Take a variant away; repeat for each
+    #[arg(long = "remove-variant", value_name = "VARIANT")]
+    removed: Vec<String>,
+    /// Change any other member, such as `name=Shop` or `methods=["GET"]`; repeat for each
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Read the whole route from this JSON or YAML file; `-` is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["flag", "variants", "removed", "set"])]
+    file: Option<PathBuf>,
+}
+
 const VIEW: View = View(&[
     ("id", "/id"),
     ("pattern", "/pattern"),
@@ -144,9 +156,7 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
             say_who_serves(&client);
             Ok(())
         }
-        RouteCommand::Update { id, file, set } => {
-            update(&client, &find(&client, &id).await?, file, &set).await
-        }
+        RouteCommand::Update(args) => update(&client, &args).await,
         RouteCommand::Remove { id } => {
             let id = find(&client, &id).await?;
             ask::confirm(&format!("Remove route `{id}`?"), client.yes)?;
@@ -238,21 +248,60 @@ impl AddArgs {
     }
 }
 
-async fn update(client: &Client, id: &str, file: Option<PathBuf>, set: &[String]) -> Outcome {
-    let current = client.send(Call::get(&at(id)).scoped()).await?;
-    let mut route = match file {
-        Some(file) => document::read(&file)?,
-        None => current.body,
-    };
-    if !route.is_object() {
-        return Err(Failure::usage("a route is an object with members"));
-    }
-    if let Value::Object(members) = document::pairs(set)? {
-        for (name, value) in members {
-            document::set(&mut route, &name, value);
+impl UpdateArgs {
+    /// The route as it is to be.
+    fn changed(&self, current: Value) -> Outcome<Value> {
+        let mut route = match &self.file {
+            Some(file) => document::read(file)?,
+            None if [&self.variants, &self.removed, &self.set].iter().all(|given| given.is_empty())
+                && self.flag.is_none() =>
+            {
+                return Err(Failure::usage("nothing to change")
+                    .hint("give at least one of the options, such as --variant or --set"));
+            }
+            None => current,
+        };
+        if !route.is_object() {
+            return Err(Failure::usage("a route is an object with members"));
         }
+        document::set_some(&mut route, "flag_key", self.flag.clone());
+        if !(self.variants.is_empty() && self.removed.is_empty()) {
+            let variants = self.merged(route.get("variants"))?;
+            document::set(&mut route, "variants", variants);
+        }
+        if let Value::Object(members) = document::pairs(&self.set)? {
+            for (name, value) in members {
+                document::set(&mut route, &name, value);
+            }
+        }
+        Ok(route)
     }
-    let saved = client.call(Call::put(&at(id), route).scoped().if_match(current.etag)).await?;
+
+    /// The variants there are, without those that go and with those that were given.
+    fn merged(&self, current: Option<&Value>) -> Outcome<Value> {
+        let mut variants = current.and_then(Value::as_object).cloned().unwrap_or_default();
+        for name in &self.removed {
+            if variants.remove(name).is_none() {
+                let names: Vec<String> = variants.keys().map(|name| format!("`{name}`")).collect();
+                let hint = match names.as_slice() {
+                    [] => "the route has none".to_owned(),
+                    some => format!("the route has {}", some.join(", ")),
+                };
+                return Err(Failure::usage(format!("there is no variant `{name}` to remove")).hint(hint));
+            }
+        }
+        if let Value::Object(given) = texts(document::pairs(&self.variants)?) {
+            variants.extend(given);
+        }
+        Ok(variants.into())
+    }
+}
+
+async fn update(client: &Client, args: &UpdateArgs) -> Outcome {
+    let id = find(client, &args.id).await?;
+    let current = client.send(Call::get(&at(&id)).scoped()).await?;
+    let route = args.changed(current.body)?;
+    let saved = client.call(Call::put(&at(&id), route).scoped().if_match(current.etag)).await?;
     client.changed(&format!("updated route `{id}`"), &saved, &VIEW)
 }
 
@@ -294,6 +343,23 @@ mod tests {
         let route = args.route().unwrap();
         assert_eq!(route["variants"]["false"], "http://127.0.0.1:8");
         assert_eq!(route["require"], json!({"roles": ["developer"]}));
+    }
+
+    #[test]
+    fn an_update_adds_changes_and_removes_variants_and_keeps_the_others() {
+        let route = json!({"flag_key": "checkout", "variants": {"v1": ["http://a"], "v2": ["http://b"]}});
+        let args = UpdateArgs {
+            variants: vec!["v2=http://c".into(), "3=bucket:site/3/".into()],
+            removed: vec!["v1".into()],
+            ..UpdateArgs::default()
+        };
+        let changed = args.changed(route.clone()).unwrap();
+        assert_eq!(changed["variants"], json!({"v2": "http://c", "3": "bucket:site/3/"}));
+        assert_eq!(changed["flag_key"], "checkout");
+        let wrong = UpdateArgs { removed: vec!["v9".into()], ..UpdateArgs::default() };
+        let failure = wrong.changed(route.clone()).unwrap_err().to_string();
+        assert!(failure.contains("`v9`") && failure.contains("`v1`, `v2`"), "{failure}");
+        assert!(UpdateArgs::default().changed(route).is_err(), "nothing is to be changed");
     }
 
     #[test]

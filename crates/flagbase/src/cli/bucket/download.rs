@@ -8,8 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::header;
 
+use super::amounts::bytes;
 use super::place::Place;
-use super::progress::Bytes;
+use super::progress::Bar;
 use super::remote::{self, Known};
 use super::transfer::{ATTEMPTS, checksum, unwritable};
 use crate::cli::client::{Call, Client};
@@ -19,7 +20,7 @@ use crate::exit::{Exit, Failure, Outcome};
 pub(super) struct GetArgs {
     /// `bucket/key`
     from: Place,
-    /// The file, or a directory; `-` for standard output [default: the last word of the key]
+    /// The file, or a directory (one that is not there yet ends with `/`); `-` for standard output [default: the last word of the key]
     to: Option<PathBuf>,
     /// A version of the object
     #[arg(long)]
@@ -32,21 +33,36 @@ pub(super) async fn run(args: &GetArgs, client: &Client) -> Outcome {
         return to_output(client, from, args.version.as_deref()).await;
     }
     let name = from.key.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | ".."));
+    let known = remote::head(client, from, args.version.as_deref()).await.map_err(|failure| match failure
+        .exit()
+    {
+        Exit::NotFound if from.key.ends_with('/') => {
+            failure.hint(format!("`flagbase bucket sync {from} ./here` fetches everything below it"))
+        }
+        _ => failure,
+    })?;
     let file = match (&args.to, name) {
-        (Some(to), Some(name)) if to.is_dir() => to.join(name),
+        (Some(to), Some(name)) if to.is_dir() || is_directory(to) => to.join(name),
         (Some(to), _) => to.clone(),
         (None, Some(name)) => PathBuf::from(name),
         (None, None) => {
             return Err(Failure::usage(format!("`{from}` suggests no name")).hint("name the file"));
         }
     };
-    let known = remote::head(client, from, args.version.as_deref()).await?;
-    let bar = Bytes::new(known.size, client.printer.quiet);
+    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+    }
+    let bar = Bar::new(known.size, client.printer.quiet);
     let fetched = fetch(client, (from, args.version.as_deref()), &known, (&file, &bar)).await;
     bar.finish();
     fetched?;
-    client.printer.done(&format!("fetched {} bytes to `{}`", known.size, file.display()));
+    client.printer.done(&format!("fetched {} to `{}`", bytes(known.size), file.display()));
     Ok(())
+}
+
+/// Whether a directory is meant, whatever is there.
+fn is_directory(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 async fn to_output(client: &Client, from: &Place, version: Option<&str>) -> Outcome {
@@ -67,7 +83,7 @@ pub(super) async fn fetch(
     client: &Client,
     (from, version): (&Place, Option<&str>),
     known: &Known,
-    (file, bar): (&Path, &Bytes),
+    (file, bar): (&Path, &Bar),
 ) -> Outcome {
     let part = beside(file, known);
     let mut attempts = 0;
@@ -79,6 +95,11 @@ pub(super) async fn fetch(
         }
         if there == known.size && (there > 0 || part.exists()) {
             break;
+        }
+        if there > 0 && attempts == 0 {
+            let message =
+                format!("`{}`: going on at {} of {}", file.display(), bytes(there), bytes(known.size));
+            bar.aside(|| client.printer.done(&message));
         }
         match append(client, (from, version), (known, there), (&part, bar)).await {
             Ok(()) if std::fs::metadata(&part).is_ok_and(|now| now.len() == known.size) => break,
@@ -107,7 +128,7 @@ async fn append(
     client: &Client,
     (from, version): (&Place, Option<&str>),
     (known, there): (&Known, u64),
-    (part, bar): (&Path, &Bytes),
+    (part, bar): (&Path, &Bar),
 ) -> Outcome {
     let call = Call::get(&remote::path(from)).scoped().query_some("version", version);
     let mut request = client.request(&call)?.header(header::IF_MATCH, &known.etag);

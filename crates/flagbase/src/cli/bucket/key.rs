@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::place::Place;
+use super::remote;
 use crate::cli::client::{Call, Client};
 use crate::cli::document;
 use crate::exit::{Failure, Outcome};
@@ -16,6 +17,9 @@ const WRITING: [&str; 2] = ["bucket.write", "bucket.delete"];
 /// The variables that AWS's clients read, and what is in them.
 const VARIABLES: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "access_key_id"), ("AWS_SECRET_ACCESS_KEY", "secret_access_key")];
+
+/// Where S3 is served on the server's machine when nothing else is configured.
+const ENDPOINT: &str = "http://localhost:9000";
 
 #[derive(Debug, Args)]
 pub(super) struct KeyArgs {
@@ -33,18 +37,29 @@ pub(super) struct KeyArgs {
 }
 
 pub(super) async fn run(args: &KeyArgs, client: &Client, environment: &str) -> Outcome {
+    remote::bucket(client, &args.place.bucket).await?;
     let made = client.call(Call::post(&["api", "v1", "keys"], request(args, environment))).await?;
     if client.printer.format != Format::Table {
         return client.print(&made, &View::ALL);
     }
+    let endpoint = endpoint(client.server());
+    let lines = variables(&made, endpoint)
+        .ok_or_else(|| Failure::plain("the server made a key without a secret for S3"))?;
     client.printer.done(&format!(
-        "made an access key for `{}`; this is the only time its secret is shown. AWS_ENDPOINT_URL is where \
-         `storage.s3.listen` says, such as http://localhost:9000",
+        "made an access key for `{}`; its secret is shown this once. Paste these lines into a shell:",
         args.place
     ));
-    let lines =
-        variables(&made).ok_or_else(|| Failure::plain("the server made a key without a secret for S3"))?;
-    output::line(&lines)
+    output::line(&lines)?;
+    client.printer.hint(match endpoint {
+        Some(_) => {
+            "the server says at its start where S3 is; when `storage.s3.listen` chose another port, change AWS_ENDPOINT_URL"
+        }
+        None => {
+            "set AWS_ENDPOINT_URL as well: where `storage.s3.listen` of the server is reached from here, such as \
+             https://s3.example.com; the server says at its start where it serves S3"
+        }
+    });
+    Ok(())
 }
 
 fn request(args: &KeyArgs, environment: &str) -> Value {
@@ -60,13 +75,22 @@ fn request(args: &KeyArgs, environment: &str) -> Value {
     body
 }
 
-/// `NAME=value`, a line each, as shells and files of variables take it.
-fn variables(made: &Value) -> Option<String> {
-    let lines: Option<Vec<String>> = VARIABLES
-        .iter()
-        .map(|(name, member)| Some(format!("{name}={}", made.get(member)?.as_str()?)))
-        .collect();
-    Some(format!("{}\nAWS_DEFAULT_REGION=us-east-1", lines?.join("\n")))
+/// Where S3 is to be found, when the server is on this machine.
+fn endpoint(server: &str) -> Option<&'static str> {
+    let url = reqwest::Url::parse(server).ok()?;
+    let is_here = matches!(url.host_str()?, "localhost" | "127.0.0.1" | "[::1]");
+    is_here.then_some(ENDPOINT)
+}
+
+/// `export NAME=value`, a line each, as shells take it.
+fn variables(made: &Value, endpoint: Option<&str>) -> Option<String> {
+    let mut lines = Vec::new();
+    for (name, member) in VARIABLES {
+        lines.push(format!("export {name}={}", made.get(member)?.as_str()?));
+    }
+    lines.push("export AWS_DEFAULT_REGION=us-east-1".to_owned());
+    lines.extend(endpoint.map(|endpoint| format!("export AWS_ENDPOINT_URL={endpoint}")));
+    Some(lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -88,8 +112,17 @@ mod tests {
     #[test]
     fn variables_are_called_as_clients_of_aws_call_them() {
         let made = json!({"access_key_id": "FB1", "secret_access_key": "s"});
-        let expected = "AWS_ACCESS_KEY_ID=FB1\nAWS_SECRET_ACCESS_KEY=s\nAWS_DEFAULT_REGION=us-east-1";
-        assert_eq!(variables(&made).as_deref(), Some(expected));
-        assert_eq!(variables(&json!({"token": "t"})), None);
+        let expected = "export AWS_ACCESS_KEY_ID=FB1\nexport AWS_SECRET_ACCESS_KEY=s\nexport AWS_DEFAULT_REGION=us-east-1";
+        assert_eq!(variables(&made, None).as_deref(), Some(expected));
+        let here = variables(&made, endpoint("http://localhost:8080")).unwrap();
+        assert!(here.ends_with("\nexport AWS_ENDPOINT_URL=http://localhost:9000"), "{here}");
+        assert_eq!(variables(&json!({"token": "t"}), None), None);
+    }
+
+    #[test]
+    fn where_s3_is_of_a_server_elsewhere_is_not_guessed() {
+        assert_eq!(endpoint("https://flags.example.com"), None);
+        assert_eq!(endpoint("http://127.0.0.1:8080"), Some(ENDPOINT));
+        assert_eq!(endpoint("http://[::1]:8080"), Some(ENDPOINT));
     }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::amounts::size;
 use super::{ONE, at};
 use crate::cli::client::{Call, Client};
 use crate::cli::document;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 
 #[derive(Debug, Args)]
 pub(super) struct SettingsArgs {
@@ -37,7 +38,14 @@ pub(super) struct SettingsArgs {
 pub(super) async fn create(args: &SettingsArgs, client: &Client) -> Outcome {
     let name = &args.name;
     let body = members(args, &Value::Null)?;
-    let created = client.call(Call::put(&at(name), body).scoped().if_none_match()).await?;
+    let created = client.call(Call::put(&at(name), body).scoped().if_none_match()).await;
+    let created = created.map_err(|failure| {
+        if !failure.is("revision_mismatch") {
+            return failure;
+        }
+        Failure::new(Exit::Conflict, format!("there is a bucket `{name}` already"))
+            .hint(format!("`flagbase bucket set {name}` changes it"))
+    })?;
     client.changed(&format!("created bucket `{name}`"), &created, &ONE)
 }
 
@@ -75,42 +83,9 @@ fn members(args: &SettingsArgs, current: &Value) -> Outcome<Value> {
     Ok(body)
 }
 
-/// A number of bytes as people write it: `1000`, `10MiB`, `5GB`.
-pub(super) fn size(text: &str) -> Outcome<u64> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit: u64 = match text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "kib" | "k" => 1 << 10,
-        "mib" | "m" => 1 << 20,
-        "gib" | "g" => 1 << 30,
-        "tib" | "t" => 1 << 40,
-        _ => 0,
-    };
-    let bytes = digits.trim().parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
-    bytes.filter(|_| unit > 0).ok_or_else(|| {
-        Failure::usage(format!("`{text}` is not a number of bytes")).hint("write it like `10GiB` or `500000`")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        for (text, bytes) in
-            [("0", 0), ("1000", 1000), ("10MiB", 10 << 20), ("5gb", 5_000_000_000), ("2k", 2048)]
-        {
-            assert_eq!(size(text).unwrap(), bytes, "{text}");
-        }
-        for text in ["", "many", "1.5GB", "-1", "1XB", "99999999999TiB"] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_part_of_a_quota_is_changed_beside_the_other() {

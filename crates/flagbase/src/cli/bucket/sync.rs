@@ -1,19 +1,21 @@
 //! `flagbase bucket sync`: a directory and a prefix become equal. Files are equal when size and CRC-64 are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::download::fetch;
 use super::place::{Place, file_below, key_of};
-use super::progress::Bytes;
+use super::progress::Bar;
 use super::remote::{self, Known};
+use super::sending::{HeadArgs, Sending};
 use super::transfer::{checksum, together, unreadable, unwritable};
-use super::upload::{HeadArgs, Sending};
 use crate::cli::client::Client;
 use crate::exit::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, View};
 
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
@@ -75,7 +77,7 @@ pub(super) async fn run(args: &SyncArgs, client: &Client) -> Outcome {
 }
 
 async fn up(args: &SyncArgs, client: &Client, (root, to): (&Path, &Place)) -> Outcome {
-    let files = files(root)?;
+    let Here { files, broken } = files(root)?;
     let there: BTreeMap<String, Known> =
         remote::all(client, to).await?.into_iter().map(|known| (known.key.clone(), known)).collect();
     let mut send = Vec::new();
@@ -89,7 +91,9 @@ async fn up(args: &SyncArgs, client: &Client, (root, to): (&Path, &Place)) -> Ou
             send.push((path.clone(), *size, place));
         }
     }
-    let gone = |key: &&String| key.strip_prefix(&to.key).is_some_and(|key| !files.contains_key(key));
+    // Where a link leads nowhere, nobody knows whether what is there is to go.
+    let is_kept = |key: &str| files.contains_key(key) || broken.contains(key);
+    let gone = |key: &&String| key.strip_prefix(&to.key).is_some_and(|key| !is_kept(key));
     let delete: Vec<String> = there.keys().filter(|_| args.delete).filter(gone).cloned().collect();
     if args.dry_run {
         for (path, _, place) in &send {
@@ -97,7 +101,7 @@ async fn up(args: &SyncArgs, client: &Client, (root, to): (&Path, &Place)) -> Ou
         }
         return delete.iter().try_for_each(|key| output::line(&format!("rm {}/{key}", to.bucket)));
     }
-    let bar = Bytes::new(send.iter().map(|(_, size, _)| size).sum(), client.printer.quiet);
+    let bar = Bar::new(send.iter().map(|(_, size, _)| size).sum(), client.printer.quiet);
     let count = send.len();
     let work =
         send.into_iter().map(|(path, size, place)| {
@@ -106,21 +110,21 @@ async fn up(args: &SyncArgs, client: &Client, (root, to): (&Path, &Place)) -> Ou
                 sending.send((&path, size), &place).await.map_err(|failure| (place.to_string(), failure))
             }
         });
-    let done = together(work.collect(), args.parallel, "sent").await;
+    let done = together(work.collect(), args.parallel, "objects could not be sent").await;
     bar.finish();
     done?;
-    let wrong = remote::delete(client, &to.bucket, &delete).await?;
-    if !wrong.is_empty() {
-        return Err(Failure::plain(format!("{} objects could not be deleted", wrong.len())).details(wrong));
-    }
-    let equal = files.len() - count;
-    client.printer.done(&format!("sent {count}, deleted {}, {equal} were equal", delete.len()));
-    Ok(())
+    let which: Vec<Value> = delete.into_iter().map(Value::from).collect();
+    let bar = Bar::counting(which.len(), client.printer.quiet);
+    let deleted = remote::delete(client, &to.bucket, &which, &bar).await;
+    bar.finish();
+    deleted?.whole(which.len())?;
+    Done { verb: "sent", count, deleted: which.len(), equal: files.len() - count, skipped: broken.len() }
+        .tell(client)
 }
 
 async fn down(args: &SyncArgs, client: &Client, (from, root): (&Place, &Path)) -> Outcome {
     let objects = remote::all(client, from).await?;
-    let here = if root.exists() { files(root)? } else { BTreeMap::new() };
+    let Here { files: here, broken } = if root.exists() { files(root)? } else { Here::default() };
     let (mut fetched, mut odd, mut wanted) = (Vec::new(), Vec::new(), BTreeSet::new());
     for known in objects {
         let key = known.key.strip_prefix(&from.key).unwrap_or_default().to_owned();
@@ -157,8 +161,7 @@ async fn down(args: &SyncArgs, client: &Client, (from, root): (&Place, &Path)) -
     if !odd.is_empty() {
         return Err(Failure::plain(format!("{} objects cannot be files here", odd.len())).details(odd));
     }
-    client.printer.done(&format!("fetched {count}, deleted {}, {equal} were equal", gone.len()));
-    Ok(())
+    Done { verb: "fetched", count, deleted: gone.len(), equal, skipped: broken.len() }.tell(client)
 }
 
 async fn fetch_all(
@@ -166,7 +169,7 @@ async fn fetch_all(
     client: &Client,
     (from, wanted): (&Place, Vec<(Known, PathBuf)>),
 ) -> Outcome {
-    let bar = Bytes::new(wanted.iter().map(|(known, _)| known.size).sum(), client.printer.quiet);
+    let bar = Bar::new(wanted.iter().map(|(known, _)| known.size).sum(), client.printer.quiet);
     let work = wanted.into_iter().map(|(known, path)| {
         let bar = &bar;
         async move {
@@ -180,14 +183,46 @@ async fn fetch_all(
             fetching.await.map_err(|failure| (place.to_string(), failure))
         }
     });
-    let done = together(work.collect(), args.parallel, "fetched").await;
+    let done = together(work.collect(), args.parallel, "objects could not be fetched").await;
     bar.finish();
     done
 }
 
-/// All files below a directory by their keys, with their sizes. Links to directories are not followed.
-fn files(root: &Path) -> Outcome<BTreeMap<String, (PathBuf, u64)>> {
-    let mut files = BTreeMap::new();
+/// What a command did.
+struct Done {
+    verb: &'static str,
+    count: usize,
+    deleted: usize,
+    equal: usize,
+    skipped: usize,
+}
+
+impl Done {
+    fn tell(&self, client: &Client) -> Outcome {
+        let Self { verb, count, deleted, equal, skipped } = self;
+        let links = match skipped {
+            0 => String::new(),
+            1 => "; skipped 1 link that leads nowhere".to_owned(),
+            many => format!("; skipped {many} links that lead nowhere"),
+        };
+        let counts = json!({*verb: count, "deleted": deleted, "equal": equal, "skipped": skipped});
+        let message = format!("{verb} {count}, deleted {deleted}, {equal} were equal{links}");
+        client.changed(&message, &counts, &View::ALL)
+    }
+}
+
+/// What is in a directory.
+#[derive(Debug, Default)]
+struct Here {
+    /// Files by their keys, with their sizes.
+    files: BTreeMap<String, (PathBuf, u64)>,
+    /// What keys links would have that lead nowhere.
+    broken: BTreeSet<String>,
+}
+
+/// All files below a directory. Links to directories are not followed; it is said which links lead nowhere.
+fn files(root: &Path) -> Outcome<Here> {
+    let mut here = Here::default();
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         let entries = std::fs::read_dir(&directory).map_err(|error| unreadable(&directory, &error))?;
@@ -198,18 +233,31 @@ fn files(root: &Path) -> Outcome<BTreeMap<String, (PathBuf, u64)>> {
                 directories.push(path);
                 continue;
             }
-            let known = std::fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
+            let key = || {
+                key_of(root, &path).ok_or_else(|| {
+                    let message = format!("the name of `{}` is not UTF-8", path.display());
+                    Failure::usage(message).hint("rename it")
+                })
+            };
+            let known = match std::fs::metadata(&path) {
+                Err(error) if kind.is_symlink() && error.kind() != ErrorKind::PermissionDenied => {
+                    output::warn(&format!(
+                        "`{}` is a link that leads nowhere; it is skipped",
+                        path.display()
+                    ));
+                    here.broken.insert(key()?);
+                    continue;
+                }
+                known => known.map_err(|error| unreadable(&path, &error))?,
+            };
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !known.is_file() || name.starts_with('.') && name.ends_with(".part") {
                 continue;
             }
-            let key = key_of(root, &path).ok_or_else(|| {
-                Failure::usage(format!("the name of `{}` is not UTF-8", path.display())).hint("rename it")
-            })?;
-            files.insert(key, (path, known.len()));
+            here.files.insert(key()?, (path.clone(), known.len()));
         }
     }
-    Ok(files)
+    Ok(here)
 }
 
 #[cfg(test)]
@@ -235,7 +283,7 @@ mod tests {
         for name in ["x", "a/b/y", "a/.z.abc.part"] {
             std::fs::write(place.path().join(name), name).unwrap();
         }
-        let found = files(place.path()).unwrap();
+        let found = files(place.path()).unwrap().files;
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a/b/y", "x"]);
         assert_eq!(found["x"].1, 1);
     }

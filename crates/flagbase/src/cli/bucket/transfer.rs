@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use flagbase_core::buckets::{Piece, crc64, crc64_of};
 use futures_util::{Stream, StreamExt as _, stream};
 
-use super::progress::Bytes;
+use super::progress::Bar;
 use crate::exit::{Failure, Outcome};
 
 /// Bytes that are read at once.
@@ -36,7 +36,7 @@ pub(super) fn checksum(path: &Path) -> Outcome<String> {
 pub(super) fn parts(
     path: &Path,
     (offset, most): (u64, u64),
-    bar: Bytes,
+    bar: Bar,
 ) -> Outcome<impl Stream<Item = std::io::Result<Vec<u8>>> + Send + 'static> {
     let mut file = open(path)?;
     file.seek(SeekFrom::Start(offset)).map_err(|error| unreadable(path, &error))?;
@@ -76,7 +76,7 @@ pub(super) async fn together<F: Future<Output = Result<(), (String, Failure)>>>(
         (1, 1) => Err(failed.pop().map_or_else(|| Failure::plain("failed"), |(_, failure)| failure)),
         (wrong, _) => {
             let lines = failed.iter().map(|(name, failure)| format!("{name}: {failure}")).collect();
-            Err(Failure::plain(format!("{wrong} of {count} objects could not be {what}")).details(lines))
+            Err(Failure::plain(format!("{wrong} of {count} {what}")).details(lines))
         }
     }
 }
@@ -113,7 +113,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("x");
         std::fs::write(&path, "0123456789").unwrap();
-        let read: Vec<_> = parts(&path, (3, 4), Bytes::new(0, true)).unwrap().collect().await;
+        let read: Vec<_> = parts(&path, (3, 4), Bar::new(0, true)).unwrap().collect().await;
         assert_eq!(read.into_iter().map(Result::unwrap).collect::<Vec<_>>().concat(), b"3456");
     }
 
@@ -122,7 +122,7 @@ mod tests {
         let work = (0..3).map(|number| async move {
             if number == 1 { Err(("b".to_owned(), Failure::plain("broken"))) } else { Ok(()) }
         });
-        let failure = together(work.collect(), 2, "sent").await.unwrap_err();
+        let failure = together(work.collect(), 2, "objects could not be sent").await.unwrap_err();
         assert_eq!(
             (failure.to_string().as_str(), failure.listed()),
             ("1 of 3 objects could not be sent", &["b: broken".to_owned()][..])
