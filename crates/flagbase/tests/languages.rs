@@ -6,6 +6,8 @@
 
 #[path = "languages/dev.rs"]
 mod dev;
+#[path = "languages/walk.rs"]
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
