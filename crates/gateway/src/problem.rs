@@ -8,7 +8,7 @@ use flagbase_core::{
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::pool::write_field;
+use crate::{headers::names, pool::write_field};
 
 /// The media type of problems.
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -22,12 +22,21 @@ pub(crate) struct Problem {
     allow: Option<String>,
     retry_after: Option<u64>,
     close: bool,
+    bucket: Option<HeaderValue>,
 }
 
 impl Problem {
     /// A problem called `code`, told as `detail`.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), allow: None, retry_after: None, close: false }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            allow: None,
+            retry_after: None,
+            close: false,
+            bucket: None,
+        }
     }
 
     /// The request cannot be understood.
@@ -49,6 +58,11 @@ impl Problem {
     /// The same, and the connection ends with it, because its framing cannot be trusted any more.
     pub(crate) fn close(self) -> Self {
         Self { close: true, ..self }
+    }
+
+    /// The same, about what a route leads to in a bucket, when that may be told.
+    pub(crate) fn of_bucket(self, bucket: Option<HeaderValue>) -> Self {
+        Self { bucket, ..self }
     }
 
     /// A request whose head the parser gave up on with `status`.
@@ -103,6 +117,7 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, wait.max(1).into());
         }
+        headers.extend(self.bucket.map(|bucket| (names::BUCKET, bucket)));
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -100,7 +100,9 @@ pub(crate) async fn answer_for_route<C: Callers, B>(
     let busy = client.traffic.busy();
     let id = request_id(gateway, inbound.request.headers());
     let limit = to.choice.route.request_timeout(gateway.config.request_timeout);
-    let answered = tokio::time::timeout_at(started + limit, answer(gateway, client, &to, &inbound)).await;
+    let shows = gateway.shows(caller, Permission::BucketRead);
+    let answered =
+        tokio::time::timeout_at(started + limit, answer(gateway, client, &to, (&inbound, shows))).await;
     let answered = answered.unwrap_or_else(|_| {
         let detail = "the site did not answer in time";
         Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "site_timeout", detail))
@@ -111,20 +113,23 @@ pub(crate) async fn answer_for_route<C: Callers, B>(
     {
         gateway.functions.failed_under(&gateway.environment, under);
     }
-    let shown = gateway.shows(caller, Permission::BucketRead).then(|| headers::value(&to.target.to_string()));
-    answered.map(|mut response| {
-        let headers = response.headers_mut();
-        headers.insert(names::REQUEST_ID, id);
-        headers.extend(shown.map(|shown| (names::BUCKET, shown)));
-        response.map(|body| Answer::function(body, busy))
-    })
+    let shown = shows.then(|| headers::value(&to.target.to_string()));
+    match answered {
+        Ok(mut response) => {
+            let headers = response.headers_mut();
+            headers.insert(names::REQUEST_ID, id);
+            headers.extend(shown.map(|shown| (names::BUCKET, shown)));
+            Ok(response.map(|body| Answer::function(body, busy)))
+        }
+        Err(problem) => Err(problem.of_bucket(shown)),
+    }
 }
 
 async fn answer<C: Callers>(
     gateway: &Gateway<C>,
     client: &Client,
     to: &ToBucket,
-    inbound: &Inbound,
+    (inbound, shows): (&Inbound, bool),
 ) -> Result<Reply, Problem> {
     let ToBucket { choice, under, target, bucket } = to;
     let method = inbound.request.method();
@@ -167,12 +172,16 @@ async fn answer<C: Callers>(
             Err(Problem::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail))
         }
         Ok(Answered::Unsatisfiable(size)) => Ok(unsatisfiable(size)),
-        Err(refusal) => Err(unreadable(gateway, target, &refusal)),
+        Err(refusal) => Err(unreadable(gateway, target, (&refusal, shows))),
     }
 }
 
-/// A release that cannot be read is the bucket's fault, not the client's.
-fn unreadable<C: Callers>(gateway: &Gateway<C>, target: &BucketTarget, refusal: &Refusal) -> Problem {
+/// A release that cannot be read is the bucket's fault, not the client's. What is missing is named to who may read it.
+fn unreadable<C: Callers>(
+    gateway: &Gateway<C>,
+    target: &BucketTarget,
+    (refusal, shows): (&Refusal, bool),
+) -> Problem {
     gateway.complain_of(&target.to_string(), &refusal.message);
     if refusal.class == Class::Unavailable {
         let detail = "what the site is made of cannot be read now; try again later";
@@ -181,6 +190,7 @@ fn unreadable<C: Callers>(gateway: &Gateway<C>, target: &BucketTarget, refusal: 
     }
     let code = if refusal.code == lookup::NO_RELEASE { refusal.code } else { "object_unreadable" };
     let detail = match code {
+        lookup::NO_RELEASE if shows => &refusal.message,
         lookup::NO_RELEASE => "the release of the site holds nothing; upload it, or choose another one",
         _ => "a part of the site is damaged or lost; upload it again",
     };

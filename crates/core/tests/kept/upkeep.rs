@@ -18,7 +18,7 @@ impl Product {
 
     async fn keys(&self, versions: bool) -> Vec<String> {
         let listing = Listing { versions, limit: 99, ..Listing::default() };
-        let listed = self.buckets.objects().list(&self.bucket("b"), &listing).await.unwrap();
+        let listed = self.buckets.objects().list(&self.bucket("box"), &listing).await.unwrap();
         listed.objects.into_iter().map(|object| object.key).collect()
     }
 }
@@ -26,7 +26,7 @@ impl Product {
 #[tokio::test]
 async fn what_rotted_or_is_gone_is_found_and_told() {
     let product = product().await;
-    product.make("b", json!({})).await;
+    product.make("box", json!({})).await;
     let (altered, gone) = (product.put("altered", "bytes").await, product.put("gone", "bytes").await);
     let (short, fine) = (product.put("short", "bytes").await, product.put("fine", "bytes").await);
     product.blobs.put(&altered.pieces[0].blob, parts(&["bytez"])).await.unwrap();
@@ -44,7 +44,7 @@ async fn what_rotted_or_is_gone_is_found_and_told() {
             ("short", "4 of 5 bytes are there")
         ]
     );
-    let changes = product.changes(&DocumentId::new(Kind::Bucket, "default", "b")).await;
+    let changes = product.changes(&DocumentId::new(Kind::Bucket, "default", "box")).await;
     let damaged = changes.iter().filter(|change| change.verb == "object_damaged");
     assert_eq!(damaged.count(), 3);
     assert_eq!(product.read("fine", Pick::Whole).await.as_deref(), Some("bytes"));
@@ -54,7 +54,7 @@ async fn what_rotted_or_is_gone_is_found_and_told() {
 #[tokio::test]
 async fn objects_expire_by_age_prefix_and_tags() {
     let product = product().await;
-    product.make("b", json!({"lifecycle": [{"prefix": "log/", "expire_after_days": 7}, {"prefix": "", "disabled": true, "expire_after_days": 1}]})).await;
+    product.make("box", json!({"lifecycle": [{"prefix": "log/", "expire_after_days": 7}, {"prefix": "", "disabled": true, "expire_after_days": 1}]})).await;
     product.put("log/old", "x").await;
     product.put("other", "x").await;
     product.later(5);
@@ -69,7 +69,7 @@ async fn objects_expire_by_age_prefix_and_tags() {
 async fn versions_go_so_long_after_something_took_their_place() {
     let product = product().await;
     let rules = json!([{"noncurrent_after_days": 3, "expire_after_days": 10, "expired_markers": true}]);
-    product.make("b", json!({"versioning": "enabled", "lifecycle": rules})).await;
+    product.make("box", json!({"versioning": "enabled", "lifecycle": rules})).await;
     product.put("k", "one").await;
     product.later(4);
     product.put("k", "two").await;
@@ -91,7 +91,7 @@ async fn versions_go_so_long_after_something_took_their_place() {
 async fn uploads_that_nobody_goes_on_with_are_given_up() {
     let product = product().await;
     let rules = json!([{"prefix": "soon/", "abort_uploads_after_days": 1}]);
-    let b = product.make("b", json!({"lifecycle": rules})).await;
+    let b = product.make("box", json!({"lifecycle": rules})).await;
     let objects = product.buckets.objects();
     for key in ["soon/k", "late/k"] {
         let upload = objects.begin(&b, Begin { key, ..Begin::default() }).await.unwrap();

@@ -14,7 +14,18 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::place;
 use crate::{output, progress};
 
+/// What whoever asks for help has to know before the day it is needed.
+const NOT_IN_IT: &str = "\
+Not in the copy: the contents of buckets and the code of functions. They are files below `storage.base_path`, or in the
+store that `storage.url` names; the command says where. Files there are only added and removed, never changed: copy them
+before and after this, without deleting from the copy.
+
+  rsync -a data/storage/ /backups/storage/
+  flagbase backup /backups/flagbase.db
+  rsync -a data/storage/ /backups/storage/";
+
 #[derive(Debug, Args)]
+#[command(after_help = NOT_IN_IT)]
 pub(crate) struct BackupArgs {
     /// The file to write
     file: PathBuf,

@@ -15,7 +15,7 @@ async fn a_body_that_breaks_off_leaves_nothing() {
     for key in ["old", "new"] {
         let mut stream = TcpStream::connect(&address).unwrap();
         let head = format!(
-            "PUT /api/v1/buckets/up/objects/{key} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+            "PUT /api/v1/buckets/files/objects/{key} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
              Content-Length: 1000\r\n\r\nhalf",
             place.token
         );
@@ -107,7 +107,7 @@ async fn on_a_full_disk_nothing_is_there_by_half_and_there_is_an_answer() {
     let directory = tempfile::tempdir().unwrap();
     let server = TestServer::start(told_of_full_disks(directory.path())).await;
     let token = server.join("dev@example.com", "developer").await;
-    server.put("/api/v1/buckets/up", &token, &json!({})).await.expect_status(201);
+    server.put("/api/v1/buckets/files", &token, &json!({})).await.expect_status(201);
     let place = Place { server, token };
     place.put("old", "old").await.expect_status(200);
     limit(&place, "4194304");
@@ -173,7 +173,7 @@ async fn of_an_upload_what_was_acknowledged_is_there_after_a_sudden_end() {
         .send(Method::POST, "/uploads", &[tus, metadata, ("upload-length", &length)], "")
         .await
         .expect_status(201);
-    let upload = begun.header("location").unwrap().strip_prefix("/api/v1/buckets/up").unwrap().to_owned();
+    let upload = begun.header("location").unwrap().strip_prefix("/api/v1/buckets/files").unwrap().to_owned();
     let kind = ("content-type", "application/offset+octet-stream");
     let (mut offset, mut rounds) = (0, 0);
     while offset < bytes.len() {

@@ -41,12 +41,12 @@ async fn an_object_lives_from_its_first_byte_to_its_deletion() {
     place.get("a.png", &[("if-match", "\"other\"")]).await.expect_status(412);
     let modified = head.header("last-modified").unwrap();
     place.get("a.png", &[("if-modified-since", modified)]).await.expect_status(304);
-    let copied = place.send(Method::PUT, "/objects/b.png?copy=up/a.png", &[], "").await.expect_status(200);
+    let copied = place.send(Method::PUT, "/objects/b.png?copy=files/a.png", &[], "").await.expect_status(200);
     assert_eq!(copied.json["metadata"]["colour"], "blue");
     place.send(Method::DELETE, "/objects/a.png", &[], "").await.expect_status(204);
     place.get("a.png", &[]).await.expect_status(404);
     assert_eq!(place.bytes("b.png").await, bytes, "a copy does not need what it was made of");
-    let refused = place.server.delete("/api/v1/buckets/up", &place.token).await.expect_status(409);
+    let refused = place.server.delete("/api/v1/buckets/files", &place.token).await.expect_status(409);
     assert_eq!(refused.json["code"], "bucket_not_empty");
 }
 
@@ -84,7 +84,7 @@ async fn pages_lead_through_everything_once() {
     for number in 0..7 {
         place.put(&format!("d{}/f{number}", number / 4), "x").await.expect_status(200);
     }
-    let (mut seen, mut next) = (Vec::new(), "/api/v1/buckets/up/objects?limit=3".to_owned());
+    let (mut seen, mut next) = (Vec::new(), "/api/v1/buckets/files/objects?limit=3".to_owned());
     loop {
         let page = place.server.get(&next, &place.token).await.expect_status(200);
         seen.extend(

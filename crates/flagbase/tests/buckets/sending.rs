@@ -37,7 +37,7 @@ async fn http2_gets_the_same_bytes() {
     let content = filled(1_700_003, 5);
     place.put("large", content.clone()).await.expect_status(200);
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Empty<Bytes>>();
-    let request = hyper::Request::get(place.server.url("/api/v1/buckets/up/objects/large"))
+    let request = hyper::Request::get(place.server.url("/api/v1/buckets/files/objects/large"))
         .header("authorization", format!("Bearer {}", place.token));
     let answer = client.request(request.body(Empty::new()).unwrap()).await.unwrap();
     assert_eq!(answer.version(), hyper::Version::HTTP_2);
@@ -52,7 +52,7 @@ async fn answers_on_one_connection_stay_apart() {
     place.put("large", old.clone()).await.expect_status(200);
     let address = place.server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let request = format!(
-        "GET /api/v1/buckets/up/objects/large HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
+        "GET /api/v1/buckets/files/objects/large HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
         place.token
     );
     let mut leaving = tokio::net::TcpStream::connect(&address).await.unwrap();

@@ -4,7 +4,8 @@ use super::*;
 
 impl Place {
     async fn sign(&self, body: &Value) -> String {
-        let signed = self.server.post("/api/v1/buckets/up/sign", &self.token, body).await.expect_status(200);
+        let signed =
+            self.server.post("/api/v1/buckets/files/sign", &self.token, body).await.expect_status(200);
         signed.json["url"].as_str().unwrap().to_owned()
     }
 

@@ -33,11 +33,11 @@ impl Place {
         let place = Self { server, token };
         place.release(1);
         place.release(2);
-        place.ok("bucket create up");
-        place.ok("bucket sync ./release-1 up/releases/1/");
+        place.ok("bucket create files");
+        place.ok("bucket sync ./release-1 files/releases/1/");
         place.server.post("/api/v1/flags", &place.token, &flag(more)).await.expect_status(201);
         place.ok(
-            "route add /shop/* bucket:up/releases/1/ --strip-prefix --flag release --variant two=bucket:up/releases/2/",
+            "route add /shop/* bucket:files/releases/1/ --strip-prefix --flag release --variant two=bucket:files/releases/2/",
         );
         place
     }
@@ -49,7 +49,7 @@ impl Place {
     }
 
     fn sync_second(&self) {
-        self.ok("bucket sync ./release-2 up/releases/2/");
+        self.ok("bucket sync ./release-2 files/releases/2/");
     }
 
     async fn seen(&self, token: Option<&str>) -> Reply {
@@ -141,12 +141,12 @@ async fn developers_try_a_release_and_one_session_has_one_of_its_own() {
     assert_eq!((place.shown(Some(&customer)).await, place.shown(None).await), ('1', '1'));
     let page = place.seen(Some(&place.token)).await;
     assert_eq!(page.header("cache-control"), Some("private, no-cache"));
-    assert_eq!(page.header("x-flagbase-bucket"), Some("up/releases/2/"));
+    assert_eq!(page.header("x-flagbase-bucket"), Some("files/releases/2/"));
     let preview = place.ok("route test /gateway/shop/ -o json");
     let preview: Value = serde_json::from_str(&preview).unwrap();
     assert_eq!(
         (&preview["decision"], &preview["bucket"], &preview["key"]),
-        (&json!("bucket"), &json!("up/releases/2/"), &json!("releases/2/index.html")),
+        (&json!("bucket"), &json!("files/releases/2/"), &json!("releases/2/index.html")),
         "{preview}"
     );
 
@@ -190,7 +190,7 @@ async fn a_release_that_was_never_uploaded_is_taken_back_and_missing_pages_are_n
     for _ in 0..100 {
         place.server.get("/gateway/shop/nothing.js", &place.token).await.expect_status(404);
     }
-    place.ok("bucket rm -r up/releases/2/ --yes");
+    place.ok("bucket rm -r files/releases/2/ --yes");
     for _ in 0..11 {
         let broken = place.seen(Some(&place.token)).await.expect_status(502);
         assert_eq!(broken.json["code"], json!("release_not_found"));
@@ -222,21 +222,30 @@ impl Place {
 async fn a_route_leads_only_to_buckets_that_there_are_and_that_its_writer_may_read() {
     let place = Place::new(json!({})).await;
     let route = |bucket: &str| json!({"id": "shop", "path": "/shop", "match": "prefix", "bucket": bucket});
-    let unknown = place.server.post("/api/v1/gateway/routes", &place.token, &route("upp")).await;
-    assert!(unknown.expect_status(422).text.contains("did you mean `up`?"));
-    let added = place.server.post("/api/v1/gateway/routes", &place.token, &route("up/r/1")).await;
+    let unknown = place.server.post("/api/v1/gateway/routes", &place.token, &route("filess")).await;
+    assert!(unknown.expect_status(422).text.contains("did you mean `files`?"));
+    let added = place.server.post("/api/v1/gateway/routes", &place.token, &route("files/r/1")).await;
     let shown = added.expect_status(201).json;
-    assert_eq!(shown["bucket"], json!({"name": "up", "prefix": "r/1/"}));
+    assert_eq!(shown["bucket"], json!({"name": "files", "prefix": "r/1/"}));
+    let warning = shown["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("bucket `files` holds nothing under `r/1/`, where `r/1/index.html`"),
+        "{warning}"
+    );
     let again = place.server.put("/api/v1/gateway/routes/shop", &place.token, &shown).await;
     assert_eq!(again.expect_status(200).json["bucket"], shown["bucket"], "what was read can be sent back");
-    let used = place.server.delete("/api/v1/buckets/up", &place.token).await.expect_status(409);
+    place.put("r/1/index.html", "<h1>1").await.expect_status(200);
+    let filled =
+        place.server.put("/api/v1/gateway/routes/shop", &place.token, &shown).await.expect_status(200);
+    assert_eq!(filled.json.get("warnings"), None, "there is something now");
+    let used = place.server.delete("/api/v1/buckets/files", &place.token).await.expect_status(409);
     assert_eq!(used.json["code"], json!("bucket_in_use"));
 
     let administrator = place.server.administrator().await;
     let key = json!({"name": "routes", "permissions": ["route.read", "route.write"]});
     let key = place.server.post("/api/v1/keys", &administrator, &key).await.expect_status(201);
     let token = key.json["token"].as_str().unwrap();
-    let refused = place.server.put("/api/v1/gateway/routes/shop", token, &route("up/r/2")).await;
+    let refused = place.server.put("/api/v1/gateway/routes/shop", token, &route("files/r/2")).await;
     assert_eq!(
         refused.status, 403,
         "who may not read a release cannot show it to everybody: {}",

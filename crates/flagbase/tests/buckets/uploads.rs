@@ -17,7 +17,7 @@ impl Place {
         let headers = [TUS, ("upload-length", length.as_str()), ("upload-metadata", metadata.as_str())];
         let begun = self.send(Method::POST, "/uploads", &headers, "").await.expect_status(201);
         assert!(begun.header("upload-expires").is_some());
-        begun.header("location").unwrap().strip_prefix("/api/v1/buckets/up").unwrap().to_owned()
+        begun.header("location").unwrap().strip_prefix("/api/v1/buckets/files").unwrap().to_owned()
     }
 
     async fn append(&self, upload: &str, offset: usize, body: Vec<u8>) -> Reply {
@@ -39,7 +39,7 @@ async fn an_upload_is_resumed_where_its_connection_broke() {
     let address = place.server.url("").trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&address).unwrap();
     let head = format!(
-        "PATCH /api/v1/buckets/up{upload} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nTus-Resumable: 1.0.0\r\n\
+        "PATCH /api/v1/buckets/files{upload} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nTus-Resumable: 1.0.0\r\n\
          Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: {}\r\n\r\n",
         place.token,
         bytes.len()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flagbase_core::{
-    buckets::{Bucket, Listing, Object},
+    buckets::{Bucket, Listing, Object, empty_release},
     gateway::BucketTarget,
     refusal::{Class, Refusal},
 };
@@ -109,7 +109,7 @@ impl Sites {
         let prefix = release.target.prefix.to_string();
         let listing = Listing { prefix, limit: 1, ..Listing::default() };
         if self.objects.list(release.bucket, &listing).await?.objects.is_empty() {
-            let message = format!("`{}` holds no objects", release.target);
+            let message = empty_release(release.bucket, &release.target.prefix);
             return Err(Refusal::new(Class::Internal, NO_RELEASE, message));
         }
         Ok(())

@@ -270,6 +270,10 @@ async fn a_release_that_was_never_uploaded_is_our_fault_too() {
     for path in ["/shop/", "/shop/app.js"] {
         let answer = world.get(path, &[]).await;
         assert_eq!((answer.status, &answer.json()["code"]), (502, &json!("release_not_found")), "{path}");
+        assert_eq!(answer.header("x-flagbase-bucket"), Some("site/releases/1/"), "{path}");
+        let said =
+            "bucket `site` holds nothing under `releases/1/`, where `releases/1/index.html` is looked for";
+        assert!(answer.body.contains(said), "{path}: {}", answer.body);
     }
     world.put("site", ("releases/1/other.js", plain()), "x").await;
     assert_eq!(world.get("/shop/", &[]).await.status, 404);
