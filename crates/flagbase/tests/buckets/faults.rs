@@ -197,7 +197,7 @@ async fn of_an_upload_what_was_acknowledged_is_there_after_a_sudden_end() {
 async fn a_bucket_never_goes_with_an_object_that_was_acknowledged() {
     let place = Place::new(json!({})).await;
     for round in 0..30 {
-        let name = format!("b{round}");
+        let name = format!("bucket-{round}");
         place
             .server
             .put(&format!("/api/v1/buckets/{name}"), &place.token, &json!({}))
