@@ -70,18 +70,30 @@ impl Kit {
     }
 }
 
-/// Unpacks and builds everything, once; the agent each time, in case it changed.
-pub(crate) fn kit(workspace: &Workspace) -> Result<Kit> {
+/// What others make of a kit; it cannot be had everywhere.
+pub(crate) struct Packages {
+    root: PathBuf,
+    vsock: PathBuf,
+}
+
+/// Gets packages and unpacks them, once.
+pub(crate) fn packages(workspace: &Workspace) -> Result<Packages> {
     let root = workspace.target.join("servers").join("microvm");
     if !root.join("usr/bin/qemu-system-x86_64").is_file() {
         unpack(&root)?;
     }
+    Ok(Packages { root, vsock: tool::vhost_device_vsock(workspace)? })
+}
+
+/// Builds what is ours of a kit, in case it changed.
+pub(crate) fn kit(workspace: &Workspace, packages: Packages) -> Result<Kit> {
+    let Packages { root, vsock } = packages;
     let kernel = only(&root.join("boot"), "vmlinuz-")?;
     let modules = only(&root.join("lib/modules"), "")?;
     let initrd = root.join("initrd");
     self::initrd(workspace, Some(&modules), &initrd)?;
     let function = built(workspace).join("examples/echo");
-    Ok(Kit { root, kernel, initrd, vsock: tool::vhost_device_vsock(workspace)?, function })
+    Ok(Kit { root, kernel, initrd, vsock, function })
 }
 
 fn built(workspace: &Workspace) -> PathBuf {

@@ -8,6 +8,7 @@ mod languages;
 mod microvm;
 mod nats;
 mod s3;
+mod typescript;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -67,10 +68,17 @@ const APART: [&str; 4] = [
     "fuzz/Cargo.toml",
 ];
 
+/// How a step ended that did not fail.
+enum Verdict {
+    Passed,
+    /// What it is about was not there, and so it says nothing; why.
+    Skipped(String),
+}
+
 struct Outcome {
     step: Step,
     took: Duration,
-    error: Option<anyhow::Error>,
+    verdict: Result<Verdict>,
 }
 
 /// Runs the chosen steps to the end, so that one failure does not hide the next.
@@ -78,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let steps = chosen(options);
     if options.list {
         for step in steps {
-            println!("{:<10}{}", step.name(), step.about());
+            println!("{:<12}{}", step.name(), step.about());
         }
         return Ok(());
     }
@@ -100,32 +108,43 @@ fn chosen(options: &Options) -> Vec<Step> {
 fn perform(step: Step, workspace: &Workspace, judged: nats::Judged) -> Outcome {
     println!("\n==> {}: {}", step.name(), step.about());
     let started = Instant::now();
-    let error = step.run(workspace, judged).err();
-    let took = started.elapsed();
-    match &error {
-        None => println!("<== {} passed in {:.1} s", step.name(), took.as_secs_f64()),
-        Some(error) => {
-            eprintln!("<== {} FAILED in {:.1} s: {error:#}", step.name(), took.as_secs_f64());
-        }
+    let verdict = step.run(workspace, judged);
+    let outcome = Outcome { step, took: started.elapsed(), verdict };
+    if outcome.is_failed() {
+        eprintln!("<== {}", outcome.line());
+    } else {
+        println!("<== {}", outcome.line());
     }
-    Outcome { step, took, error }
+    outcome
 }
 
 fn conclude(outcomes: &[Outcome]) -> Result<()> {
     println!("\n==> summary");
-    for Outcome { step, took, error } in outcomes {
-        let verdict = if error.is_none() { "passed" } else { "FAILED" };
-        println!("{:<10}{verdict} {:>8.1} s", step.name(), took.as_secs_f64());
+    for outcome in outcomes {
+        println!("{}", outcome.line());
     }
-    let failed: Vec<&str> = outcomes
-        .iter()
-        .filter(|outcome| outcome.error.is_some())
-        .map(|outcome| outcome.step.name())
-        .collect();
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| outcome.is_failed()).map(|outcome| outcome.step.name()).collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+impl Outcome {
+    fn is_failed(&self) -> bool {
+        self.verdict.is_err()
+    }
+
+    /// What people read of it; only what ran to its end has passed.
+    fn line(&self) -> String {
+        let (name, seconds) = (self.step.name(), self.took.as_secs_f64());
+        match &self.verdict {
+            Ok(Verdict::Passed) => format!("{name:<12}passed {seconds:>8.1} s"),
+            Ok(Verdict::Skipped(why)) => format!("{name:<12}skipped: {why}"),
+            Err(error) => format!("{name:<12}FAILED {seconds:>8.1} s: {error:#}"),
+        }
+    }
 }
 
 impl Step {
@@ -169,7 +188,17 @@ impl Step {
         }
     }
 
-    fn run(self, workspace: &Workspace, judged: nats::Judged) -> Result<()> {
+    fn run(self, workspace: &Workspace, judged: nats::Judged) -> Result<Verdict> {
+        match self {
+            Self::Microvm => return microvm::run(workspace),
+            Self::Firecracker => return firecracker::run(workspace),
+            other => other.check(workspace, judged)?,
+        }
+        Ok(Verdict::Passed)
+    }
+
+    /// Those that can always run.
+    fn check(self, workspace: &Workspace, judged: nats::Judged) -> Result<()> {
         match self {
             Self::Fmt => fmt(workspace),
             Self::Clippy => {
@@ -188,8 +217,7 @@ impl Step {
             Self::Nats => nats::run(workspace, judged),
             Self::Buses => buses::run(workspace),
             Self::S3 => s3::run(workspace),
-            Self::Microvm => microvm::run(workspace),
-            Self::Firecracker => firecracker::run(workspace),
+            Self::Microvm | Self::Firecracker => Ok(()),
             Self::Languages => languages::run(workspace),
             Self::Web => web::run(workspace),
         }
@@ -283,8 +311,8 @@ mod tests {
     }
 
     fn outcome(step: Step, error: Option<&str>) -> Outcome {
-        let error = error.map(|text| anyhow::anyhow!(text.to_owned()));
-        Outcome { step, took: Duration::from_secs(1), error }
+        let verdict = error.map_or(Ok(Verdict::Passed), |text| Err(anyhow::anyhow!(text.to_owned())));
+        Outcome { step, took: Duration::from_secs(1), verdict }
     }
 
     #[test]
@@ -303,6 +331,16 @@ mod tests {
         assert!(conclude(&[outcome(Step::Fmt, None)]).is_ok());
         let outcomes = [outcome(Step::Fmt, None), outcome(Step::Go, Some("no"))];
         assert_eq!(conclude(&outcomes).unwrap_err().to_string(), "failed: go");
+    }
+
+    #[test]
+    fn what_was_not_there_is_skipped_for_a_reason_and_has_not_passed() {
+        let verdict = Ok(Verdict::Skipped("no registry has one".to_owned()));
+        let skipped = Outcome { step: Step::Firecracker, took: Duration::ZERO, verdict };
+        assert_eq!(skipped.line(), "firecracker skipped: no registry has one");
+        assert!(conclude(&[skipped]).is_ok(), "what is missing is no failure");
+        assert!(outcome(Step::Fmt, None).line().contains("passed"));
+        assert!(outcome(Step::Fmt, Some("why")).line().ends_with("why"));
     }
 
     #[test]

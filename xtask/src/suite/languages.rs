@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::at;
+use super::{at, typescript};
 use crate::workspace::Workspace;
 use crate::{process, servers, tool};
 
@@ -15,6 +15,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
     ] {
         tool::required(program, hint)?;
     }
+    typescript::check(workspace)?;
     let mut command = at(workspace);
     // As the step before builds it: with other features half the tree would be compiled again.
     command.args(["test", "--workspace", "--test", "languages", "--", "--include-ignored"]);
