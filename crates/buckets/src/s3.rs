@@ -5,6 +5,7 @@
 //! [`flagbase_core::buckets::Buckets::granted`], and nowhere else.
 
 mod access;
+mod advice;
 mod blobs;
 mod bucket;
 mod canned;

@@ -24,9 +24,6 @@ const NAMELESS: &str = "us-east-1";
 /// Buckets that are read at once.
 const PAGE: u32 = 1000;
 
-/// The shortest name of a bucket that S3 knows.
-const SHORTEST: usize = 3;
-
 impl Facade {
     pub(super) async fn make(
         &self,
@@ -34,9 +31,6 @@ impl Facade {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let guest = Guest::of(&request)?;
         let input = request.input;
-        if input.bucket.len() < SHORTEST {
-            return Err(s3_error!(InvalidBucketName, "a bucket's name has at least {SHORTEST} characters"));
-        }
         if input.object_lock_enabled_for_bucket == Some(true) {
             return Err(s3_error!(NotImplemented, "objects cannot be locked here"));
         }
@@ -52,9 +46,10 @@ impl Facade {
                 let location = Some(format!("/{}", input.bucket));
                 Ok(S3Response::new(CreateBucketOutput { location }))
             }
-            Err(refusal) if refusal.class == Class::Stale => {
-                Err(s3_error!(BucketAlreadyOwnedByYou, "there is such a bucket already"))
-            }
+            Err(refusal) if refusal.class == Class::Stale => Err(s3_error!(
+                BucketAlreadyOwnedByYou,
+                "there is such a bucket already; use it, or choose another name"
+            )),
             Err(refusal) => Err(refused(refusal)),
         }
     }

@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     AccessKeys, Facade, S3Options, S3Parts,
     access::{Domain, Door, Names, Secrets},
+    advice,
     blobs::TOO_SLOW,
     cors::Question,
     framing::{Framed, Framing},
@@ -168,11 +169,13 @@ impl Front {
     }
 }
 
-/// Says in an error which request it answers, as its header does.
+/// Says in an error what to do, and which request it answers, as its header does.
 fn identify(response: &mut Response<Body>, id: &str) {
-    let text = response.body().bytes().unwrap_or_default();
-    let Some(before) = text.strip_suffix(b"</Error>") else { return };
-    let text = [before, b"<RequestId>", id.as_bytes(), b"</RequestId></Error>"].concat();
+    let bytes = response.body().bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let text = advice::with_message(&text).map_or(text, Into::into);
+    let Some(before) = text.strip_suffix("</Error>") else { return };
+    let text = format!("{before}<RequestId>{id}</RequestId></Error>");
     response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(text);
 }

@@ -11,7 +11,14 @@ pub(super) fn refused(refusal: Refusal) -> S3Error {
         let cause = std::error::Error::source(&refusal).map(ToString::to_string).unwrap_or_default();
         tracing::error!(code = refusal.code, cause, "an S3 request failed: {}", refusal.message);
     }
-    let mut error = S3Error::with_message(code, refusal.message);
+    let message = match refusal.class {
+        // Nobody sends a token here.
+        Class::Unauthenticated => {
+            "this needs an access key; sign the request with one that may do this".to_owned()
+        }
+        _ => refusal.message,
+    };
+    let mut error = S3Error::with_message(code, message);
     if let Some(status) = status {
         error.set_status_code(status);
     }

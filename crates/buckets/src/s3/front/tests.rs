@@ -4,6 +4,7 @@ use flagbase_core::{
     buckets::{Buckets, BucketsParts, Signer},
     caller::{Caller, Principal},
     environments::{EnvironmentKind, Environments},
+    clock::SystemClock,
     feed::Feed,
     flags::Asked,
     refusal::Precondition,
@@ -13,10 +14,14 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::s3_parts::S3Limits;
+use crate::s3_parts::{AccessKey, S3Limits};
 
 /// Everybody may do everything with the objects of bucket `open`.
 async fn front(settings: Value) -> Front {
+    front_for(settings, Arc::new(|_| None)).await
+}
+
+async fn front_for(settings: Value, keys: AccessKeys) -> Front {
     let (memory, clock) = (Memory::new(), Arc::new(FixedClock::default()));
     let random = Arc::new(SeededRandom::new(1));
     let feed = Arc::new(Feed::open(Arc::new(memory.clone()), clock.clone(), random.clone()).await.unwrap());
@@ -38,7 +43,6 @@ async fn front(settings: Value) -> Front {
         environment: "default".into(),
         limits: S3Limits::default(),
     };
-    let keys: AccessKeys = Arc::new(|_| None);
     Front::new(S3Parts { buckets: Arc::new(buckets), keys, clock, random, options })
 }
 
@@ -125,6 +129,50 @@ async fn an_error_says_which_request_it_answers() {
         "{body}"
     );
     assert_eq!(ask(&front, "HEAD", "/open/none", &[], "").await.2, "");
+}
+
+#[tokio::test]
+async fn every_error_says_what_to_do() {
+    let key = AccessKey { caller: Caller::nobody(), environment: "default".into(), secret: "secret".into() };
+    let front = front_for(json!({}), Arc::new(move |id| (id == "FB01").then(|| key.clone()))).await;
+    // What reads signatures goes by the time of the machine.
+    let now = SystemClock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let day = &now[..8];
+    let signed = |id: &str| {
+        let names = "host;x-amz-content-sha256;x-amz-date";
+        let signature = "0".repeat(64);
+        format!(
+            "AWS4-HMAC-SHA256 Credential={id}/{day}/us-east-1/s3/aws4_request, SignedHeaders={names}, Signature={signature}"
+        )
+    };
+    let (wrong, unknown) = (signed("FB01"), signed("FB02"));
+    let headers = |authorization| {
+        [
+            ("host", "localhost"),
+            ("x-amz-date", now.as_str()),
+            ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+            ("authorization", authorization),
+        ]
+    };
+    for (authorization, code, said) in [
+        (wrong.as_str(), "SignatureDoesNotMatch", "check the secret access key"),
+        (unknown.as_str(), "InvalidAccessKeyId", "it may have been revoked"),
+    ] {
+        let (status, _, body) = ask(&front, "GET", "/open/k", &headers(authorization), "").await;
+        assert_eq!(status, 403, "{body}");
+        assert!(body.contains(&format!("<Code>{code}</Code>")) && body.contains(said), "{body}");
+    }
+    let (_, _, body) = ask(&front, "GET", "/open/k", &[], "").await;
+    assert!(body.contains("<Message>this needs an access key"), "{body}");
+    for (method, uri) in
+        [("GET", "/Not_A_Name/k"), ("PATCH", "/open/k"), ("POST", "/open/k"), ("GET", "/open/%ff")]
+    {
+        let (status, _, body) = ask(&front, method, uri, &[], "").await;
+        assert!(
+            status >= 400 && body.contains("<Message>") && !body.contains("<Message></"),
+            "{method} {uri}: {body}"
+        );
+    }
 }
 
 #[tokio::test]
