@@ -5,6 +5,7 @@
 //! name has all of one write or all of another; what a crash left half written has no name and is removed at the next
 //! start.
 
+mod directories;
 mod names;
 mod opened;
 mod part;
@@ -26,17 +27,19 @@ use flagbase_core::{
 };
 use futures_util::StreamExt as _;
 
+use directories::Directories;
 use opened::OpenFiles;
 use part::Part;
 use reading::Wanted;
 
 /// Bytes written by one step; smaller parts of a stream are written together once there are so many.
-const STEP: usize = 256 << 10;
+const STEP: usize = 512 << 10;
 
 /// Blobs in a directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Files {
     base: Arc<Path>,
+    directories: Arc<Directories>,
     parts: Arc<AtomicU64>,
     open: Arc<OpenFiles>,
 }
@@ -44,17 +47,19 @@ pub struct Files {
 impl Files {
     /// Blobs below `base`, which is made when it is not there; removes what a crash left half written. Blocks.
     pub fn open(base: &Path) -> Result<Self, BlobError> {
-        part::make_directory(base).map_err(fault)?;
+        directories::make_base(base).map_err(fault)?;
         let stale = names::remove_parts(base).map_err(fault)?;
         if stale > 0 {
             tracing::info!(files = stale, "removed what was half written when flagbase stopped");
         }
-        Ok(Self { base: base.into(), parts: Arc::default(), open: Arc::default() })
+        let base: Arc<Path> = base.into();
+        let directories = Arc::new(Directories::below(Arc::clone(&base)));
+        Ok(Self { base, directories, parts: Arc::default(), open: Arc::default() })
     }
 
     /// A write that nothing was written of yet.
     fn writing(&self, becomes: PathBuf) -> Part {
-        Part::of(Arc::clone(&self.base), becomes, self.parts.fetch_add(1, Ordering::Relaxed))
+        Part::of(Arc::clone(&self.directories), becomes, self.parts.fetch_add(1, Ordering::Relaxed))
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, BlobError> {
@@ -115,7 +120,7 @@ impl Blobs for Files {
     async fn delete(&self, name: &str) -> Result<(), BlobError> {
         let path = self.path(name)?;
         let removed = blocking(move || match std::fs::remove_file(&path) {
-            Ok(()) => part::sync_directory_of(&path),
+            Ok(()) => directories::sync_directory_of(&path),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(error),
         })

@@ -1,6 +1,9 @@
 //! The real server on a disk that forgets, and on one that does not confirm what it was given.
 #![cfg(target_os = "linux")]
 
+#[path = "power_cut/objects.rs"]
+mod objects;
+
 use flagbase_testkit::{
     backend::Backend,
     disk::{Disk, Platter},

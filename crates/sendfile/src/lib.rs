@@ -37,8 +37,8 @@ use tokio::{
 /// Bytes that a part of a file has at most.
 const WINDOW: usize = 2 << 20;
 
-/// How far apart the bytes are that are looked for in memory: about what the kernel reads ahead.
-const LOOK: u64 = 256 << 10;
+/// How far apart the bytes are that are looked for in memory: what is read is read in runs, and each look costs a call.
+const LOOK: u64 = 512 << 10;
 
 /// Parts that wait to be sent at most; hyper asks for the next one once it has sent the last.
 const MOST: usize = 4;

@@ -222,6 +222,19 @@ pub async fn of_many_writers_one_wins_whole(test: &BlobsUnderTest) {
 pub struct MemoryBlobs {
     blobs: Arc<Mutex<BTreeMap<String, Bytes>>>,
     most: Option<usize>,
+    away: Arc<Mutex<Away>>,
+}
+
+/// What a store does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Away {
+    /// It answers everything.
+    #[default]
+    Nothing,
+    /// It can be listed, and nothing can be read.
+    Reads,
+    /// Nobody gets through to it.
+    Everything,
 }
 
 impl MemoryBlobs {
@@ -233,6 +246,16 @@ impl MemoryBlobs {
     /// None, and room for so many bytes in each.
     pub fn with_room_for(most: usize) -> Self {
         Self { most: Some(most), ..Self::default() }
+    }
+
+    /// From now on these are not answered.
+    pub fn fail(&self, away: Away) {
+        *self.away.lock() = away;
+    }
+
+    fn answers(&self, unless: &[Away]) -> Result<(), BlobError> {
+        let away = *self.away.lock();
+        if unless.contains(&away) { Err(BlobError::Unavailable("it is away".into())) } else { Ok(()) }
     }
 }
 
@@ -256,6 +279,7 @@ impl Blobs for MemoryBlobs {
     }
 
     async fn get(&self, name: &str, range: Option<(u64, u64)>) -> Result<Option<Reading>, BlobError> {
+        self.answers(&[Away::Reads, Away::Everything])?;
         let Some(bytes) = self.blobs.lock().get(name).cloned() else { return Ok(None) };
         let size = bytes.len();
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(size);
@@ -269,6 +293,7 @@ impl Blobs for MemoryBlobs {
     }
 
     async fn list(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<String>, BlobError> {
+        self.answers(&[Away::Everything])?;
         let blobs = self.blobs.lock();
         let meant = blobs.keys().filter(|name| name.starts_with(prefix) && name.as_str() > after);
         Ok(meant.take(limit as usize).cloned().collect())

@@ -62,6 +62,8 @@ pub enum Operation {
     Remove(String),
     /// A name was changed.
     Rename(String, String),
+    /// A file got one more name.
+    Link(String, String),
     /// The program wrote to its standard output.
     Said(String),
 }
@@ -130,6 +132,11 @@ fn next(log: &mut &[u8]) -> Option<Operation> {
     let inode = u64::from_ne_bytes(*inode);
     let number = usize::try_from(u64::from_ne_bytes(*number)).unwrap();
     let text = || String::from_utf8_lossy(bytes).into_owned();
+    let both = || {
+        let both = text();
+        let (from, to) = both.split_once('\n').unwrap();
+        (from.to_owned(), to.to_owned())
+    };
     Some(match kind {
         b'C' => Operation::Create { inode, name: text() },
         b'M' => Operation::CreateDirectory(text()),
@@ -140,9 +147,12 @@ fn next(log: &mut &[u8]) -> Option<Operation> {
         b'D' => Operation::SyncDirectory(text()),
         b'U' => Operation::Remove(text()),
         b'R' => {
-            let both = text();
-            let (from, to) = both.split_once('\n').unwrap();
-            Operation::Rename(from.to_owned(), to.to_owned())
+            let (from, to) = both();
+            Operation::Rename(from, to)
+        }
+        b'L' => {
+            let (from, to) = both();
+            Operation::Link(from, to)
         }
         b'A' => Operation::Said(text()),
         other => unreachable!("`{other}` is no kind of record"),

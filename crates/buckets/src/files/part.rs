@@ -1,14 +1,16 @@
 //! A write under way.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, IoSlice, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
+
+use super::directories::{Directories, sync_directory_of};
 
 /// How the names of files end that are being written.
 pub(super) const SUFFIX: &str = ".part";
@@ -16,7 +18,7 @@ pub(super) const SUFFIX: &str = ".part";
 /// A file that is being written. Dropped before it is kept, it goes.
 #[derive(Debug)]
 pub(super) struct Part {
-    base: Arc<Path>,
+    directories: Arc<Directories>,
     /// There once something was written.
     file: Option<File>,
     /// Whether `at` is ours to remove.
@@ -28,22 +30,15 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The `number`th write, of the file that `becomes` the one at that path below `base`. Touches nothing yet.
-    pub(super) fn of(base: Arc<Path>, becomes: PathBuf, number: u64) -> Self {
+    /// The `number`th write, of the file that `becomes` the one at that path. Touches nothing yet.
+    pub(super) fn of(directories: Arc<Directories>, becomes: PathBuf, number: u64) -> Self {
         let at = becomes.with_file_name(format!(".{number}{SUFFIX}"));
-        Self { base, file: None, made: false, at, becomes, size: 0, kept: false }
+        Self { directories, file: None, made: false, at, becomes, size: 0, kept: false }
     }
 
     /// Appends `bytes`.
     pub(super) fn write(mut self, bytes: &[Bytes]) -> io::Result<Self> {
-        if self.file.is_none() {
-            make_below(&self.base, self.directory())?;
-            self.file = Some(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.at)?);
-            self.made = true;
-        }
-        if let Some(file) = &mut self.file {
-            write_all(file, bytes)?;
-        }
+        write_all(self.file()?, bytes)?;
         self.size += bytes.iter().map(|part| part.len() as u64).sum::<u64>();
         Ok(self)
     }
@@ -57,9 +52,10 @@ impl Part {
         Ok(self.size)
     }
 
-    /// Keeps what is at `from` under this name, too. Returns whether there was something.
+    /// Keeps what is at `from` under this name, too: as another name of the same file, or, where the file system knows
+    /// no such thing or the file has as many as it may have, as a copy. Returns whether there was something.
     pub(super) fn link(mut self, from: &Path) -> io::Result<bool> {
-        make_below(&self.base, self.directory())?;
+        self.directories.make(self.directory())?;
         // What is linked was synced when it was written, and is never written again.
         match fs::hard_link(from, &self.at) {
             Ok(()) => {
@@ -72,8 +68,30 @@ impl Part {
                 }
             }
             Err(error) if super::is_missing(&error) => Ok(false),
+            Err(error) if cannot_be_linked(&error) => self.copy(from),
             Err(error) => Err(error),
         }
+    }
+
+    fn copy(mut self, from: &Path) -> io::Result<bool> {
+        let mut bytes = match File::open(from) {
+            Ok(file) => file,
+            Err(error) if super::is_missing(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        io::copy(&mut bytes, self.file()?)?;
+        self.keep().map(|_| true)
+    }
+
+    /// The file, made at its first use.
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            self.directories.make(self.directory())?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.at)?;
+            self.made = true;
+            self.file = Some(file);
+        }
+        self.file.as_mut().ok_or_else(|| io::Error::other("a file that was just made is not there"))
     }
 
     fn rename(&mut self) -> io::Result<()> {
@@ -83,8 +101,13 @@ impl Part {
     }
 
     fn directory(&self) -> &Path {
-        self.becomes.parent().unwrap_or(&self.base)
+        self.becomes.parent().unwrap_or(self.directories.base())
     }
+}
+
+fn cannot_be_linked(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), PermissionDenied | TooManyLinks | Unsupported | CrossesDevices)
 }
 
 /// Writes all of `parts`, in as few calls as there can be.
@@ -113,33 +136,27 @@ impl Drop for Part {
     }
 }
 
-/// Puts the names in the directory of `path` on disk.
-pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Makes `directory` and what is above it, as far as it is not there.
-pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
-    if directory.as_os_str().is_empty() || directory.is_dir() {
-        return Ok(());
+    #[test]
+    fn what_cannot_be_linked_is_copied_and_what_is_not_there_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let directories = Arc::new(Directories::below(place.path().into()));
+        let part = |name: &str, number| Part::of(Arc::clone(&directories), place.path().join(name), number);
+        let long = Bytes::from("x".repeat(300_000));
+        part("a/1.blob", 0).write(&[long.clone()]).unwrap().keep().unwrap();
+        assert!(part("b/2.blob", 1).copy(&place.path().join("a/1.blob")).unwrap());
+        assert_eq!(fs::read(place.path().join("b/2.blob")).unwrap(), long);
+        assert!(!part("b/3.blob", 2).copy(&place.path().join("a/9.blob")).unwrap());
+        assert_eq!(fs::read_dir(place.path().join("b")).unwrap().count(), 1, "no half is left");
     }
-    if let Some(parent) = directory.parent() {
-        make_directory(parent)?;
-    }
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => {}
-        // Somebody else was faster; whether its name is on disk yet is not known.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
-        Err(error) => return Err(error),
-    }
-    sync_directory_of(directory)
-}
 
-/// The same below a base that has to be there: a disk that is not mounted is not filled with new directories.
-fn make_below(base: &Path, directory: &Path) -> io::Result<()> {
-    if !base.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("`{}` is gone", base.display())));
+    #[test]
+    fn a_file_system_without_links_and_a_file_with_too_many_are_told_from_other_faults() {
+        // EPERM, EXDEV, EMLINK, EOPNOTSUPP; ENOSPC, EIO.
+        let told = [1, 18, 31, 95, 28, 5].map(|code| cannot_be_linked(&io::Error::from_raw_os_error(code)));
+        assert_eq!(told, [true, true, true, true, false, false]);
     }
-    make_directory(directory)
 }

@@ -5,7 +5,7 @@ use flagbase_core::{
     buckets::{Begin, Digests, Listing, Pick},
     functions::Body,
 };
-use flagbase_testkit::blobs::parts;
+use flagbase_testkit::blobs::{Away, parts};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -49,6 +49,24 @@ async fn what_rotted_or_is_gone_is_found_and_told() {
     assert_eq!(damaged.count(), 3);
     assert_eq!(product.read("fine", Pick::Whole).await.as_deref(), Some("bytes"));
     assert_eq!(fine.size, 5);
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_not_damaged_and_what_cannot_be_read_is() {
+    let product = product().await;
+    product.make("box", json!({})).await;
+    product.put("a", "bytes").await;
+    product.blobs.fail(Away::Everything);
+    let refused = product.buckets.objects().scrub(None).await.unwrap_err();
+    assert_eq!(refused.code, "storage_unavailable");
+    product.blobs.fail(Away::Reads);
+    let found = product.buckets.objects().scrub(None).await.unwrap();
+    assert_eq!(
+        found.damaged[0].why,
+        "its bytes cannot be read: the store of blobs is unavailable: it is away"
+    );
+    product.blobs.fail(Away::Nothing);
+    assert_eq!(product.buckets.objects().scrub(None).await.unwrap().damaged, []);
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ enum NameChange {
     Directory(String),
     Remove(String),
     Rename(String, String),
+    Link(String, String),
 }
 
 impl Platter {
@@ -81,6 +82,7 @@ impl Platter {
             }
             Operation::Remove(name) => self.name(NameChange::Remove(name.clone())),
             Operation::Rename(from, to) => self.name(NameChange::Rename(from.clone(), to.clone())),
+            Operation::Link(from, to) => self.name(NameChange::Link(from.clone(), to.clone())),
             Operation::Said(_) => {}
         }
     }
@@ -104,6 +106,11 @@ impl Platter {
                 NameChange::Remove(name) => drop(files.remove(name.as_str())),
                 NameChange::Rename(from, to) => {
                     if let Some(id) = files.remove(from.as_str()) {
+                        files.insert(to, id);
+                    }
+                }
+                NameChange::Link(from, to) => {
+                    if let Some(id) = files.get(from.as_str()).copied() {
                         files.insert(to, id);
                     }
                 }
@@ -141,7 +148,11 @@ impl Platter {
 
 impl NameChange {
     fn is_in(&self, directory: &str) -> bool {
-        let (Self::File(name, _) | Self::Directory(name) | Self::Remove(name) | Self::Rename(name, _)) = self;
+        let (Self::File(name, _)
+        | Self::Directory(name)
+        | Self::Remove(name)
+        | Self::Rename(name, _)
+        | Self::Link(_, name)) = self;
         name.rsplit_once('/').map_or("", |(parent, _)| parent) == directory
     }
 }

@@ -215,16 +215,26 @@ static int make_it(const char *path, mode_t mode) { return REAL(mkdir)(path, mod
 int unlink(const char *path) { return change('U', path, remove_it, 0); }
 int mkdir(const char *path, mode_t mode) { return change('M', path, make_it, mode); }
 
-int rename(const char *from, const char *to) {
+/* Gives a file another name, or one more. */
+static int change_both(char kind, const char *from, const char *to, int (*act)(const char *, const char *)) {
     char whole[2][PATH_MAX], both[2 * PATH_MAX];
     const char *old = named(from, whole[0]), *new = named(to, whole[1]);
-    if (old == NULL || new == NULL) return REAL(rename)(from, to);
+    if (old == NULL || new == NULL) return act(from, to);
     pthread_mutex_lock(&turn);
-    int outcome = REAL(rename)(from, to);
+    int outcome = act(from, to);
     int error = errno;
     int length = snprintf(both, sizeof both, "%s%c%s", old, '\n', new);
-    if (outcome == 0) note('R', 0, 0, both, (uint32_t)length);
+    if (outcome == 0) note(kind, 0, 0, both, (uint32_t)length);
     pthread_mutex_unlock(&turn);
     errno = error;
     return outcome;
+}
+
+static int rename_it(const char *from, const char *to) { return REAL(rename)(from, to); }
+static int link_it(const char *from, const char *to) { return REAL(link)(from, to); }
+int rename(const char *from, const char *to) { return change_both('R', from, to, rename_it); }
+int link(const char *from, const char *to) { return change_both('L', from, to, link_it); }
+int linkat(int old, const char *from, int new, const char *to, int flags) {
+    int plain = old == AT_FDCWD && new == AT_FDCWD && flags == 0;
+    return plain ? link(from, to) : REAL(linkat)(old, from, new, to, flags);
 }

@@ -64,16 +64,27 @@ fn a_file_made_again_has_nothing_of_the_one_before() {
 }
 
 #[test]
+fn another_name_needs_a_sync_of_its_directory_and_outlives_the_first() {
+    let mut happened = vec![create(1, "a"), write(1, 0, "text"), Operation::Sync(1)];
+    happened.extend([Operation::SyncDirectory(String::new()), Operation::Link("a".into(), "b".into())]);
+    assert_eq!(left(&happened, NEVER, "b"), None);
+    happened.extend([Operation::SyncDirectory(String::new()), Operation::Remove("a".into())]);
+    assert_eq!(left(&happened, NEVER, "b").as_deref(), Some("text"));
+    assert_eq!(left(&happened, ALWAYS, "a"), None);
+}
+
+#[test]
 fn the_calls_of_a_program_are_logged_in_their_order() {
     let (disk, place) = (Disk::new(), tempfile::tempdir().unwrap());
-    let script = "printf one > a; echo said; sync a; mkdir d; printf two >> a; mv a b; rm b";
+    let script = "printf one > a; echo said; sync a; mkdir d; printf two >> a; ln a c; mv a b; rm b";
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).current_dir(place.path()).envs(disk.environment()).stdout(Stdio::null());
     assert!(shell.status().unwrap().success());
     let happened = disk.operations();
     let kinds: Vec<_> = happened.iter().map(|operation| format!("{operation:?}")).collect();
     let place = |start: &str| kinds.iter().position(|kind| kind.starts_with(start));
-    let order = ["Create", "Write", "Said", "Sync(", "CreateDirectory"].map(|start| place(start).unwrap());
+    let order =
+        ["Create", "Write", "Said", "Sync(", "CreateDirectory", "Link"].map(|start| place(start).unwrap());
     assert!(order.is_sorted(), "{kinds:#?}");
 }
 

@@ -7,13 +7,19 @@ use serde_json::json;
 
 use crate::{
     blobs::Reading,
-    buckets::{Bucket, Listing, Object, Piece, objects::Objects},
+    buckets::{
+        Bucket, Listing, Object, Piece,
+        objects::{BLOBS, Objects},
+    },
     catalog::{Actor, Draft, Expect, Write},
     refusal::Refusal,
 };
 
 /// Objects of one step.
 const STEP: u32 = 200;
+
+/// Shorter pauses are put off: thousands of tiny objects are no reason for thousands of timers.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 
 /// An object whose bytes are not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +47,13 @@ pub struct Scrubbed {
 
 impl Objects {
     /// Reads every version of every object, at most `rate` bytes per second, and tells of each that is damaged.
+    ///
+    /// # Errors
+    /// When the index or the store of blobs does not answer: what cannot be looked at is not damaged.
     pub async fn scrub(&self, rate: Option<u64>) -> Result<Scrubbed, Refusal> {
-        let mut scrubbed = Scrubbed::default();
+        let (mut scrubbed, mut pace) = (Scrubbed::default(), Pace::new(rate));
         for bucket in self.all_buckets() {
-            self.scrub_bucket(&bucket, rate, &mut scrubbed).await?;
+            self.scrub_bucket(&bucket, &mut pace, &mut scrubbed).await?;
         }
         Ok(scrubbed)
     }
@@ -59,7 +68,7 @@ impl Objects {
     async fn scrub_bucket(
         &self,
         bucket: &Bucket,
-        rate: Option<u64>,
+        pace: &mut Pace,
         scrubbed: &mut Scrubbed,
     ) -> Result<(), Refusal> {
         let mut listing = Listing { versions: true, limit: STEP, ..Listing::default() };
@@ -68,7 +77,7 @@ impl Objects {
             for object in listed.objects.into_iter().filter(|object| !object.marker) {
                 scrubbed.objects += 1;
                 scrubbed.bytes = scrubbed.bytes.saturating_add(object.size);
-                if let Some(why) = self.damage(bucket, &object, rate).await? {
+                if let Some(why) = self.damage(bucket, &object, pace).await? {
                     self.tell_damage(bucket, &object, &why).await?;
                     let Object { key, version, .. } = object;
                     scrubbed.damaged.push(Damage { bucket: Arc::clone(bucket.name()), key, version, why });
@@ -84,14 +93,11 @@ impl Objects {
         &self,
         bucket: &Bucket,
         object: &Object,
-        rate: Option<u64>,
+        pace: &mut Pace,
     ) -> Result<Option<String>, Refusal> {
         let Some(now) = self.still_there(bucket, object).await? else { return Ok(None) };
         for piece in &now.pieces {
-            let Some(why) = self.damage_of(piece).await else {
-                pause(piece.size, rate).await;
-                continue;
-            };
+            let Some(why) = self.damage_of(piece, pace).await? else { continue };
             let after = self.still_there(bucket, object).await?;
             return Ok(after.filter(|after| after.pieces == now.pieces).map(|_| why));
         }
@@ -104,26 +110,38 @@ impl Objects {
         Ok(found.filter(|found| found.modified == object.modified && found.etag == object.etag))
     }
 
-    async fn damage_of(&self, piece: &Piece) -> Option<String> {
+    /// What is wrong with the bytes of a piece, if anything.
+    async fn damage_of(&self, piece: &Piece, pace: &mut Pace) -> Result<Option<String>, Refusal> {
+        let Err(first) = self.read_through(piece, pace).await else { return Ok(None) };
+        if first.is_seen {
+            return Ok(Some(first.why));
+        }
+        // Somebody may have stumbled over a cable: a store that answers, but not about this piece, has lost it.
+        self.blobs.list(BLOBS, "", 1).await?;
+        Ok(self.read_through(piece, pace).await.err().map(|again| again.why))
+    }
+
+    async fn read_through(&self, piece: &Piece, pace: &mut Pace) -> Result<(), Wrong> {
         let Reading { mut bytes, .. } = match self.blobs.get(&piece.blob, None).await {
             Ok(Some(reading)) => reading,
-            Ok(None) => return Some("its bytes are gone".to_owned()),
-            Err(error) => return Some(format!("its bytes cannot be read: {error}")),
+            Ok(None) => return Err(Wrong::seen("its bytes are gone".to_owned())),
+            Err(error) => return Err(Wrong::unread(&error)),
         };
         let (mut digest, mut size) = (crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme), 0);
         while let Some(part) = bytes.next().await {
-            match part {
-                Ok(part) => {
-                    digest.update(&part);
-                    size += part.len() as u64;
-                }
-                Err(fault) => return Some(format!("its bytes cannot be read: {fault}")),
-            }
+            let part = part.map_err(|fault| Wrong::unread(&fault))?;
+            digest.update(&part);
+            size += part.len() as u64;
+            pace.passed(part.len() as u64).await;
         }
         if size != piece.size {
-            return Some(format!("{size} of {} bytes are there", piece.size));
+            return Err(Wrong::seen(format!("{size} of {} bytes are there", piece.size)));
         }
-        (digest.finalize() != piece.crc64).then(|| "its bytes were altered".to_owned())
+        if digest.finalize() == piece.crc64 {
+            Ok(())
+        } else {
+            Err(Wrong::seen("its bytes were altered".to_owned()))
+        }
     }
 
     async fn tell_damage(&self, bucket: &Bucket, object: &Object, why: &str) -> Result<(), Refusal> {
@@ -145,12 +163,70 @@ impl Objects {
     }
 }
 
-/// Waits as long as so many bytes may take.
-async fn pause(bytes: u64, rate: Option<u64>) {
-    let Some(rate) = rate.filter(|rate| *rate > 0) else { return };
-    let micros = bytes.saturating_mul(1_000_000) / rate;
-    // Thousands of tiny objects are no reason for thousands of timers.
-    if micros >= 1_000 {
-        tokio::time::sleep(Duration::from_micros(micros)).await;
+/// What is wrong with bytes.
+struct Wrong {
+    why: String,
+    /// They were looked at, and are not what was written. Otherwise they could not be looked at.
+    is_seen: bool,
+}
+
+impl Wrong {
+    fn seen(why: String) -> Self {
+        Self { why, is_seen: true }
+    }
+
+    fn unread(error: &dyn std::error::Error) -> Self {
+        let mut why = format!("its bytes cannot be read: {error}");
+        if let Some(source) = error.source() {
+            why = format!("{why}: {source}");
+        }
+        Self { why, is_seen: false }
+    }
+}
+
+/// Reads no faster than it may.
+struct Pace {
+    /// Bytes per second; `None`: as fast as can be.
+    rate: Option<u64>,
+    /// Bytes read since the last pause.
+    ahead: u64,
+}
+
+impl Pace {
+    fn new(rate: Option<u64>) -> Self {
+        Self { rate: rate.filter(|rate| *rate > 0), ahead: 0 }
+    }
+
+    /// So many bytes were read: waits as long as they may take, but not for each few of them.
+    async fn passed(&mut self, bytes: u64) {
+        let Some(rate) = self.rate else { return };
+        self.ahead = self.ahead.saturating_add(bytes);
+        let pause = Duration::from_micros(self.ahead.saturating_mul(1_000_000) / rate);
+        if pause >= LEAST_PAUSE {
+            self.ahead = 0;
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_small_parts_take_as_long_as_a_large_one() {
+        let took = |parts: u64, size: u64| async move {
+            let (begun, mut pace) = (tokio::time::Instant::now(), Pace::new(Some(1 << 20)));
+            for _ in 0..parts {
+                pace.passed(size).await;
+            }
+            begun.elapsed().as_millis()
+        };
+        assert_eq!(took(1, 4 << 20).await, 4_000);
+        let small = took(4 << 10, 1 << 10).await;
+        assert!((3_900..=4_200).contains(&small), "{small}");
+        let mut pace = Pace::new(None);
+        pace.passed(u64::MAX).await;
+        assert_eq!(pace.ahead, 0);
     }
 }
