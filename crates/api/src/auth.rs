@@ -46,9 +46,10 @@ impl FromRequestParts<Handles> for Arriving {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, handles: &Handles) -> Result<Self, Problem> {
-        let Client(address) = Client::from_request_parts(parts, handles).await?;
+        let Client(from) = Client::from_request_parts(parts, handles).await?;
         let client =
             parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let address = from.map(|from| from.address);
         Ok(Self(Origin { address, client: client.unwrap_or_default().into_owned() }))
     }
 }

@@ -11,6 +11,7 @@ use flagbase_core::{
     caller::{Caller, Peer, Principal},
     catalog::{Page, Revision},
     flags::Asked,
+    gateway::Forwarded,
     refusal::{Class, Precondition, Refusal},
     snapshot::DEFAULT_ENVIRONMENT,
 };
@@ -250,8 +251,8 @@ pub(crate) fn bad_query(name: &str, text: &str, expected: &str) -> Refusal {
     Refusal::new(Class::Malformed, "bad_query", format!("`{name}={text}`: expected {expected}"))
 }
 
-/// The address the request came from, as the server saw it.
-pub(crate) struct Client(pub(crate) Option<std::net::IpAddr>);
+/// Where the request came from, as the server saw it.
+pub(crate) struct Client(pub(crate) Option<Forwarded>);
 
 impl FromRequestParts<Handles> for Client {
     type Rejection = Problem;
@@ -263,12 +264,12 @@ impl FromRequestParts<Handles> for Client {
 
 impl Client {
     pub(crate) fn of(extensions: &Extensions) -> Self {
-        Self(extensions.get::<Peer>().map(|Peer(address)| address.ip()))
+        Self(extensions.get::<Peer>().map(|Peer(from)| *from))
     }
 
     /// As rules see it; nothing when the address is not known.
     pub(crate) fn text(&self) -> Option<String> {
-        self.0.map(|address| address.to_canonical().to_string())
+        self.0.map(|from| from.address.to_canonical().to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flagbase_core::{buckets::Buckets, caller::Caller, clock::Clock, random::Random};
+use flagbase_core::{buckets::Buckets, caller::Caller, clock::Clock, gateway::TrustedProxy, random::Random};
 
 /// What the façade is made from.
 pub struct S3Parts {
@@ -45,6 +45,8 @@ pub struct S3Options {
     pub domain: String,
     /// What is told as the region; requests may be signed for any.
     pub region: String,
+    /// Proxies in front of this server whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// The environment of those who bring no key.
     pub environment: Arc<str>,
     /// What clients are held to.

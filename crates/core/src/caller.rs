@@ -254,9 +254,9 @@ impl Refusal {
     }
 }
 
-/// The address the request came from, as the server saw it; travels in the request's extensions.
+/// Where the request came from; travels in the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub std::net::SocketAddr);
+pub struct Peer(pub crate::gateway::Forwarded);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+#[path = "buckets/browsers.rs"]
+mod browsers;
 #[path = "buckets/commands.rs"]
 mod commands;
 #[path = "buckets/expiring.rs"]

@@ -9,7 +9,7 @@ use flagbase_core::{
     gateway::clean,
 };
 use flagbase_sendfile::Windows;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::{
     callers::Callers,
     functions,
     gateway::{Gateway, Mount, UPLOAD_PATIENCE},
-    headers::{Identified, client_address},
+    headers::Identified,
     hygiene,
     inspect::Traffic,
     problem::Problem,
@@ -106,8 +106,9 @@ where
         }
         Ok(None) => {
             let mut request = Request::from_parts(parts, body);
-            let peer = told(&gateway, &client, request.headers());
-            request.extensions_mut().insert(Peer(peer));
+            // As trusted proxies tell it; else everybody behind one proxy would share one limit.
+            let from = gateway.config.forwarded(client.peer.ip(), request.headers());
+            request.extensions_mut().insert(Peer(from));
             if request.version() <= http::Version::HTTP_11 {
                 request.extensions_mut().insert(Direct(client.windows.clone()));
             }
@@ -127,13 +128,6 @@ where
         Ok(response) => response,
         Err(problem) => problem.into_response().map(Answer::own),
     }
-}
-
-/// The client as trusted proxies tell it; else everybody behind one proxy would share one limit.
-fn told<C: Callers>(gateway: &Gateway<C>, client: &Client, headers: &HeaderMap) -> SocketAddr {
-    let trusts = |address| gateway.config.trusts(address);
-    let address = client_address(headers, client.peer.ip(), trusts);
-    SocketAddr::new(address, client.peer.port())
 }
 
 /// The path below the gateway, the host, and who takes a request that is for the gateway.

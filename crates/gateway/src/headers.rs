@@ -1,6 +1,6 @@
 //! Headers on their way through: what may not pass is removed, what we vouch for is set.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flagbase_core::{caller::Caller, engine::Reason, gateway::Choice};
@@ -285,22 +285,6 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderV
     }
     bytes.extend_from_slice(last.as_bytes());
     HeaderValue::from_maybe_shared(Bytes::from(bytes)).unwrap_or_else(|_| last.clone())
-}
-
-/// The address a request came from: the peer's, or what trusted proxies say before it.
-pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
-    let mut client = peer;
-    let claims = headers.get_all(names::FORWARDED_FOR).iter().rev();
-    for claim in claims.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
-        if !trusts(client) {
-            break;
-        }
-        match claim.trim().parse() {
-            Ok(address) => client = address,
-            Err(_) => break,
-        }
-    }
-    client
 }
 
 /// Text as a header value; what cannot stand in one is percent-encoded.

@@ -4,7 +4,7 @@ mod attempt;
 mod outgoing;
 pub(crate) mod websocket;
 
-use std::{net::IpAddr, sync::Arc, sync::LazyLock};
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use flagbase_core::{
@@ -230,11 +230,11 @@ pub(crate) fn client_ip<C: Callers>(
     client: &Client,
     inbound: &Inbound,
 ) -> Option<String> {
-    let trusts = |address: IpAddr| gateway.config.trusts(address);
-    if !trusts(client.peer.ip()) {
+    let peer = client.peer.ip();
+    if !gateway.config.trusts(peer) {
         return None;
     }
-    Some(headers::client_address(inbound.request.headers(), client.peer.ip(), trusts).to_string())
+    Some(gateway.config.forwarded(peer, inbound.request.headers()).address.to_string())
 }
 
 /// The route's own answer while its flag is off.

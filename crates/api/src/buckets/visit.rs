@@ -1,6 +1,6 @@
 //! Who comes to an object, and by what right: a token, a signed URL, or what everybody may.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
@@ -10,6 +10,7 @@ use flagbase_core::{
     buckets::{Act, Action, Bucket, Claim, Granted, Visitor},
     caller::Caller,
     catalog::Actor,
+    gateway::Forwarded,
     refusal::{Class, Refusal},
     snapshot::DEFAULT_ENVIRONMENT,
 };
@@ -27,7 +28,7 @@ pub(super) struct Visit {
     pub(super) caller: Arc<Caller>,
     pub(super) environment: Arc<str>,
     reason: String,
-    ip: Option<IpAddr>,
+    from: Option<Forwarded>,
 }
 
 impl Visit {
@@ -37,9 +38,8 @@ impl Visit {
             caller: &self.caller,
             environment: &self.environment,
             reason: &self.reason,
-            ip: self.ip,
-            // Whoever ends TLS before this server does not say so in a way that could be believed.
-            secure: false,
+            ip: self.from.map(|from| from.address),
+            secure: self.from.is_some_and(|from| from.secure),
         }
     }
 
@@ -56,7 +56,7 @@ impl FromRequestParts<Handles> for Visit {
         let Anyone(caller) = Anyone::from_request_parts(parts, handles).await?;
         let Why(reason) = Why::from_request_parts(parts, handles).await?;
         let environment = scope(parts, &caller);
-        Ok(Self { caller, environment, reason, ip: Client::of(&parts.extensions).0 })
+        Ok(Self { caller, environment, reason, from: Client::of(&parts.extensions).0 })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flagbase_core::caller::Caller;
+use flagbase_core::caller::{Caller, Peer};
 use s3s::{
     S3Result,
     access::{S3Access, S3AccessContext},
@@ -13,10 +13,7 @@ use s3s::{
     validation::NameValidation,
 };
 
-use super::{
-    AccessKeys,
-    guest::{Guest, Peer},
-};
+use super::{AccessKeys, guest::Guest};
 
 /// Tells s3s what requests are signed with.
 pub(super) struct Secrets(pub(super) AccessKeys);
@@ -51,8 +48,8 @@ impl S3Access for Door {
             known.unwrap_or_else(|| (Caller::nobody(), Arc::clone(&self.environment)));
         let host = context.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
         let host = Arc::from(host.unwrap_or_default());
-        let ip = context.extensions_mut().get::<Peer>().map(|peer| peer.0.ip());
-        context.extensions_mut().insert(Guest { caller, environment, ip, host });
+        let from = context.extensions_mut().get::<Peer>().map(|peer| peer.0);
+        context.extensions_mut().insert(Guest { caller, environment, from, host });
         Ok(())
     }
 }
@@ -61,17 +58,21 @@ impl S3Access for Door {
 pub(super) struct Domain(pub(super) String);
 
 impl Domain {
-    /// The bucket that `host` names.
-    pub(super) fn bucket<'a>(&self, host: &'a str) -> Option<&'a str> {
-        let without_port = |text: &'a str| match text.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => text,
-        };
+    /// The bucket that `host` names: names of hosts have no case, those of buckets are in lower case.
+    pub(super) fn bucket(&self, host: &str) -> Option<String> {
         let (host, domain) = (without_port(host), self.0.split(':').next().unwrap_or_default());
         let before = host.len().checked_sub(domain.len())?;
         let (bucket, rest) = (host.get(..before)?, host.get(before..)?);
         let fits = !domain.is_empty() && rest.eq_ignore_ascii_case(domain);
-        bucket.strip_suffix('.').filter(|bucket| fits && !bucket.is_empty())
+        let bucket = bucket.strip_suffix('.').filter(|bucket| fits && !bucket.is_empty());
+        bucket.map(str::to_ascii_lowercase)
+    }
+}
+
+fn without_port(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => text,
     }
 }
 
@@ -103,7 +104,7 @@ mod tests {
         for (host, bucket) in [
             ("photos.s3.example.com", Some("photos")),
             ("my.photos.s3.example.com:9000", Some("my.photos")),
-            ("photos.S3.Example.com", Some("photos")),
+            ("Photos.S3.Example.com", Some("photos")),
             ("s3.example.com", None),
             ("s3.example.com:9000", None),
             ("photos.example.com", None),
@@ -111,7 +112,7 @@ mod tests {
             ("localhost:9000", None),
             ("", None),
         ] {
-            assert_eq!(domain.bucket(host), bucket, "{host}");
+            assert_eq!(domain.bucket(host).as_deref(), bucket, "{host}");
         }
         assert_eq!(Domain(String::new()).bucket("photos.localhost"), None);
     }

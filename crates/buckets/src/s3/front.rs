@@ -9,7 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use flagbase_core::{buckets::Bucket, clock::Clock, random::Random};
+use flagbase_core::{
+    buckets::Bucket,
+    caller::Peer,
+    clock::Clock,
+    gateway::{Forwarded, TrustedProxy},
+    random::Random,
+};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
@@ -31,7 +37,6 @@ use super::{
     blobs::TOO_SLOW,
     cors::Question,
     framing::{Framed, Framing},
-    guest::Peer,
     hygiene,
 };
 
@@ -54,6 +59,7 @@ pub(super) struct Front {
     facade: Facade,
     keys: AccessKeys,
     domain: Domain,
+    trusted_proxies: Vec<TrustedProxy>,
     environment: Arc<str>,
     region: Arc<str>,
     patience: Duration,
@@ -66,7 +72,7 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(parts: S3Parts) -> Self {
         let S3Parts { buckets, keys, clock, random, options } = parts;
-        let S3Options { domain, region, environment, limits } = options;
+        let S3Options { domain, region, trusted_proxies, environment, limits } = options;
         let region: Arc<str> = Arc::from(region);
         let facade = Facade { buckets, region: Arc::clone(&region) };
         let mut builder = S3ServiceBuilder::new(facade.clone());
@@ -78,7 +84,19 @@ impl Front {
         let patience = limits.body_timeout;
         let service = builder.build();
         let (domain, forms) = (Domain(domain), Semaphore::new(FORMS));
-        Self { service, facade, keys, domain, environment, region, patience, random, clock, forms }
+        Self {
+            service,
+            facade,
+            keys,
+            domain,
+            trusted_proxies,
+            environment,
+            region,
+            patience,
+            random,
+            clock,
+            forms,
+        }
     }
 
     /// Answers one request.
@@ -98,7 +116,8 @@ impl Front {
         } else if hygiene::odd_region(&head.uri, &head.headers) {
             self.our_region()
         } else {
-            head.extensions.insert(Peer(peer));
+            let from = Forwarded::of(&self.trusted_proxies, peer.ip(), &head.headers);
+            head.extensions.insert(Peer(from));
             let framing = Framing::of(&head);
             // Never closed, so there is a place sooner or later.
             let place = if framing.is_form() { self.forms.acquire().await.ok() } else { None };
@@ -161,7 +180,7 @@ impl Front {
     fn bucket(&self, head: &Parts) -> Option<Arc<Bucket>> {
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let of_path = || head.uri.path().trim_start_matches('/').split('/').next().map(str::to_owned);
-        let name = self.domain.bucket(host).map(str::to_owned).or_else(of_path)?;
+        let name = self.domain.bucket(host).or_else(of_path)?;
         let name = percent_decode_str(&name).decode_utf8().ok()?;
         let key = hygiene::claimed(&head.uri, &head.headers).and_then(|id| (self.keys)(&id));
         let environment = key.map_or_else(|| Arc::clone(&self.environment), |key| key.environment);

@@ -1,15 +1,13 @@
 //! Whom a request comes from.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use flagbase_core::{
     buckets::Visitor,
     caller::{Caller, Principal},
     catalog::Actor,
     flags::Asked,
+    gateway::Forwarded,
 };
 use s3s::{S3Request, S3Result, s3_error};
 
@@ -18,14 +16,10 @@ use s3s::{S3Request, S3Result, s3_error};
 pub(super) struct Guest {
     pub(super) caller: Arc<Caller>,
     pub(super) environment: Arc<str>,
-    pub(super) ip: Option<IpAddr>,
+    pub(super) from: Option<Forwarded>,
     /// What the request called this server.
     pub(super) host: Arc<str>,
 }
-
-/// The address at the other end of the connection; travels in the request's extensions.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
 
 impl Guest {
     /// The guest that was let in.
@@ -39,8 +33,8 @@ impl Guest {
             caller: &self.caller,
             environment: &self.environment,
             reason: "",
-            ip: self.ip,
-            secure: false,
+            ip: self.from.map(|from| from.address),
+            secure: self.from.is_some_and(|from| from.secure),
         }
     }
 

@@ -140,6 +140,9 @@ fn check_signed(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
+/// What headers of checksums may be of.
+const CHECKSUMS: [&str; 8] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256", "algorithm", "type", "mode"];
+
 /// What would be a false promise if it were passed over.
 fn check_features(headers: &HeaderMap) -> S3Result<()> {
     let unknown = headers.keys().map(http::HeaderName::as_str).find(|name| {
@@ -149,6 +152,7 @@ fn check_features(headers: &HeaderMap) -> S3Result<()> {
             || name.starts_with("x-amz-grant")
             || *name == "x-amz-write-offset-bytes"
             || *name == "x-amz-website-redirect-location"
+            || name.strip_prefix("x-amz-checksum-").is_some_and(|kind| !CHECKSUMS.contains(&kind))
     });
     match unknown {
         Some(name) => Err(s3_error!(NotImplemented, "`{name}` is not understood here")),

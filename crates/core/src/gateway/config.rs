@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::gateway::AddressPolicy;
+use crate::gateway::{AddressPolicy, Forwarded};
 
 /// What the operator decides about the gateway.
 #[derive(Debug, Clone)]
@@ -55,10 +55,14 @@ impl GatewayConfig {
         AddressPolicy { loopback: self.allow_loopback_upstreams, private: self.allow_private_upstreams }
     }
 
+    /// Where a request with `headers` that `peer` sent came from.
+    pub fn forwarded(&self, peer: IpAddr, headers: &http::HeaderMap) -> Forwarded {
+        Forwarded::of(&self.trusted_proxies, peer, headers)
+    }
+
     /// Whether `peer` is one of the trusted proxies.
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        !self.trusted_proxies.is_empty()
-            && self.trusted_proxies.iter().any(|proxy| proxy.contains(peer.to_canonical()))
+        super::forwarded::trusts(&self.trusted_proxies, peer)
     }
 }
 

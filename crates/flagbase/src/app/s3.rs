@@ -82,6 +82,8 @@ fn options(config: &Config) -> S3Options {
     S3Options {
         domain: s3.domain.clone(),
         region: s3.region.clone(),
+        // What is none was refused when the configuration was read.
+        trusted_proxies: config.gateway.trusted_proxies.iter().flat_map(|proxy| proxy.parse()).collect(),
         environment: Arc::from(DEFAULT_ENVIRONMENT),
         limits: S3Limits::default(),
     }

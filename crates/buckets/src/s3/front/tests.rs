@@ -3,8 +3,8 @@ use std::convert::Infallible;
 use flagbase_core::{
     buckets::{Buckets, BucketsParts, Signer},
     caller::{Caller, Principal},
-    environments::{EnvironmentKind, Environments},
     clock::SystemClock,
+    environments::{EnvironmentKind, Environments},
     feed::Feed,
     flags::Asked,
     refusal::Precondition,
@@ -40,6 +40,7 @@ async fn front_for(settings: Value, keys: AccessKeys) -> Front {
     let options = S3Options {
         domain: "s3.example.com".into(),
         region: "us-east-1".into(),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         environment: "default".into(),
         limits: S3Limits::default(),
     };
@@ -244,4 +245,29 @@ async fn a_region_that_is_none_is_answered_with_ours() {
             && body.contains("<Region>us-east-1</Region>"),
         "{body}"
     );
+}
+
+#[tokio::test]
+async fn conditions_look_at_the_client_behind_a_trusted_proxy_and_at_nobody_elses_word() {
+    let statement = json!({
+        "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": ["arn:aws:s3:::open", "arn:aws:s3:::open/*"],
+        "Condition": {
+            "IpAddress": {"aws:SourceIp": "203.0.113.0/24"},
+            "Bool": {"aws:SecureTransport": "true"},
+        },
+    });
+    let front = front(json!({"policy": {"Version": "2012-10-17", "Statement": [statement]}})).await;
+    for (peer, address, scheme, status) in [
+        ("10.0.0.1:1", "203.0.113.9", "https", 200),
+        ("10.0.0.1:1", "203.0.113.9", "http", 403),
+        ("10.0.0.1:1", "198.51.100.9", "https", 403),
+        ("10.0.0.1:1", "203.0.113.9, 198.51.100.9", "https", 403),
+        ("192.0.2.1:1", "203.0.113.9", "https", 403),
+        ("203.0.113.9:1", "203.0.113.9", "https", 403),
+    ] {
+        let request = Request::builder().uri("/open").header("x-forwarded-for", address);
+        let request = request.header("x-forwarded-proto", scheme).body(Full::<Bytes>::default()).unwrap();
+        let answer = front.answer(peer.parse().unwrap(), request).await;
+        assert_eq!(answer.status().as_u16(), status, "{peer} {address} {scheme}");
+    }
 }
