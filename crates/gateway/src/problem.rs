@@ -22,7 +22,8 @@ pub(crate) struct Problem {
     allow: Option<String>,
     retry_after: Option<u64>,
     close: bool,
-    bucket: Option<HeaderValue>,
+    /// Boxed, because problems are passed on by value.
+    bucket: Option<Box<HeaderValue>>,
 }
 
 impl Problem {
@@ -62,7 +63,7 @@ impl Problem {
 
     /// The same, about what a route leads to in a bucket, when that may be told.
     pub(crate) fn of_bucket(self, bucket: Option<HeaderValue>) -> Self {
-        Self { bucket, ..self }
+        Self { bucket: bucket.map(Box::new), ..self }
     }
 
     /// A request whose head the parser gave up on with `status`.
@@ -117,7 +118,7 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, wait.max(1).into());
         }
-        headers.extend(self.bucket.map(|bucket| (names::BUCKET, bucket)));
+        headers.extend(self.bucket.map(|bucket| (names::BUCKET, *bucket)));
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

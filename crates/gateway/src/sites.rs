@@ -113,15 +113,15 @@ pub(crate) async fn answer_for_route<C: Callers, B>(
     {
         gateway.functions.failed_under(&gateway.environment, under);
     }
-    let shown = shows.then(|| headers::value(&to.target.to_string()));
+    let release = shows.then(|| headers::value(&to.target.to_string()));
     match answered {
         Ok(mut response) => {
             let headers = response.headers_mut();
             headers.insert(names::REQUEST_ID, id);
-            headers.extend(shown.map(|shown| (names::BUCKET, shown)));
+            headers.extend(release.map(|release| (names::BUCKET, release)));
             Ok(response.map(|body| Answer::function(body, busy)))
         }
-        Err(problem) => Err(problem.of_bucket(shown)),
+        Err(problem) => Err(problem.of_bucket(release)),
     }
 }
 

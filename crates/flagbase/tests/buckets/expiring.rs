@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flagbase_core::{
-    buckets::{Listing, Upload, Uploads as _},
+    buckets::{Listing, Quota, Upload, Uploads as _},
     catalog::{DocumentId, Kind},
     clock::SystemClock,
 };
@@ -38,9 +38,7 @@ impl Place {
             let (id, begun) = (upload.id.clone(), upload.begun.checked_sub(by).unwrap());
             store.begin(&bucket, Upload { begun, ..upload }).await.unwrap();
             for part in parts {
-                flagbase_core::buckets::Uploads::part(&store, &bucket, &id, part, Default::default())
-                    .await
-                    .unwrap();
+                store.part(&bucket, &id, part, Quota::default()).await.unwrap();
             }
         }
         store.close().await;
