@@ -160,7 +160,8 @@ async fn dead_letters_are_read_offered_again_and_given_up() {
         Some(call(&person.server, "orders").await.text).filter(|text| text != "nothing")
     });
     assert_eq!(taken.await, "orders.created: 7");
-    let gone = || listed().iter().all(|letter| letter["id"].to_string() != row[0]);
+    let id = json!(row[0].parse::<u64>().unwrap());
+    let gone = || listed().iter().all(|letter| letter["id"] != id);
     until("it is dead no more", async || gone().then_some(())).await;
 
     let oldest = listed().last().unwrap()["id"].to_string();
