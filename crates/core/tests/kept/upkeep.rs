@@ -58,7 +58,7 @@ async fn what_cannot_be_looked_at_is_not_damaged_and_what_cannot_be_read_is() {
     product.put("a", "bytes").await;
     product.blobs.fail(Away::Everything);
     let refused = product.buckets.objects().scrub(None).await.unwrap_err();
-    assert_eq!(refused.code, "storage_unavailable");
+    assert_eq!(refused.code, "store_unavailable");
     product.blobs.fail(Away::Reads);
     let found = product.buckets.objects().scrub(None).await.unwrap();
     assert_eq!(

@@ -34,7 +34,8 @@ async fn a_deleted_object_is_hidden_while_versions_are_kept_and_comes_back_witho
     let objects = product.buckets.objects();
     assert!(objects.newest(&b, "k").await.unwrap().unwrap().marker);
     assert_eq!(product.blobs().await, 2);
-    let refused = product.buckets.delete(asked(&person("admin")), "box", Precondition::None).await.unwrap_err();
+    let refused =
+        product.buckets.delete(asked(&person("admin")), "box", Precondition::None).await.unwrap_err();
     assert_eq!(refused.code, "bucket_not_empty", "versions are something, too");
 
     product.remove("k", Some(&marker.version)).await.unwrap();
@@ -71,7 +72,7 @@ async fn versions_that_were_kept_stay_when_no_more_are_kept() {
 async fn a_copy_shares_no_fate_with_what_was_copied() {
     let product = product().await;
     let b = product.make("box", json!({})).await;
-    let c = product.make("c", json!({})).await;
+    let c = product.make("copies", json!({})).await;
     let (objects, actor) = (product.buckets.objects(), person("admin").actor());
     let source = product.put("k", "bytes").await;
     let copying = Copying { from: "k", to: "copy", ..Copying::default() };
