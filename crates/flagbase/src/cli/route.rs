@@ -9,7 +9,7 @@ use super::client::{Call, Client, ClientArgs};
 use super::{ask, document};
 use crate::config::Environment;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::View;
+use crate::output::{self, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct RouteArgs {
@@ -153,6 +153,7 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
             let added = client.call(Call::post(&ROUTES, args.route()?).scoped()).await?;
             let id = added.get("id").and_then(Value::as_str).unwrap_or_default();
             client.changed(&format!("added route `{id}`"), &added, &VIEW)?;
+            warn_of(&added);
             say_who_serves(&client);
             Ok(())
         }
@@ -177,6 +178,12 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
             Ok(())
         }
     }
+}
+
+/// Says what the server takes and thinks is not meant, such as a release that holds nothing.
+fn warn_of(route: &Value) {
+    let warnings = route.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    warnings.filter_map(Value::as_str).for_each(output::warn);
 }
 
 /// A route elsewhere looks as if it worked, while no request reaches it.
@@ -302,7 +309,9 @@ async fn update(client: &Client, args: &UpdateArgs) -> Outcome {
     let current = client.send(Call::get(&at(&id)).scoped()).await?;
     let route = args.changed(current.body)?;
     let saved = client.call(Call::put(&at(&id), route).scoped().if_match(current.etag)).await?;
-    client.changed(&format!("updated route `{id}`"), &saved, &VIEW)
+    client.changed(&format!("updated route `{id}`"), &saved, &VIEW)?;
+    warn_of(&saved);
+    Ok(())
 }
 
 /// Header values are text even when they look like numbers.

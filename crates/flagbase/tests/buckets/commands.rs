@@ -34,7 +34,7 @@ impl Place {
 
     /// What a command says beside its data.
     #[track_caller]
-    fn said(&self, line: &str) -> String {
+    pub(super) fn said(&self, line: &str) -> String {
         let output = self.run(line);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{line}: {said}");

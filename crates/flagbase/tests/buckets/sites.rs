@@ -36,9 +36,10 @@ impl Place {
         place.ok("bucket create files");
         place.ok("bucket sync ./release-1 files/releases/1/");
         place.server.post("/api/v1/flags", &place.token, &flag(more)).await.expect_status(201);
-        place.ok(
+        let said = place.said(
             "route add /shop/* bucket:files/releases/1/ --strip-prefix --flag release --variant two=bucket:files/releases/2/",
         );
+        assert!(said.contains("warning:") && said.contains("releases/2/"), "nothing is there yet: {said}");
         place
     }
 

@@ -64,6 +64,7 @@ async fn a_function_is_deployed_called_and_told_what_it_may_know() {
     server.terminate();
     assert!(server.wait().await.success(), "{}", server.output());
     assert!(machine.microvms().is_empty(), "no process outlives the server");
+    assert_eq!(machine.places(), Vec::<PathBuf>::new(), "nor does what it had");
 }
 
 #[tokio::test]

@@ -1,4 +1,9 @@
 //! Objects on a disk that forgets: written, overwritten, copied, put together and deleted, several at once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::collections::BTreeMap;
 

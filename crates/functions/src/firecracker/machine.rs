@@ -13,6 +13,7 @@ use std::{
 use flagbase_core::{clock::Clock, random::Random, tasks::Tasks};
 use tokio::{
     process::Child,
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, mpsc},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -49,6 +50,8 @@ pub(super) struct Works {
     pub(super) version: Version,
     pub(super) records: Records,
     pub(super) tasks: Tasks,
+    /// Where processes and their keepers live: a microVM outlives the scheduler of the call that it was made for.
+    pub(super) scheduler: Handle,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
     pub(super) figures: Arc<Figures>,
@@ -200,6 +203,7 @@ impl Works {
         let started = furnished.and_then(|()| {
             let mut command = jail.command(&self.config, memory);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let _here = self.scheduler.enter();
             command.process_group(0).kill_on_drop(true).spawn()
         });
         let child = match started {
@@ -220,7 +224,7 @@ impl Works {
         let (open, mut closed) = mpsc::channel::<()>(1);
         for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().flatten() {
             let (open, console) = (open.clone(), console.clone());
-            self.tasks.spawn("console of a microVM", async move {
+            self.tasks.spawn_on(&self.scheduler, "console of a microVM", async move {
                 console.follow(stream).await;
                 drop(open);
             });
@@ -242,7 +246,7 @@ impl Works {
             jail: jail.clone(),
         };
         let works = self.clone();
-        self.tasks.spawn("keeper of a microVM", async move {
+        self.tasks.spawn_on(&self.scheduler, "keeper of a microVM", async move {
             let ended = tokio::select! {
                 _ = child.wait() => true,
                 () = kill.cancelled() => false,
