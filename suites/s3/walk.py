@@ -121,6 +121,10 @@ def keys_are_as_narrow_as_they_were_made():
         mine = use(shell, "flagbase bucket key kept/mine/")
         shell.run("aws s3 cp a.txt s3://kept/mine/a.txt && aws s3 ls s3://kept/mine/ && aws s3 cp s3://kept/mine/a.txt back.txt")
         expect("what came back", shell.run("cat back.txt"), "text\n")
+        narrow = client(*mine, at=server.s3)
+        refused("what is not there", "NoSuchKey", narrow.get_object, Bucket="kept", Key="mine/none")
+        refused("its head", "404", narrow.head_object, Bucket="kept", Key="mine/none")
+        refused("what is not there, elsewhere", "AccessDenied", narrow.get_object, Bucket="kept", Key="none")
         for words in ["cp a.txt s3://kept/theirs.txt", "ls s3://kept/", "ls s3://other/", "cp a.txt s3://other/mine/a.txt", "mb s3://third"]:
             denied(shell, words)
         # The shortest time that a key may have is a minute, so it runs while the others are looked at.

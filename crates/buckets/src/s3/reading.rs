@@ -218,9 +218,9 @@ impl Facade {
         self.granted(guest, bucket, Act::new(action, &wanted.key))
     }
 
-    /// Why there is nothing: who may not list a bucket is not told what is in it.
+    /// Why there is nothing: who may not list keys that begin so is not told which there are.
     async fn missing(&self, guest: &Guest, bucket: &Bucket, wanted: &Wanted) -> S3Error {
-        if self.granted(guest, bucket.name(), Act::new(Action::ListBucket, "")).is_err() {
+        if self.granted(guest, bucket.name(), Act::new(Action::ListBucket, &wanted.key)).is_err() {
             return s3_error!(AccessDenied, "there is no such object, or it may not be read");
         }
         if let Some(version) = &wanted.version {

@@ -112,6 +112,7 @@ enum FunctionCommand {
         /// The function
         name: String,
         /// The version
+        #[arg(value_parser = version_number)]
         version: Option<u32>,
     },
     /// Change what a function may use, reach and be told
@@ -127,6 +128,14 @@ enum FunctionCommand {
     },
     /// Remove a function with all its versions, secrets and logs, and its flag
     Delete(delete::DeleteArgs),
+}
+
+/// A version as a number or as lists and variants show it: `3` or `v3`.
+fn version_number(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix('v').unwrap_or(text);
+    number
+        .parse()
+        .map_err(|_| "a version is a number, such as `3`; `flagbase fn versions` lists them".to_owned())
 }
 
 pub(crate) async fn run(args: FunctionArgs, client: &ClientArgs, environment: &Environment) -> Outcome {
@@ -235,6 +244,14 @@ async fn metrics(client: &Client, name: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_taken_as_lists_show_it() {
+        assert_eq!((version_number("3"), version_number("v3")), (Ok(3), Ok(3)));
+        for text in ["", "v", "vv3", "-1", "latest"] {
+            assert!(version_number(text).unwrap_err().contains("a version is a number"), "{text}");
+        }
+    }
 
     #[test]
     fn what_one_more_rollback_would_do_is_said() {

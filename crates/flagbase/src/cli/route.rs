@@ -150,9 +150,21 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
             client.print(&client.call(Call::get(&at(&id)).scoped()).await?, &View::ALL)
         }
         RouteCommand::Add(args) => {
+            // Who may write routes and not read them is not told what was there.
+            let before = client.list(Call::get(&ROUTES).scoped(), None).await.unwrap_or_default();
             let added = client.call(Call::post(&ROUTES, args.route()?).scoped()).await?;
             let id = added.get("id").and_then(Value::as_str).unwrap_or_default();
-            client.changed(&format!("added route `{id}`"), &added, &VIEW)?;
+            let was =
+                before.as_array().into_iter().flatten().find(|route| route.get("id") == added.get("id"));
+            let done = if was.is_some() { "replaced" } else { "added" };
+            client.changed(&format!("{done} route `{id}`"), &added, &VIEW)?;
+            if let Some(flag) = was.and_then(|route| route.get("flag_key")).and_then(Value::as_str)
+                && added.get("flag_key").and_then(Value::as_str) != Some(flag)
+            {
+                output::warn(&format!(
+                    "flag `{flag}` chose on this route, and does not any more; `flagbase route update` keeps what it is not told"
+                ));
+            }
             warn_of(&added);
             say_who_serves(&client);
             Ok(())

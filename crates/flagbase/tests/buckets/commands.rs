@@ -93,6 +93,11 @@ async fn a_tree_goes_there_and_comes_back_byte_for_byte() {
     std::fs::remove_file(directory.join("tree/empty")).unwrap();
     place.ok("bucket sync ./tree files/v1 --delete");
     place.ok("bucket sync files/v1 ./back --delete");
+    let said = place.refused("bucket sync files/v2 ./back --delete", 3);
+    assert!(said.contains("there is nothing in `files/v2/`"), "{said}");
+    std::fs::create_dir(directory.join("bare")).unwrap();
+    let said = place.refused("bucket sync ./bare files/v1 --delete", 3);
+    assert!(said.contains("there is nothing in `./bare`") && said.contains("rm -r files/v1/"), "{said}");
     assert!(tree(&directory.join("back")) == tree(&directory.join("tree")));
     assert_eq!(
         place.get("v1/index.html", &[]).await.header("content-type"),

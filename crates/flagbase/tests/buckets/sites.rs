@@ -134,6 +134,16 @@ async fn a_tenth_of_all_visitors_sees_the_new_release_until_it_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_takes_the_place_of_one_with_a_flag_says_so() {
+    let place = Place::with_site(&json!({}), &[]).await;
+    let again = "route add /shop/* bucket:files/releases/1/ --strip-prefix";
+    let said = place.said(again);
+    assert!(said.contains("replaced route") && said.contains("flag `release` chose"), "{said}");
+    let said = place.said(again);
+    assert!(said.contains("replaced route") && !said.contains("warning:"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn developers_try_a_release_and_one_session_has_one_of_its_own() {
     let place = Place::with_site(&for_developers(), &[]).await;
     place.sync_second();

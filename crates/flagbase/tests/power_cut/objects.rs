@@ -60,7 +60,7 @@ impl Act {
     fn applied(&self, objects: &mut Objects) {
         match self {
             Self::Put(to, text) | Self::Together(to, text) => {
-                drop(objects.insert((*to).into(), text.clone()))
+                drop(objects.insert((*to).into(), text.clone()));
             }
             Self::Copy(from, to) => {
                 let text = objects[*from].clone();
@@ -155,7 +155,9 @@ async fn objects_that_were_acknowledged_are_there_after_a_power_cut_and_none_is_
         join_all(acts(round).into_iter().map(|act| place.act(act))).await;
         ends.push(disk.operations().len());
         let mut after = states.last().unwrap().clone();
-        acts(round).iter().for_each(|act| act.applied(&mut after));
+        for act in acts(round) {
+            act.applied(&mut after);
+        }
         states.push(after);
     }
     place.server.kill();
@@ -170,7 +172,9 @@ async fn objects_that_were_acknowledged_are_there_after_a_power_cut_and_none_is_
         let mut cuts: Vec<_> = (0..CUTS).map(within).chain([end]).collect();
         cuts.sort_unstable();
         for cut in cuts {
-            operations[at..cut].iter().for_each(|operation| platter.apply(operation));
+            for operation in &operations[at..cut] {
+                platter.apply(operation);
+            }
             at = cut;
             // Of what is under way nothing gets there, half of it, or nearly all.
             let odds = [0, 5, 9][usize::try_from(random.below(3)).unwrap()];

@@ -236,7 +236,7 @@ async fn a_client_that_pauses_for_too_long_is_given_up() {
 async fn a_region_that_is_none_is_answered_with_ours() {
     let front = front(anybody()).await;
     let value =
-        "AWS4-HMAC-SHA256 Credential=FB01/20261122/US/s3/aws4_request, SignedHeaders=host, Signature=00";
+        "AWS4-HMAC-SHA256 Credential=FB01/20261122/eu_west/s3/aws4_request, SignedHeaders=host, Signature=00";
     let (status, _, body) =
         ask(&front, "GET", "/open", &[("authorization", value), ("host", "localhost")], "").await;
     assert_eq!(status, 400);

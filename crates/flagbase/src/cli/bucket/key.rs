@@ -50,6 +50,12 @@ pub(super) async fn run(args: &KeyArgs, client: &Client, environment: &str) -> O
         args.place
     ));
     output::line(&lines)?;
+    let prefix = &args.place.key;
+    if !prefix.is_empty() && !prefix.ends_with('/') {
+        client.printer.hint(&format!(
+            "it is good for every key that begins with `{prefix}`, such as `{prefix}-other`; end it with `/` to mean a directory"
+        ));
+    }
     client.printer.hint(match endpoint {
         Some(_) => {
             "the server says at its start where S3 is; when `storage.s3.listen` chose another port, change AWS_ENDPOINT_URL"

@@ -14,7 +14,7 @@ use super::remote::{self, Known};
 use super::sending::{HeadArgs, Sending};
 use super::transfer::{checksum, together, unreadable, unwritable};
 use crate::cli::client::Client;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, View};
 
 #[derive(Debug, Args)]
@@ -95,6 +95,10 @@ async fn up(args: &SyncArgs, client: &Client, (root, to): (&Path, &Place)) -> Ou
     let is_kept = |key: &str| files.contains_key(key) || broken.contains(key);
     let gone = |key: &&String| key.strip_prefix(&to.key).is_some_and(|key| !is_kept(key));
     let delete: Vec<String> = there.keys().filter(|_| args.delete).filter(gone).cloned().collect();
+    if files.is_empty() && !delete.is_empty() {
+        return Err(nothing_in(&root.display().to_string())
+            .hint(format!("`flagbase bucket rm -r {to}` removes everything there, when that is meant")));
+    }
     if args.dry_run {
         for (path, _, place) in &send {
             output::line(&format!("put {} {place}", path.display()))?;
@@ -147,6 +151,10 @@ async fn down(args: &SyncArgs, client: &Client, (from, root): (&Place, &Path)) -
     }
     let gone = here.iter().filter(|(key, _)| args.delete && !wanted.contains(*key));
     let gone: Vec<PathBuf> = gone.map(|(_, (path, _))| path.clone()).collect();
+    if wanted.is_empty() && !gone.is_empty() {
+        return Err(nothing_in(&from.to_string())
+            .hint(format!("`flagbase bucket ls {} -r` shows what there is", from.bucket)));
+    }
     if args.dry_run {
         for (known, path) in &fetched {
             output::line(&format!("get {}/{} {}", from.bucket, known.key, path.display()))?;
@@ -162,6 +170,13 @@ async fn down(args: &SyncArgs, client: &Client, (from, root): (&Place, &Path)) -
         return Err(Failure::plain(format!("{} objects cannot be files here", odd.len())).details(odd));
     }
     Done { verb: "fetched", count, deleted: gone.len(), equal, skipped: broken.len() }.tell(client)
+}
+
+/// More often a wrong name than the wish to delete everything.
+fn nothing_in(source: &str) -> Failure {
+    let message =
+        format!("there is nothing in `{source}`, so `--delete` would delete everything; nothing was done");
+    Failure::new(Exit::NotFound, message)
 }
 
 async fn fetch_all(

@@ -20,7 +20,7 @@ pub(super) struct InvokeArgs {
     #[arg(default_value = "/")]
     target: String,
     /// This version instead of the current one
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = super::version_number)]
     version: Option<u32>,
     /// The method [default: GET, or POST with a body]
     #[arg(short = 'X', long)]

@@ -17,7 +17,7 @@ pub(super) struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
     /// Only lines of this version
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = super::version_number)]
     version: Option<u32>,
     /// At most so many of the lines that are there
     #[arg(long, default_value_t = 100)]

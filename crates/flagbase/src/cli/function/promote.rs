@@ -13,6 +13,7 @@ pub(super) struct PromoteArgs {
     /// The function
     name: String,
     /// The version
+    #[arg(value_parser = super::version_number)]
     version: u32,
     /// Only for callers who meet this, such as `role=developer`; everybody else keeps the version they have
     #[arg(long = "for", value_name = "CONDITION")]

@@ -16,6 +16,7 @@ pub(super) enum VersionCommand {
     /// Write the code of a version to a file
     Code {
         /// The version
+        #[arg(value_parser = super::version_number)]
         version: u32,
         /// The file [default: the name it was deployed under]
         #[arg(long, value_name = "FILE")]
@@ -24,6 +25,7 @@ pub(super) enum VersionCommand {
     /// Remove a version that does not run
     Delete {
         /// The version
+        #[arg(value_parser = super::version_number)]
         version: u32,
     },
 }
