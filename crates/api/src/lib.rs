@@ -16,6 +16,7 @@ mod functions;
 mod guards;
 mod health;
 mod keys;
+mod linger;
 mod metrics;
 mod overrides;
 mod parameters;

@@ -116,7 +116,8 @@ impl Firecracker {
         let tasks = Tasks::new();
         let figures = Arc::new(Figures::default());
         let scheduler = Handle::current();
-        let works = Works { config, version, records, tasks: tasks.clone(), scheduler, clock, random, figures };
+        let works =
+            Works { config, version, records, tasks: tasks.clone(), scheduler, clock, random, figures };
         let forge = Arc::new(Forge::new(works, shelf, Arc::clone(&home)));
         let fleet = Arc::new(Fleet::new(Arc::clone(&forge), home));
         tasks.spawn("microVMs", Arc::clone(&fleet).tend());

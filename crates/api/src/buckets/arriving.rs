@@ -16,13 +16,7 @@ use flagbase_core::{
     refusal::{Class, Refusal},
 };
 use futures_util::{Stream, StreamExt as _};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, Sleep},
-};
-
-/// How long a client may go on sending what is refused already.
-const LINGER: Duration = Duration::from_secs(2);
+use tokio::time::{Instant, Sleep};
 
 /// How much may come, and how long it may pause.
 #[derive(Debug, Clone, Copy)]
@@ -33,27 +27,16 @@ pub(super) struct Bounds {
     pub(super) patience: Duration,
 }
 
-/// What comes of a body that is not wanted to its end.
-pub(super) struct Rest {
-    left: oneshot::Receiver<BodyDataStream>,
-    /// Whoever asks first whether to send it at all is told no; others are sending already.
-    comes: bool,
-}
-
-/// The body of a request for the store, and what to do with its rest. Nothing is read yet.
-pub(super) fn arriving(body: Body, headers: &HeaderMap, bounds: Bounds) -> (Stored, Rest) {
-    let size = declared(headers);
-    let (back, left) = oneshot::channel();
+/// The body of a request for the store. Nothing is read yet.
+pub(super) fn arriving(body: Body, headers: &HeaderMap, bounds: Bounds) -> Stored {
     let stream = Arriving {
         parts: Some(body.into_data_stream()),
-        back: Some(back),
         pause: Box::pin(tokio::time::sleep(bounds.patience)),
         paused: false,
         came: 0,
         bounds,
     };
-    let comes = !headers.contains_key(header::EXPECT);
-    (Stored::Stream(Box::pin(stream), size), Rest { left, comes })
+    Stored::Stream(Box::pin(stream), declared(headers))
 }
 
 /// How many bytes a request says to have.
@@ -72,21 +55,10 @@ pub(super) fn check_declared(headers: &HeaderMap, most: Option<u64>) -> Result<(
     }
 }
 
-impl Rest {
-    /// Reads on for a moment and keeps nothing: a client that is cut off while it sends does not see why.
-    pub(super) async fn linger(mut self) {
-        let Some(mut parts) = self.left.try_recv().ok().filter(|_| self.comes) else { return };
-        let rest = async { while let Some(Ok(_)) = parts.next().await {} };
-        // Whoever goes on for longer is cut off.
-        drop(tokio::time::timeout(LINGER, rest).await);
-    }
-}
-
 /// The parts of a body, until it ends, breaks off, pauses for too long or is too large.
 struct Arriving {
     /// `None` once it has come to its end.
     parts: Option<BodyDataStream>,
-    back: Option<oneshot::Sender<BodyDataStream>>,
     pause: Pin<Box<Sleep>>,
     paused: bool,
     came: u64,
@@ -133,15 +105,6 @@ impl Stream for Arriving {
     }
 }
 
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        if let (Some(parts), Some(back)) = (self.parts.take(), self.back.take()) {
-            // When nobody waits for the rest, it goes.
-            drop(back.send(parts));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
@@ -151,7 +114,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { most: Some(4), patience: Duration::from_secs(1) };
 
     async fn read(body: Body) -> Result<Vec<u8>, BodyFault> {
-        let (stored, _) = arriving(body, &HeaderMap::new(), BOUNDS);
+        let stored = arriving(body, &HeaderMap::new(), BOUNDS);
         let Stored::Stream(mut stream, None) = stored else { unreachable!("no size was declared") };
         let mut all = Vec::new();
         while let Some(part) = stream.next().await {
@@ -178,19 +141,6 @@ mod tests {
         assert_eq!(read(Body::from_stream(begun)).await, Err(BodyFault::TooSlow));
         let broken = stream::iter([Ok("a"), Err(std::io::Error::other("gone"))]);
         assert!(matches!(read(Body::from_stream(broken)).await, Err(BodyFault::Broken(_))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_rest_of_what_is_refused_is_read_for_a_moment_only() {
-        let (stored, rest) = arriving(
-            Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
-            &HeaderMap::new(),
-            BOUNDS,
-        );
-        drop(stored);
-        let begun = Instant::now();
-        rest.linger().await;
-        assert_eq!(begun.elapsed().as_secs(), LINGER.as_secs());
     }
 
     #[test]

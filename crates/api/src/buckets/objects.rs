@@ -129,11 +129,11 @@ fn answer(object: &Object, verdict: Judgement, (mut headers, body): (HeaderMap, 
 async fn put(State(handles): State<Handles>, coming: Coming, request: Request) -> Reply<Response> {
     let (parts, body) = request.into_parts();
     let source = query(&parts, "copy").map(|text| Address::named(&text)).transpose()?;
-    // Nothing is read before the caller is let in, and what is refused is read to its end, for a moment.
+    // Nothing is read before the caller is let in.
     let entered = coming.enter(&handles, Action::PutObject);
     let most = entered.as_ref().ok().and_then(|entry| entry.most);
     let bounds = Bounds { most, patience: handles.settings.body_timeout };
-    let (bytes, rest) = arriving(body, &parts.headers, bounds);
+    let bytes = arriving(body, &parts.headers, bounds);
     let done = match (entered, source) {
         (Err(refusal), _) => Err(refusal),
         (Ok(entry), None) => write(&handles, (&entry, &coming.address.key), &parts.headers, bytes).await,
@@ -142,13 +142,8 @@ async fn put(State(handles): State<Handles>, coming: Coming, request: Request) -
             copy(&handles, (&coming, &entry), (&source, version.as_deref()), &parts.headers).await
         }
     };
-    match done {
-        Ok(object) => Ok((heads::known(&object), Json(view(&object))).into_response()),
-        Err(refusal) => {
-            rest.linger().await;
-            Err(refusal.into())
-        }
-    }
+    let object = done?;
+    Ok((heads::known(&object), Json(view(&object))).into_response())
 }
 
 async fn write(

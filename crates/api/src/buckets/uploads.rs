@@ -85,15 +85,9 @@ async fn begin(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let patience = handles.settings.body_timeout;
-    let (bytes, rest) = arriving(body, &parts.headers, Bounds { most: None, patience });
+    let bytes = arriving(body, &parts.headers, Bounds { most: None, patience });
     let turn = Going { handles: &handles, turns: &turns, visit: &visit };
-    match turn.begin(&name, &parts.headers, bytes).await {
-        Ok(response) => resumable(response),
-        Err(refusal) => {
-            rest.linger().await;
-            refused(refusal)
-        }
-    }
+    turn.begin(&name, &parts.headers, bytes).await.map_or_else(refused, resumable)
 }
 
 /// How much of an upload there is: `Upload-Offset` of `Upload-Length`.
@@ -141,15 +135,9 @@ async fn append(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let patience = handles.settings.body_timeout;
-    let (bytes, rest) = arriving(body, &parts.headers, Bounds { most: None, patience });
+    let bytes = arriving(body, &parts.headers, Bounds { most: None, patience });
     let going = Going { handles: &handles, turns: &turns, visit: &visit };
-    match going.append((&name, &id), &parts.headers, bytes).await {
-        Ok(response) => resumable(response),
-        Err(refusal) => {
-            rest.linger().await;
-            refused(refusal)
-        }
-    }
+    going.append((&name, &id), &parts.headers, bytes).await.map_or_else(refused, resumable)
 }
 
 /// Gives an upload up: with `Tus-Resumable` one that is resumed by tus, as the protocol has it; without that header any

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use axum::{body::BodyDataStream, extract::Request, http::header};
+use axum::{extract::Request, http::header};
 use bytes::Bytes;
 use flagbase_core::refusal::{Class, Refusal};
 use futures_util::StreamExt as _;
-
-/// How long a client may go on sending what is refused already.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How much code may be uploaded, and how long it may pause.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +24,8 @@ pub(super) async fn read(request: Request, bounds: Bounds) -> Result<Bytes, Refu
     let Bounds { most, patience } = bounds;
     let declared = request.headers().get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let asks_first = request.headers().contains_key(header::EXPECT);
     let mut parts = request.into_body().into_data_stream();
     if declared.is_some_and(|length| length > most) {
-        // Whoever asks first whether to send it at all is told no; others are sending already.
-        if !asks_first {
-            linger(parts).await;
-        }
         return Err(too_large(most));
     }
     let mut code = Vec::with_capacity(declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
@@ -45,19 +37,11 @@ pub(super) async fn read(request: Request, bounds: Bounds) -> Result<Bytes, Refu
                 return Err(malformed("bad_body", format!("the code broke off ({error}); send it again")));
             }
             Some(Ok(part)) if (code.len() + part.len()) as u64 > most => {
-                linger(parts).await;
                 return Err(too_large(most));
             }
             Some(Ok(part)) => code.extend_from_slice(&part),
         }
     }
-}
-
-/// Reads on for a moment and keeps nothing: a client that is cut off while it sends does not see why.
-async fn linger(mut parts: BodyDataStream) {
-    let rest = async { while let Some(Ok(_)) = parts.next().await {} };
-    // Whoever goes on for longer is cut off.
-    drop(tokio::time::timeout(LINGER, rest).await);
 }
 
 fn malformed(code: &'static str, message: impl Into<String>) -> Refusal {

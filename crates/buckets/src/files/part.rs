@@ -146,7 +146,7 @@ mod tests {
         let directories = Arc::new(Directories::below(place.path().into()));
         let part = |name: &str, number| Part::of(Arc::clone(&directories), place.path().join(name), number);
         let long = Bytes::from("x".repeat(300_000));
-        part("a/1.blob", 0).write(&[long.clone()]).unwrap().keep().unwrap();
+        part("a/1.blob", 0).write(std::slice::from_ref(&long)).unwrap().keep().unwrap();
         assert!(part("b/2.blob", 1).copy(&place.path().join("a/1.blob")).unwrap());
         assert_eq!(fs::read(place.path().join("b/2.blob")).unwrap(), long);
         assert!(!part("b/3.blob", 2).copy(&place.path().join("a/9.blob")).unwrap());

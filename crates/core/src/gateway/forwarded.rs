@@ -60,7 +60,9 @@ mod tests {
         let headers: Vec<(http::HeaderName, _)> =
             pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let mut sent = HeaderMap::new();
-        headers.into_iter().for_each(|(name, value)| drop(sent.append(name, value)));
+        for (name, value) in headers {
+            sent.append(name, value);
+        }
         let Forwarded { address, secure } = Forwarded::of(&proxies, peer.parse().unwrap(), &sent);
         (address.to_string(), secure)
     }

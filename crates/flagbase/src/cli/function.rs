@@ -212,6 +212,7 @@ async fn rollback(client: &Client, name: &str, version: Option<u32>) -> Outcome 
         format!("version {now} of function `{name}` runs again, and version {then} does not any more")
     };
     client.changed(&message, &function, &ONE)?;
+    alias::tell_of_others(client, &function).await;
     if let Some(hint) = after_rollback(&function).filter(|_| client.printer.format == Format::Table) {
         client.printer.hint(&hint);
     }

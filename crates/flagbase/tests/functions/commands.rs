@@ -67,6 +67,15 @@ fn told(output: Output) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_refused_while_sending_learns_why() {
+    let mut person = Person::new().await;
+    person.token = "of nobody".to_owned();
+    person.write("large.wasm", &[b"\0asm\x01\0\0\0".to_vec(), vec![0; 16 << 20]].concat());
+    let said = person.refused("fn deploy large.wasm", 4);
+    assert!(said.contains("the token that was sent is not valid"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_for_nobody_is_seen_by_whoever_sets_it_for_the_own_session() {
     let person = Person::new().await;
     person.deploy("one", "");
@@ -109,7 +118,8 @@ async fn a_version_that_was_tried_alone_comes_to_run_for_some_and_then_for_all()
     assert_eq!(seen().await, both("one", "one"));
     person.ok("fn promote hello 2 --for role=developer --enable");
     assert_eq!(seen().await, both("two", "one"));
-    person.ok("fn promote hello 2");
+    let said = person.ok("fn promote hello 2");
+    assert!(said.contains("flag `hello-version` gives some callers another version"), "{said}");
     assert_eq!(seen().await, both("two", "two"));
 }
 

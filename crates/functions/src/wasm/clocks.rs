@@ -31,9 +31,10 @@ impl HostMonotonicClock for Monotonic {
         1_000_000
     }
 
+    /// Never zero: Go takes that for a clock that does not work, and ends.
     fn now(&self) -> u64 {
         let now = self.0.now();
-        now - now % self.resolution()
+        now - now % self.resolution() + self.resolution()
     }
 }
 
@@ -47,6 +48,7 @@ mod tests {
         let times: Vec<u64> = (0..1000).map(|_| clock.now()).collect();
         assert!(times.iter().all(|time| time % 1_000_000 == 0));
         assert!(times.is_sorted());
+        assert!(times.iter().all(|time| *time > 0), "the first step is not nothing");
         assert_eq!(Wall.now().subsec_nanos() % 1_000_000, 0);
     }
 }

@@ -73,6 +73,24 @@ fn off_since(history: &Value) -> String {
     format!(" ({who} turned it off{why})")
 }
 
+/// Says so when a flag gives some callers another version than the current one, which was just changed.
+pub(super) async fn tell_of_others(client: &Client, function: &Value) {
+    let Some(key) = key_of(function) else { return };
+    let [api, v1, flags] = FLAGS;
+    // Advice only: who may not read flags goes without it.
+    let Ok(flag) = client.call(Call::get(&[api, v1, flags, key]).scoped()).await else { return };
+    if gives_some_another(&flag) {
+        client.printer.hint(&format!(
+            "flag `{key}` gives some callers another version, perhaps you: `flagbase flag get {key}` shows whom"
+        ));
+    }
+}
+
+fn gives_some_another(flag: &Value) -> bool {
+    let has_rules = flag.get("rules").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
+    flag.get("enabled") == Some(&Value::Bool(true)) && has_rules
+}
+
 /// Makes the function's flag when it has none, so that every version can be tried out by whoever wants to. Returns its key;
 /// `None` when there is no flag, because somebody else's has its name, or because one may not make flags.
 pub(super) async fn ensure(client: &Client, function: &Value) -> Outcome<Option<String>> {
@@ -216,6 +234,16 @@ mod tests {
     fn hello() -> Value {
         let function = json!({"name": "hello", "versions": [{"number": 1}, {"number": 2}]});
         new_flag("hello-version", &function, Some((2, &developers())))
+    }
+
+    #[test]
+    fn a_flag_with_rules_that_is_on_gives_some_another_version() {
+        let mut flag = hello();
+        document::set(&mut flag, "enabled", true);
+        assert!(gives_some_another(&flag));
+        document::set(&mut flag, "enabled", false);
+        assert!(!gives_some_another(&flag));
+        assert!(!gives_some_another(&json!({"enabled": true, "rules": []})));
     }
 
     #[test]

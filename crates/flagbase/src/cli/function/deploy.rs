@@ -68,7 +68,12 @@ pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
             for_nobody(name, number, alias::ensure(client, &function).await?.as_deref())
         }
     };
-    client.changed(&message, deployed.get("version").unwrap_or(&Value::Null), &VERSIONS)
+    client.changed(&message, deployed.get("version").unwrap_or(&Value::Null), &VERSIONS)?;
+    if promote {
+        let function = client.call(Call::get(&at(name)).scoped()).await?;
+        alias::tell_of_others(client, &function).await;
+    }
+    Ok(())
 }
 
 /// What can be done with a version that nobody gets.

@@ -28,7 +28,9 @@ pub(super) async fn run(args: &PromoteArgs, client: &Client) -> Outcome {
     let Some(text) = only_for else {
         let body = json!({"version": version});
         let function = client.call(Call::post(&under(name, "promote"), body).scoped()).await?;
-        return client.changed(&format!("version {version} of function `{name}` runs now"), &function, &ONE);
+        client.changed(&format!("version {version} of function `{name}` runs now"), &function, &ONE)?;
+        alias::tell_of_others(client, &function).await;
+        return Ok(());
     };
     let condition = condition(text)?;
     // Says so when there is no such version, before a flag names it.
