@@ -252,7 +252,10 @@ fn bad_name(name: &str) -> Refusal {
             name.replace('.', "-")
         )
     } else {
-        format!("`{name}` cannot name a bucket; write 3 to 63 lower-case letters, digits, `-` and `.`")
+        format!(
+            "`{name}` cannot name a bucket; write 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at \
+             both ends and on both sides of each `.`"
+        )
     };
     Refusal::fault("/name", message)
 }

@@ -329,14 +329,16 @@ impl From<IndexError> for Refusal {
                 Class::Conflict,
                 "quota_objects",
                 format!(
-                    "the bucket may hold {most} objects, older versions included; delete some, or raise `quota`"
+                    "the bucket may hold {most} objects, older versions included; `flagbase bucket usage` tells how \
+                     many there are: delete some, or raise `quota`"
                 ),
             ),
             IndexError::QuotaBytes(most) => Self::new(
                 Class::Conflict,
                 "quota_bytes",
                 format!(
-                    "the bucket may hold {most} bytes, older versions and uploads included; delete some, or raise `quota`"
+                    "the bucket may hold {most} bytes, older versions and uploads included; `flagbase bucket usage` tells \
+                     how many there are: delete some, or raise `quota`"
                 ),
             ),
             IndexError::Unavailable(source) => Self::unavailable(source),

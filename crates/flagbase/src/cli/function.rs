@@ -203,7 +203,13 @@ async fn show(client: &Client, name: &str) -> Outcome {
 async fn rollback(client: &Client, name: &str, version: Option<u32>) -> Outcome {
     let before = client.call(Call::get(&at(name)).scoped()).await?;
     let body = version.map_or_else(|| json!({}), |version| json!({"version": version}));
-    let function = client.call(Call::post(&under(name, "rollback"), body).scoped()).await?;
+    let function = match client.call(Call::post(&under(name, "rollback"), body).scoped()).await {
+        Err(failure) if failure.is("nothing_before") => {
+            alias::tell_of_others(client, &before).await;
+            return Err(failure);
+        }
+        done => done?,
+    };
     let current = |function: &Value| function.get("current").and_then(Value::as_u64).unwrap_or_default();
     let (now, then) = (current(&function), current(&before));
     let message = if now == then {

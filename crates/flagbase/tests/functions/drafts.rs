@@ -1,6 +1,5 @@
 //! The drafts of WASI in a server: over the stores, buckets and the bus that everybody else uses.
 
-use async_nats::ConnectOptions;
 use futures_util::StreamExt as _;
 
 use super::*;
@@ -67,9 +66,7 @@ async fn containers_are_the_buckets_that_everybody_sees() {
 #[tokio::test]
 async fn messages_reach_clients_of_the_bus_where_that_is_granted() {
     let (server, developer) = prepared().await;
-    let client = ConnectOptions::new().token(developer).connect(server.bus()).await.unwrap();
-    let mut messages = client.subscribe("orders.>").await.unwrap();
-    client.flush().await.unwrap();
+    let mut messages = messages::subscribed(&server, developer, "orders.>").await;
     assert_eq!(drafts(&server, "/message?orders.created").await.expect_status(200).text, "sent");
     let message = tokio::time::timeout(Duration::from_mins(1), messages.next()).await.unwrap().unwrap();
     assert_eq!((message.subject.as_str(), &message.payload[..]), ("orders.created", &b"seven"[..]));

@@ -1,6 +1,6 @@
 //! What a function publishes: programs on the bus get it, and functions that asked for it.
 
-use async_nats::{ConnectOptions, Message, Subscriber};
+use async_nats::{ConnectOptions, Message, RequestErrorKind, Subscriber};
 use futures_util::StreamExt as _;
 
 use super::*;
@@ -40,6 +40,16 @@ async fn tell(server: &TestServer, order: &Value) -> Reply {
     server.send(Method::POST, "/functions/tells", None, Some(order)).await
 }
 
+/// What comes on `subject`, from now on: the server reads what a client sends in turn, so that it knows of the subscription
+/// once it has answered what came after it. Flushing only sends.
+pub(super) async fn subscribed(server: &TestServer, token: String, subject: &'static str) -> Subscriber {
+    let client = ConnectOptions::new().token(token).connect(server.bus()).await.unwrap();
+    let messages = client.subscribe(subject).await.unwrap();
+    let asked = client.request("nobody.listens", "".into()).await.unwrap_err();
+    assert_eq!(asked.kind(), RequestErrorKind::NoResponders);
+    messages
+}
+
 async fn next(messages: &mut Subscriber) -> Message {
     tokio::time::timeout(Duration::from_mins(1), messages.next()).await.unwrap().unwrap()
 }
@@ -47,9 +57,7 @@ async fn next(messages: &mut Subscriber) -> Message {
 #[tokio::test]
 async fn what_a_function_publishes_comes_to_a_program_on_the_bus() {
     let (server, developer) = prepared().await;
-    let client = ConnectOptions::new().token(developer.clone()).connect(server.bus()).await.unwrap();
-    let mut messages = client.subscribe("orders.*").await.unwrap();
-    client.flush().await.unwrap();
+    let mut messages = subscribed(&server, developer, "orders.*").await;
     for id in [7, 8] {
         tell(&server, &json!({"id": id})).await.expect_status(202);
         let message = next(&mut messages).await;

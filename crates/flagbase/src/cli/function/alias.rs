@@ -81,7 +81,8 @@ pub(super) async fn tell_of_others(client: &Client, function: &Value) {
     let Ok(flag) = client.call(Call::get(&[api, v1, flags, key]).scoped()).await else { return };
     if gives_some_another(&flag) {
         client.printer.hint(&format!(
-            "flag `{key}` gives some callers another version, perhaps you: `flagbase flag get {key}` shows whom"
+            "flag `{key}` gives some callers another version, perhaps you: `flagbase flag get {key}` shows whom, and \
+             `flagbase flag disable {key}` gives all of them the current one"
         ));
     }
 }
@@ -156,7 +157,7 @@ fn found(answer: Outcome<Value>) -> Outcome<Option<Value>> {
 }
 
 /// A flag with a variant for each of the newest versions, which gives one of them to who meets the condition.
-fn new_flag(key: &str, function: &Value, given: Option<(u64, &Value)>) -> Value {
+pub(super) fn new_flag(key: &str, function: &Value, given: Option<(u64, &Value)>) -> Value {
     let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
     let versions = function.get("versions").and_then(Value::as_array).into_iter().flatten();
     let mut numbers: Vec<u64> = versions.filter_map(|version| version.get("number")?.as_u64()).collect();

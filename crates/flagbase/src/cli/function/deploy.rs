@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use flagbase_core::engine::Flag;
 use serde_json::{Value, json};
 
 use super::manifest::Local;
@@ -138,8 +139,17 @@ pub(super) async fn put_settings(client: &Client, name: &str, settings: &Value) 
     Ok(())
 }
 
-/// `role=developer`, or a condition in full.
+/// `role=developer`, or a condition in full: one that a flag can have, so that nothing is sent in vain.
 pub(super) fn condition(text: &str) -> Outcome<Value> {
+    let condition = written(text)?;
+    Flag::from_json(&alias::new_flag("callers", &Value::Null, Some((1, &condition)))).map_err(|faults| {
+        let why: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+        Failure::usage(format!("`{text}` is not a condition: {}", why.join("; ")))
+    })?;
+    Ok(condition)
+}
+
+fn written(text: &str) -> Outcome<Value> {
     match text.split_once('=') {
         Some((attribute, value)) if !attribute.trim().contains(char::is_whitespace) => {
             if attribute.trim().is_empty() || value.trim().is_empty() {
@@ -163,5 +173,7 @@ mod tests {
         assert_eq!(condition("role equals developer").unwrap(), developers);
         assert_eq!(condition("email ends_with @example.com").unwrap()["operator"], "ends_with");
         assert!(condition("=x").is_err() && condition("developer").is_err());
+        let unknown = condition("email endswith @example.com").unwrap_err().to_string();
+        assert!(unknown.contains("unknown operator `endswith`"), "{unknown}");
     }
 }
