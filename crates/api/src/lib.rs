@@ -16,7 +16,6 @@ mod functions;
 mod guards;
 mod health;
 mod keys;
-mod linger;
 mod metrics;
 mod overrides;
 mod parameters;

@@ -36,9 +36,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth, buckets, docs, environments, events, flags, functions, guards, health, keys,
-    linger::lingering,
-    metrics, overrides,
+    auth, buckets, docs, environments, events, flags, functions, guards, health, keys, metrics, overrides,
     parameters::{Parameters, known_only},
     problem::Problem,
     roles, routes, segments, users, webhooks,
@@ -217,7 +215,7 @@ async fn answer(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
-    TraceParent::scope(trace, Feed::finish(next.run(lingering(request)))).await.unwrap_or_else(|| {
+    TraceParent::scope(trace, Feed::finish(next.run(request))).await.unwrap_or_else(|| {
         let message = "the request failed inside the server; see its log";
         Problem(Refusal::new(Class::Internal, "internal", message)).into_response()
     })

@@ -6,11 +6,19 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
-use flagbase_testkit::server::TestServer;
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+};
+
+use flagbase_testkit::server::{TestServer, free_port};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flagbase");
+
+/// More than systems keep for who reads later.
+static LARGE: [u8; 32 << 20] = [0; 32 << 20];
 
 fn flag(change: Value) -> Value {
     let mut flag = json!({"key": "f", "enabled": true, "default_value": false});
@@ -132,4 +140,45 @@ async fn no_token_is_401_a_bad_one_too_and_neither_keeps_anybody_from_logging_in
     assert_eq!(with_bad_token.status, 200, "{}", with_bad_token.text);
     assert_eq!(server.get("/health", "an.expired.token").await.json, json!({"status": "ok"}));
     assert_eq!(server.get("/gateway/anything", "an.expired.token").await.status, 401);
+}
+
+/// What a client gets that sends all of its request before it reads, as many do.
+fn answered_at_last(address: &str, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let (line, fields) = head.split_once('\n').unwrap_or((head, ""));
+    let head =
+        format!("{line} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n{fields}\r\n", LARGE.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&LARGE).unwrap();
+    let mut answer = String::new();
+    // The connection ends once nothing more is read.
+    stream.shutdown(Shutdown::Write).unwrap();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_everything_before_reading_learns_why_it_is_refused() {
+    let s3 = format!("127.0.0.1:{}", free_port());
+    let server = TestServer::start_with(PROGRAM, &[("FLAGBASE_STORAGE__S3__LISTEN", &s3)]).await;
+    let developer = server.join("dev@example.com", "developer").await;
+    let code = "export default { async fetch(request) { return new Response(await request.text()); } };";
+    let deploy = server.client().post(server.url("/api/v1/functions/f/versions?file=f.js&promote=true"));
+    server.reply(deploy.bearer_auth(&developer).body(code)).await.expect_status(201);
+    let front = server.url("").trim_start_matches("http://").to_owned();
+    for (address, head, status, says) in [
+        (&front, "POST /api/v1/functions/f/versions?file=f.js", 401, "unauthenticated"),
+        (&front, "PUT /api/v1/buckets/b/objects/o", 401, "unauthenticated"),
+        (&front, "POST /functions/f", 413, "body_too_large"),
+        (&front, "POST /functions/g", 404, "function_not_found"),
+        (&front, "POST /somewhere", 404, "path_not_found"),
+        (&s3, "PUT /b/o", 403, "AccessDenied"),
+    ] {
+        let (address, asked) = (address.clone(), head.to_owned());
+        let answer = tokio::task::spawn_blocking(move || answered_at_last(&address, &asked)).await.unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(says),
+            "{head}: {answer}"
+        );
+    }
 }

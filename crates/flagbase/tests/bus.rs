@@ -45,7 +45,7 @@ impl Connected {
         Ok(Self { client, events })
     }
 
-    /// A subscription that the server knows of.
+    /// A subscription that is on its way to the server: what is changed from now on is committed first, and comes later.
     async fn subscribe(&self, subject: &'static str) -> Subscriber {
         let subscriber = self.client.subscribe(subject).await.unwrap();
         self.client.flush().await.unwrap();

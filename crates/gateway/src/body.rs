@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use flagbase_linger::Lingering;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
@@ -35,14 +36,14 @@ pub(crate) struct RequestBody(Option<Box<Receiving>>);
 
 #[derive(Debug)]
 struct Receiving {
-    incoming: Incoming,
+    incoming: Lingering<Incoming>,
     patience: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
     /// `incoming`, whose parts may come `patience` apart.
-    pub(crate) fn new(incoming: Incoming, patience: Duration) -> Self {
+    pub(crate) fn new(incoming: Lingering<Incoming>, patience: Duration) -> Self {
         if incoming.is_end_stream() {
             return Self(None);
         }

@@ -8,6 +8,7 @@ use flagbase_core::{
     caller::{Caller, Peer},
     gateway::clean,
 };
+use flagbase_linger::Lingering;
 use flagbase_sendfile::Windows;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
@@ -67,7 +68,7 @@ impl Client {
 
 /// What answers requests that are not for the gateway.
 pub trait Fallback<B>:
-    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    Service<Request<Lingering<Incoming>>, Response = Response<B>, Error = Infallible, Future: Send>
     + Clone
     + Send
     + Sync
@@ -76,7 +77,7 @@ pub trait Fallback<B>:
 }
 
 impl<B, S> Fallback<B> for S where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    S: Service<Request<Lingering<Incoming>>, Response = Response<B>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + Sync
@@ -89,7 +90,7 @@ pub(crate) async fn answer<C, F, B>(
     gateway: Arc<Gateway<C>>,
     client: Arc<Client>,
     mut fallback: F,
-    request: Request<Incoming>,
+    request: Request<Lingering<Incoming>>,
 ) -> Response<Answer<B>>
 where
     C: Callers,

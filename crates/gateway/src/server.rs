@@ -6,6 +6,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flagbase_core::tasks::Tasks;
+use flagbase_linger::lingering;
 use flagbase_sendfile::Sending;
 use http_body::Body;
 use hyper_util::{
@@ -138,6 +139,7 @@ impl<C: Callers, F> Server<C, F> {
         let io = Inspected::new(stream, Arc::clone(&client.traffic), patience);
         let builder = builder(self.gateway.tasks.clone());
         let service = hyper::service::service_fn(move |request| {
+            let request = lingering(request);
             let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&client));
             let fallback = self.fallback.clone();
             async move {

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use flagbase_core::{blobs::Direct, tasks::Tasks};
+use flagbase_linger::lingering;
 use flagbase_sendfile::{Sending, Windows};
 use http::{Request, Version};
 use hyper::{body::Incoming, service::service_fn};
@@ -85,7 +86,8 @@ impl S3Server {
         let front = Arc::clone(&self.front);
         let windows = Arc::<Windows>::default();
         let sending = Sending::new(stream, Arc::clone(&windows));
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = lingering(request);
             let front = Arc::clone(&front);
             if request.version() <= Version::HTTP_11 {
                 request.extensions_mut().insert(Direct(windows.clone()));

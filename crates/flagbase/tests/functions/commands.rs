@@ -117,6 +117,8 @@ async fn a_version_that_was_tried_alone_comes_to_run_for_some_and_then_for_all()
     assert!(said.contains("`hello-version` is off") && said.contains("because"), "{said}");
     assert_eq!(seen().await, both("one", "one"));
     person.ok("fn promote hello 2 --for role=developer --enable");
+    let listed = person.ok("fn versions hello");
+    assert!(listed.lines().any(|line| line.starts_with("2 ") && line.contains("by flag")), "{listed}");
     assert_eq!(seen().await, both("two", "one"));
     let said = person.ok("fn promote hello 2");
     assert!(said.contains("flag `hello-version` gives some callers another version"), "{said}");

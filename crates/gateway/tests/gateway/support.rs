@@ -17,6 +17,7 @@ use flagbase_core::{
     tasks::Tasks,
 };
 use flagbase_gateway::{Callers, Gateway, Limits, Parts, Server, Workers};
+use flagbase_linger::Lingering;
 use flagbase_testkit::{FixedClock, Memory, MemoryBlobs, SeededRandom};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
@@ -233,7 +234,7 @@ async fn fill(setup: &Setup, flags: &Flags, routes: &Routes) {
     }
 }
 
-async fn fallback(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn fallback(request: Request<Lingering<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = format!("fallback: {}", request.uri());
     Ok(Response::new(Full::new(Bytes::from(body))))
 }

@@ -1,5 +1,7 @@
 //! The flag behind a function: its variants' values are versions.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::at;
@@ -75,11 +77,9 @@ fn off_since(history: &Value) -> String {
 
 /// Says so when a flag gives some callers another version than the current one, which was just changed.
 pub(super) async fn tell_of_others(client: &Client, function: &Value) {
-    let Some(key) = key_of(function) else { return };
-    let [api, v1, flags] = FLAGS;
-    // Advice only: who may not read flags goes without it.
-    let Ok(flag) = client.call(Call::get(&[api, v1, flags, key]).scoped()).await else { return };
-    if gives_some_another(&flag) {
+    let current = function.get("current").and_then(Value::as_u64);
+    let others = given(client, function).await.into_iter().any(|version| Some(version) != current);
+    if let Some(key) = key_of(function).filter(|_| others) {
         client.printer.hint(&format!(
             "flag `{key}` gives some callers another version, perhaps you: `flagbase flag get {key}` shows whom, and \
              `flagbase flag disable {key}` gives all of them the current one"
@@ -87,9 +87,40 @@ pub(super) async fn tell_of_others(client: &Client, function: &Value) {
     }
 }
 
-fn gives_some_another(flag: &Value) -> bool {
-    let has_rules = flag.get("rules").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
-    flag.get("enabled") == Some(&Value::Bool(true)) && has_rules
+/// The versions that the function's flag gives by number: all of them to some, or one to all.
+pub(super) async fn given(client: &Client, function: &Value) -> BTreeSet<u64> {
+    let Some(key) = key_of(function) else { return BTreeSet::new() };
+    let [api, v1, flags] = FLAGS;
+    // Advice only: who may not read flags goes without it.
+    let flag = client.call(Call::get(&[api, v1, flags, key]).scoped()).await;
+    flag.map(|flag| given_by(&flag)).unwrap_or_default()
+}
+
+fn given_by(flag: &Value) -> BTreeSet<u64> {
+    if flag.get("enabled") != Some(&Value::Bool(true)) {
+        return BTreeSet::new();
+    }
+    let mut named: BTreeSet<&str> = flag.get("default_variant").and_then(Value::as_str).into_iter().collect();
+    for member in ["rules", "rollout", "targets"] {
+        variants_in(flag.get(member).unwrap_or(&Value::Null), &mut named);
+    }
+    let variants = flag.get("variants").and_then(Value::as_array).into_iter().flatten();
+    let served =
+        variants.filter(|it| it.get("name").and_then(Value::as_str).is_some_and(|name| named.contains(name)));
+    let number = |value: &str| value.strip_prefix('v').unwrap_or(value).parse().ok();
+    served.filter_map(|variant| number(variant.get("value")?.as_str()?)).collect()
+}
+
+/// All members `variant` of `part`, however deep.
+fn variants_in<'a>(part: &'a Value, named: &mut BTreeSet<&'a str>) {
+    match part {
+        Value::Array(items) => items.iter().for_each(|item| variants_in(item, named)),
+        Value::Object(members) => {
+            named.extend(members.get("variant").and_then(Value::as_str));
+            members.values().for_each(|member| variants_in(member, named));
+        }
+        _ => {}
+    }
 }
 
 /// Makes the function's flag when it has none, so that every version can be tried out by whoever wants to. Returns its key;
@@ -238,13 +269,17 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_with_rules_that_is_on_gives_some_another_version() {
+    fn the_versions_that_a_flag_gives_are_those_of_its_rules_and_weights() {
         let mut flag = hello();
-        document::set(&mut flag, "enabled", true);
-        assert!(gives_some_another(&flag));
+        assert_eq!(given_by(&flag), BTreeSet::from([2]));
+        document::set(
+            &mut flag,
+            "rollout",
+            json!({"weights": [{"variant": "v1", "weight": 10}, {"variant": "current", "weight": 90}]}),
+        );
+        assert_eq!(given_by(&flag), BTreeSet::from([1, 2]));
         document::set(&mut flag, "enabled", false);
-        assert!(!gives_some_another(&flag));
-        assert!(!gives_some_another(&json!({"enabled": true, "rules": []})));
+        assert!(given_by(&flag).is_empty() && given_by(&json!({"enabled": true, "rules": []})).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::{VERSIONS, at, under};
+use super::{VERSIONS, alias, at, under};
 use crate::cli::client::{Call, Client};
 use crate::cli::{ask, document};
 use crate::exit::{Failure, Outcome};
@@ -50,9 +50,14 @@ async fn list(client: &Client, name: &str) -> Outcome {
     if client.printer.format == Format::Table {
         let function = client.call(Call::get(&at(name)).scoped()).await?;
         let current = function.get("current").and_then(Value::as_u64);
+        let given = alias::given(client, &function).await;
         for version in versions.as_array_mut().into_iter().flatten() {
-            let runs = version.get("number").and_then(Value::as_u64) == current;
-            document::set(version, "runs", if runs { "current" } else { "" });
+            let number = version.get("number").and_then(Value::as_u64);
+            let by_flag = number.is_some_and(|number| given.contains(&number));
+            let runs =
+                [("current", number == current), ("by flag", by_flag)].map(|(how, so)| so.then_some(how));
+            let runs: Vec<_> = runs.into_iter().flatten().collect();
+            document::set(version, "runs", runs.join(", "));
         }
     }
     client.print(&versions, &VERSIONS)
