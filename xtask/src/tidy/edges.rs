@@ -13,10 +13,10 @@ struct Rule {
 
 const CORE: &[&str] = &["flagbase-core"];
 /// What serves clients over HTTP.
-const SERVING: &[&str] = &["flagbase-core", "flagbase-sendfile"];
+const SERVING: &[&str] = &["flagbase-core", "flagbase-sendfile", "flagbase-linger"];
 const TESTKIT: &[&str] = &["flagbase-testkit"];
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     Rule { name: "flagbase-engine", product: &[], tests: &[] },
     Rule { name: "flagbase-core", product: &["flagbase-engine"], tests: TESTKIT },
     Rule { name: "flagbase-store", product: &["flagbase-core", "flagbase-nats"], tests: TESTKIT },
@@ -28,6 +28,7 @@ const RULES: [Rule; 14] = [
     Rule { name: "flagbase-functions", product: &["flagbase-core", "flagbase-agent"], tests: TESTKIT },
     Rule { name: "flagbase-buckets", product: SERVING, tests: TESTKIT },
     Rule { name: "flagbase-sendfile", product: CORE, tests: &[] },
+    Rule { name: "flagbase-linger", product: &[], tests: &[] },
     Rule { name: "flagbase-testkit", product: CORE, tests: &[] },
     Rule {
         name: "flagbase",

@@ -120,9 +120,12 @@ async fn a_version_that_was_tried_alone_comes_to_run_for_some_and_then_for_all()
     let listed = person.ok("fn versions hello");
     assert!(listed.lines().any(|line| line.starts_with("2 ") && line.contains("by flag")), "{listed}");
     assert_eq!(seen().await, both("two", "one"));
-    let said = person.ok("fn promote hello 2");
-    assert!(said.contains("flag `hello-version` gives some callers another version"), "{said}");
+    let another = "flag `hello-version` gives some callers another version";
+    assert!(!person.ok("fn promote hello 2").contains(another));
     assert_eq!(seen().await, both("two", "two"));
+    let said = person.deploy("three", "");
+    assert!(said.contains(another), "{said}");
+    assert_eq!(seen().await, both("two", "three"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
