@@ -88,6 +88,9 @@ struct NewKeyView {
     /// What clients of S3 sign with, beside `access_key_id`; absent when it permits nothing about buckets. Told only here.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_access_key: Option<String>,
+    /// The server's port for clients of S3; absent where S3 is not served, and when it permits nothing about buckets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s3_port: Option<u16>,
 }
 
 /// An API key to be made.
@@ -133,7 +136,7 @@ async fn list(State(identity): State<Arc<Identity>>, Known(caller): Known) -> Re
         (status = 422, body = ProblemBody))
 )]
 async fn create(
-    State(identity): State<Arc<Identity>>,
+    State(handles): State<Handles>,
     Known(caller): Known,
     Why(reason): Why,
     Body(body): Body<KeyBody>,
@@ -145,10 +148,11 @@ async fn create(
         buckets: body.buckets,
         expires_in: body.expires_in,
     };
-    let made = identity.create_key(&caller, ask, &reason).await?;
+    let made = handles.identity.create_key(&caller, ask, &reason).await?;
     let view = NewKeyView {
         key: KeyView::from(made.key.as_ref()),
         token: made.token,
+        s3_port: made.access.as_ref().and(handles.settings.s3).map(|address| address.port()),
         secret_access_key: made.access.map(|(_, secret)| secret),
     };
     Ok((StatusCode::CREATED, Tagged(made.revision, Json(view))))

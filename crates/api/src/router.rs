@@ -1,6 +1,6 @@
 //! All routes under one roof.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -76,6 +76,8 @@ pub struct ApiSettings {
     pub body_timeout: Duration,
     /// The largest code that can be deployed, bytes.
     pub max_code: u64,
+    /// Where S3 is served, if it is.
+    pub s3: Option<SocketAddr>,
     /// Origins whose pages may call the API; empty: none. `*` means any.
     pub cors_origins: Vec<String>,
 }

@@ -99,6 +99,7 @@ async fn product() -> Product {
             max_body: 1 << 20,
             max_code: functions::MOST_CODE,
             body_timeout: Duration::from_secs(30),
+            s3: None,
             cors_origins: Vec::new(),
         },
         tasks: tasks.clone(),

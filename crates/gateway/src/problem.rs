@@ -5,7 +5,7 @@ use flagbase_core::{
     functions::{BodyFault, Fault},
     refusal::{Class, Refusal},
 };
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::{headers::names, pool::write_field};
@@ -22,8 +22,8 @@ pub(crate) struct Problem {
     allow: Option<String>,
     retry_after: Option<u64>,
     close: bool,
-    /// Boxed, because problems are passed on by value.
-    bucket: Option<Box<HeaderValue>>,
+    /// More of the answer's head; boxed, because problems are passed on by value.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Problem {
@@ -36,7 +36,7 @@ impl Problem {
             allow: None,
             retry_after: None,
             close: false,
-            bucket: None,
+            headers: None,
         }
     }
 
@@ -63,7 +63,15 @@ impl Problem {
 
     /// The same, about what a route leads to in a bucket, when that may be told.
     pub(crate) fn of_bucket(self, bucket: Option<HeaderValue>) -> Self {
-        Self { bucket: bucket.map(Box::new), ..self }
+        self.with(names::BUCKET, bucket)
+    }
+
+    /// The same, with a header in its head, if there is a value for it.
+    pub(crate) fn with(mut self, name: HeaderName, value: Option<HeaderValue>) -> Self {
+        if let Some(value) = value {
+            self.headers.get_or_insert_default().insert(name, value);
+        }
+        self
     }
 
     /// A request whose head the parser gave up on with `status`.
@@ -118,7 +126,7 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, wait.max(1).into());
         }
-        headers.extend(self.bucket.map(|bucket| (names::BUCKET, *bucket)));
+        headers.extend(self.headers.map(|headers| *headers).unwrap_or_default());
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

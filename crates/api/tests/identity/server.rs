@@ -112,6 +112,7 @@ async fn services(memory: &Memory, feed: Arc<Feed>, identity: Arc<Identity>) -> 
             max_body: 1 << 20,
             max_code: MOST_CODE,
             body_timeout: Duration::from_secs(30),
+            s3: None,
             cors_origins: Vec::new(),
         },
         tasks,

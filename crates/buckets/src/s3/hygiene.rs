@@ -74,8 +74,7 @@ pub(super) fn odd_region(uri: &Uri, headers: &HeaderMap) -> bool {
     let credential = credential.replace("%2F", "/").replace("%2f", "/");
     let region = credential.split('/').nth(2).unwrap_or_default();
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    // What S3 itself once called two regions; some clients still do when they do not know better.
-    !matches!(region, "US" | "EU") && !region.bytes().all(known)
+    !region.bytes().all(known)
 }
 
 fn check_presigned(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {

@@ -138,7 +138,7 @@ impl Functions {
         self.change(asked, name, seen, &patched).await.map(|(document, _)| document)
     }
 
-    /// Removes the function with all its versions and secrets. Refused while a route leads to it.
+    /// Removes the function with all its versions, secrets and logs. Refused while a route leads to it.
     pub async fn delete(&self, asked: Asked<'_>, name: &str, seen: Precondition) -> Result<(), Refusal> {
         let unused = |environment: &EnvironmentSnapshot| {
             let leads = |target: crate::gateway::FunctionTarget| *target.name == *name;
@@ -150,7 +150,9 @@ impl Functions {
                 None => Ok(()),
             }
         };
-        self.documents.delete(asked, name, seen, unused).await
+        self.documents.delete(asked, name, seen, unused).await?;
+        self.runner.forget(asked.environment, name);
+        Ok(())
     }
 
     /// The code of a version, as it was uploaded.

@@ -195,6 +195,13 @@ impl Logs {
         });
     }
 
+    /// Forgets what a function said. Whoever follows goes on, should another one come under that name.
+    pub(super) fn forget(&self, environment: &str, function: &str) {
+        if let Some(kept) = self.find(environment, function) {
+            *kept.lines.lock() = Ring::default();
+        }
+    }
+
     fn find(&self, environment: &str, function: &str) -> Option<Arc<Kept>> {
         self.functions.read().get(&Borrowed(environment, function)).cloned()
     }

@@ -142,6 +142,12 @@ impl Runner {
         self.gates.pin().get(&Borrowed(environment, function)).map_or((0, 0), |gate| gate.load())
     }
 
+    /// Forgets what one function said and what was counted of it: it is gone, and another one may get its name.
+    pub(super) fn forget(&self, environment: &str, function: &str) {
+        self.logs.forget(environment, function);
+        self.calls().retain(&|of, called| (of, called) != (environment, function));
+    }
+
     /// Forgets functions that are not `alive`.
     pub fn retain(&self, alive: &(dyn Fn(&str, &str) -> bool + Send + Sync)) {
         self.gates.pin().retain(|Name(environment, function), gate| {

@@ -59,7 +59,7 @@ pub struct UpstreamUrl {
 impl UpstreamUrl {
     /// Reads `http://host:port/base` (or `https`, `h2c`, `h2`). Fails with a sentence that says what to write.
     pub fn parse(text: &str, policy: AddressPolicy) -> Result<Self, String> {
-        const FORM: &str = "write it as `http://host:port`, `https://host`, `h2c://host:port` or `h2://host`";
+        const FORM: &str = "write it as `http://host:port`, `https://host`, `h2c://host:port` or `h2://host`, or as `function:name` or `bucket:name/prefix/`";
         if text.len() > 2048 {
             return Err("an upstream address has at most 2048 characters".to_owned());
         }

@@ -96,7 +96,8 @@ pub(super) async fn assemble(
     let stored = (Arc::clone(&functions.buckets), &identity);
     let chance = (Arc::clone(&base.clock), Arc::clone(&base.random));
     let s3 = S3::open(config, stored, chance, requests).await?;
-    let services = services(config, &base, (identity, &buses), (recorder, &functions), requests.clone())?;
+    let mut services = services(config, &base, (identity, &buses), (recorder, &functions), requests.clone())?;
+    services.settings.s3 = s3.as_ref().map(S3::address);
     let kind = match config.mode {
         Mode::Local => EnvironmentKind::Development,
         Mode::Cluster => EnvironmentKind::Production,
@@ -200,6 +201,7 @@ fn services(
             max_body,
             body_timeout: config.server.request_timeout,
             max_code: config.functions.max_code,
+            s3: None,
             cors_origins: config.server.cors_origins.clone(),
         },
     })

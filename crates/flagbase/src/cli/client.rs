@@ -120,6 +120,15 @@ impl Client {
         self.environment.as_deref()
     }
 
+    /// What leads to a route or a function of another environment looks as if it worked, while no request reaches it.
+    pub(crate) fn say_who_serves(&self) {
+        if let Some(key) = self.environment().filter(|key| *key != "default") {
+            self.printer.hint(&format!(
+                "requests reach it when the server's `gateway.environment` is `{key}`; it is `default` unless configured"
+            ));
+        }
+    }
+
     /// Acts with this token instead of the remembered one.
     pub(crate) fn with_token(mut self, token: Option<Secret>) -> Self {
         self.token = token;

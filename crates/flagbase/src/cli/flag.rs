@@ -199,7 +199,11 @@ async fn update(client: &Client, key: &str, (definition, removed): (&DefinitionA
     };
     let updated = client.call(call.scoped().if_match(current.etag)).await?;
     let said = if said.is_empty() { said } else { format!(": {said}") };
-    client.changed(&format!("updated flag `{key}`{said}"), &updated, &ONE)
+    client.changed(&format!("updated flag `{key}`{said}"), &updated, &ONE)?;
+    if definition.rolls_out() {
+        advice::give_of_rollout(client, &updated);
+    }
+    Ok(())
 }
 
 async fn switch(client: &Client, key: &str, verb: &'static str) -> Outcome {

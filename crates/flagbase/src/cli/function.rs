@@ -242,6 +242,9 @@ async fn metrics(client: &Client, name: &str) -> Outcome {
         ("p95 ms", "/latency_ms/p95"),
         ("p99 ms", "/latency_ms/p99"),
     ]);
+    if measured.get("versions").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        client.printer.hint("nothing called it since the server started");
+    }
     match measured.get("versions") {
         Some(versions) if client.printer.format == Format::Table => client.print(versions, &view),
         _ => client.print(&measured, &View::ALL),

@@ -166,7 +166,7 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
                 ));
             }
             warn_of(&added);
-            say_who_serves(&client);
+            client.say_who_serves();
             Ok(())
         }
         RouteCommand::Update(args) => update(&client, &args).await,
@@ -186,7 +186,7 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
             let [api, version, gateway, routes] = ROUTES;
             let call = Call::post(&[api, version, gateway, routes, "test"], request).scoped();
             client.print(&client.call(call).await?, &PREVIEW)?;
-            say_who_serves(&client);
+            client.say_who_serves();
             Ok(())
         }
     }
@@ -196,15 +196,6 @@ pub(crate) async fn run(args: RouteArgs, client: &ClientArgs, environment: &Envi
 fn warn_of(route: &Value) {
     let warnings = route.get("warnings").and_then(Value::as_array).into_iter().flatten();
     warnings.filter_map(Value::as_str).for_each(output::warn);
-}
-
-/// A route elsewhere looks as if it worked, while no request reaches it.
-fn say_who_serves(client: &Client) {
-    if let Some(key) = client.environment().filter(|key| *key != "default") {
-        client.printer.hint(&format!(
-            "requests reach it when the server's `gateway.environment` is `{key}`; it is `default` unless configured"
-        ));
-    }
 }
 
 /// People know patterns, the API knows ids.

@@ -73,9 +73,6 @@ pub(crate) async fn logout(client: &ClientArgs, environment: &Environment) -> Ou
         client.printer.done(&format!("not logged in to {}", client.server()));
         return Ok(());
     };
-    if credentials.current.as_deref() == Some(client.server()) {
-        credentials.current = None;
-    }
     let server = client.server().to_owned();
     let is_session = !login.email.is_empty();
     let client = client.with_token(Some(Secret::new(login.token)));

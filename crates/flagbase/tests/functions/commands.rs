@@ -129,6 +129,35 @@ async fn a_version_that_was_tried_alone_comes_to_run_for_some_and_then_for_all()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_condition_about_what_no_caller_has_deploys_nothing() {
+    let person = Person::new().await;
+    person.deploy("one", "");
+    person.write("hello.wasm", &guests::says(200, "two"));
+    let said = person.refused("fn deploy hello.wasm --for rol=developer", 1);
+    assert!(said.contains("did you mean `role`") && said.contains("nothing was deployed"), "{said}");
+    let listed = person.ok("fn versions hello");
+    assert!(!listed.lines().any(|line| line.starts_with("2 ")), "{listed}");
+    assert!(person.refused("fn deploy hello.wasm --for role==developer", 2).contains("role=developer"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_is_forgotten() {
+    let person = Person::new().await;
+    person.write("hello.js", b"export default () => { console.log('first'); throw new Error('broken'); };");
+    person.ok("fn deploy hello.js");
+    let failed = person.server.get("/functions/hello", &person.token).await.expect_status(502);
+    assert_eq!(failed.header("x-flagbase-function"), Some("hello@1"));
+    let call = failed.header("x-request-id").unwrap();
+    let logs = person.ok("fn logs hello -o json");
+    assert!(logs.contains("broken") && logs.contains(call), "{logs}");
+    assert!(person.ok("fn metrics hello").contains("FAILED"));
+    person.ok("fn delete hello --yes");
+    person.ok("fn deploy hello.js");
+    assert!(!person.ok("fn logs hello").contains("first"));
+    assert!(person.ok("fn metrics hello").contains("nothing called it since the server started"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_adds_a_variant_to_those_there_are_and_says_so() {
     let person = Person::new().await;
     person.deploy("one", "--for role=developer");

@@ -8,7 +8,7 @@ use super::guest::Guest;
 /// Why a call into the guest came to nothing. What the trace says goes to the function's log, not to the caller.
 pub(crate) fn of(error: &wasmtime::Error, store: &Store<Guest>) -> Fault {
     let guest = store.data();
-    guest.call.log(Level::Error, Stream::Host, &format!("{error:?}"), Vec::new());
+    guest.call.log(Level::Error, Stream::Host, &format!("{error:#}"), Vec::new());
     if let Some(limit) = guest.meter.refused() {
         return Fault::LimitReached(limit.to_owned());
     }

@@ -63,9 +63,12 @@ pub(crate) async fn run<C: Callers, B>(
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "function_no_websocket", detail));
     }
     let busy = client.traffic.busy();
-    let trusted = || gateway.shows(caller, Permission::FunctionRead);
-    let failed = |fault: &Fault| Problem::of_fault(fault, trusted());
     let id = request_id(gateway, request.headers());
+    let shown = gateway.shows(caller, Permission::FunctionRead).then(|| running(&errand.deployed));
+    let failed = |fault: &Fault| {
+        let problem = Problem::of_fault(fault, shown.is_some());
+        problem.with(names::REQUEST_ID, Some(id.clone())).with(names::FUNCTION, shown.clone())
+    };
     let mut headers = told(gateway, client, caller, (&errand, &id), (uri, request.headers()));
     let method = request.method().clone();
     let mut body = std::mem::take(request.body_mut());
@@ -75,7 +78,6 @@ pub(crate) async fn run<C: Callers, B>(
     let most = errand.deployed.settings.limits.request_body;
     let body = bodies::inbound(body, most).await.map_err(|fault| failed(&fault.into()))?;
     declare(&body, &mut headers);
-    let shown = trusted().then(|| running(&errand.deployed));
     let visit = Visit {
         deployed: errand.deployed,
         caller: Arc::clone(caller),

@@ -102,11 +102,18 @@ pub(super) struct Cell {
     outcomes: [AtomicU64; Outcome::ALL.len()],
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     micros: AtomicU64,
+    /// The longest, in microseconds.
+    longest: AtomicU64,
 }
 
 impl Cell {
     fn new() -> Self {
-        Self { outcomes: Default::default(), buckets: Default::default(), micros: AtomicU64::new(0) }
+        Self {
+            outcomes: Default::default(),
+            buckets: Default::default(),
+            micros: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
+        }
     }
 
     /// A call was not let in.
@@ -121,6 +128,7 @@ impl Cell {
         self.refused(outcome);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(3_600_000_000);
         self.micros.fetch_add(micros, Relaxed);
+        self.longest.fetch_max(micros, Relaxed);
         let bucket = BOUNDS_US.partition_point(|bound| *bound < micros);
         if let Some(bucket) = self.buckets.get(bucket) {
             bucket.fetch_add(1, Relaxed);
@@ -259,12 +267,15 @@ impl Cell {
     fn summary(&self, version: u32) -> VersionCalls {
         let outcomes: BTreeMap<_, _> = self.counts().filter(|(_, count)| *count > 0).collect();
         let (_, buckets) = self.durations();
+        let longest = Duration::from_micros(self.longest.load(Relaxed)).as_secs_f64() * 1e3;
+        // Within a bucket it is a guess, and nothing took longer than the longest.
+        let quantile = |part| quantile(&buckets, part).map(|ms| ms.min(longest));
         VersionCalls {
             version,
             calls: outcomes.values().sum(),
-            p50_ms: quantile(&buckets, 0.5),
-            p95_ms: quantile(&buckets, 0.95),
-            p99_ms: quantile(&buckets, 0.99),
+            p50_ms: quantile(0.5),
+            p95_ms: quantile(0.95),
+            p99_ms: quantile(0.99),
             outcomes,
         }
     }
@@ -308,6 +319,14 @@ mod tests {
         assert!(summary.p50_ms.is_some_and(|ms| (0.05..=0.1).contains(&ms)), "{summary:?}");
         assert!(summary.p99_ms.is_some_and(|ms| (25.0..=50.0).contains(&ms)), "{summary:?}");
         assert_eq!(summary.outcomes, BTreeMap::from([("ok", 99), ("trapped", 1), ("busy", 1)]));
+    }
+
+    #[test]
+    fn nothing_takes_longer_than_the_longest() {
+        let cell = Cell::new();
+        cell.ended(Outcome::Timeout, Duration::from_millis(1_001));
+        let p99 = cell.summary(1).p99_ms;
+        assert!(p99.is_some_and(|ms| (1_000.9..=1_001.1).contains(&ms)), "{p99:?}");
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub(super) async fn cp(args: &CpArgs, client: &Client) -> Outcome {
     }
     let copied = one(args, client, (from.object()?, &to)).await;
     copied.map_err(|failure| match explained(args, failure, here) {
+        failure if failure.is("object_not_found") && args.version.is_some() => failure.hint(format!(
+            "or no such version of it: `flagbase bucket ls {} --versions` lists them",
+            args.from
+        )),
         failure if failure.is("object_not_found") => {
             failure.hint(format!("`flagbase bucket cp -r {}` copies what is below it", args.from))
         }

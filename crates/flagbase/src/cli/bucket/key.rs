@@ -18,9 +18,6 @@ const WRITING: [&str; 2] = ["bucket.write", "bucket.delete"];
 const VARIABLES: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "access_key_id"), ("AWS_SECRET_ACCESS_KEY", "secret_access_key")];
 
-/// Where S3 is served on the server's machine when nothing else is configured.
-const ENDPOINT: &str = "http://localhost:9000";
-
 #[derive(Debug, Args)]
 pub(super) struct KeyArgs {
     /// What it is good for: `bucket`, or `bucket/prefix`
@@ -42,8 +39,8 @@ pub(super) async fn run(args: &KeyArgs, client: &Client, environment: &str) -> O
     if client.printer.format != Format::Table {
         return client.print(&made, &View::ALL);
     }
-    let endpoint = endpoint(client.server());
-    let lines = variables(&made, endpoint)
+    let endpoint = endpoint(client.server(), &made);
+    let lines = variables(&made, endpoint.as_deref())
         .ok_or_else(|| Failure::plain("the server made a key without a secret for S3"))?;
     client.printer.done(&format!(
         "made an access key for `{}`; its secret is shown this once. Paste these lines into a shell:",
@@ -56,15 +53,16 @@ pub(super) async fn run(args: &KeyArgs, client: &Client, environment: &str) -> O
             "it is good for every key that begins with `{prefix}`, such as `{prefix}-other`; end it with `/` to mean a directory"
         ));
     }
-    client.printer.hint(match endpoint {
-        Some(_) => {
-            "the server says at its start where S3 is; when `storage.s3.listen` chose another port, change AWS_ENDPOINT_URL"
-        }
-        None => {
+    if made.get("s3_port").is_none() {
+        client.printer.hint(
+            "the server does not serve S3 now: set `storage.s3.listen` there, such as to 127.0.0.1:9000",
+        );
+    } else if endpoint.is_none() {
+        client.printer.hint(
             "set AWS_ENDPOINT_URL as well: where `storage.s3.listen` of the server is reached from here, such as \
-             https://s3.example.com; the server says at its start where it serves S3"
-        }
-    });
+             https://s3.example.com; the server says at its start where it serves S3",
+        );
+    }
     Ok(())
 }
 
@@ -82,10 +80,11 @@ fn request(args: &KeyArgs, environment: &str) -> Value {
 }
 
 /// Where S3 is to be found, when the server is on this machine.
-fn endpoint(server: &str) -> Option<&'static str> {
+fn endpoint(server: &str, made: &Value) -> Option<String> {
     let url = reqwest::Url::parse(server).ok()?;
     let is_here = matches!(url.host_str()?, "localhost" | "127.0.0.1" | "[::1]");
-    is_here.then_some(ENDPOINT)
+    let port = made.get("s3_port")?.as_u64()?;
+    is_here.then(|| format!("http://localhost:{port}"))
 }
 
 /// `export NAME=value`, a line each, as shells take it.
@@ -120,15 +119,18 @@ mod tests {
         let made = json!({"access_key_id": "FB1", "secret_access_key": "s"});
         let expected = "export AWS_ACCESS_KEY_ID=FB1\nexport AWS_SECRET_ACCESS_KEY=s\nexport AWS_DEFAULT_REGION=us-east-1";
         assert_eq!(variables(&made, None).as_deref(), Some(expected));
-        let here = variables(&made, endpoint("http://localhost:8080")).unwrap();
+        let here = variables(&made, Some("http://localhost:9000")).unwrap();
         assert!(here.ends_with("\nexport AWS_ENDPOINT_URL=http://localhost:9000"), "{here}");
         assert_eq!(variables(&json!({"token": "t"}), None), None);
     }
 
     #[test]
     fn where_s3_is_of_a_server_elsewhere_is_not_guessed() {
-        assert_eq!(endpoint("https://flags.example.com"), None);
-        assert_eq!(endpoint("http://127.0.0.1:8080"), Some(ENDPOINT));
-        assert_eq!(endpoint("http://[::1]:8080"), Some(ENDPOINT));
+        let made = json!({"s3_port": 19000});
+        assert_eq!(endpoint("https://flags.example.com", &made), None);
+        for here in ["http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost:8080"] {
+            assert_eq!(endpoint(here, &made).as_deref(), Some("http://localhost:19000"));
+            assert_eq!(endpoint(here, &json!({})), None, "not served");
+        }
     }
 }

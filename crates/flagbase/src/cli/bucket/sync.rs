@@ -63,7 +63,11 @@ impl Way {
             (false, false) => match (is_here(from), is_here(to)) {
                 (true, false) => Ok(Self::Up(from.into(), place(to)?)),
                 (false, true) => Ok(Self::Down(place(from)?, to.into())),
-                _ => Err(unclear()),
+                (false, false) => {
+                    Err(Failure::usage(format!("neither `{from}` nor `{to}` is a directory here"))
+                        .hint("write the one that is to be made like `./site`"))
+                }
+                (true, true) => Err(unclear()),
             },
         }
     }

@@ -14,6 +14,22 @@ pub(super) fn give(client: &Client, flag: &Value) {
     }
 }
 
+/// Says so when a rollout counts users only: callers without an account are left out of it.
+pub(super) fn give_of_rollout(client: &Client, flag: &Value) {
+    if counts_users_only(flag) {
+        client.printer.hint(
+            "callers without an account have no `user_id`, so no part of a rollout: for a public site count addresses, with \
+             `flag update --bucket-by ip`",
+        );
+    }
+}
+
+fn counts_users_only(flag: &Value) -> bool {
+    let by =
+        |rollout: &Value| rollout.get("bucket_by").and_then(Value::as_str).is_none_or(|by| by == "user_id");
+    flag.get("rollout").filter(|rollout| !rollout.is_null()).is_some_and(by)
+}
+
 /// Whether the flag is on and nothing in it gives anybody anything but `false`.
 fn serves_nobody(flag: &Value) -> bool {
     let none = |member: &str| match flag.get(member) {
@@ -32,6 +48,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_rollout_by_users_leaves_out_who_has_no_account() {
+        assert!(counts_users_only(&json!({"rollout": {"percentage": 100}})));
+        assert!(counts_users_only(&json!({"rollout": {"percentage": 100, "bucket_by": "user_id"}})));
+        assert!(!counts_users_only(&json!({"rollout": {"percentage": 100, "bucket_by": "ip"}})));
+        assert!(!counts_users_only(&json!({"rollout": null})) && !counts_users_only(&json!({})));
+    }
 
     #[test]
     fn a_flag_that_is_on_for_nobody_is_noticed() {

@@ -71,6 +71,11 @@ impl DefinitionArgs {
         Ok(flag)
     }
 
+    /// Whether a rollout is asked for.
+    pub(crate) fn rolls_out(&self) -> bool {
+        self.rollout.is_some() || !self.weights.is_empty()
+    }
+
     /// The whole flag from a file, when one is given.
     pub(crate) fn replacement(&self, key: &str) -> Outcome<Option<Value>> {
         let Some(file) = &self.file else {

@@ -56,7 +56,10 @@ pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
     let message = match (&condition, &args.only_for) {
         (Some(condition), Some(text)) => {
             let function = client.call(Call::get(&at(name)).scoped()).await?;
-            let key = alias::put_behind(client, &function, (number, condition), args.enable).await?;
+            let key = match alias::put_behind(client, &function, (number, condition), args.enable).await {
+                Ok(key) => key,
+                Err(failure) => return Err(taken_back(client, (name, number), failure).await),
+            };
             let others = alias::for_others(&function);
             format!(
                 "deployed version {number} of function `{name}` for callers with {text} (flag `{key}`); everybody \
@@ -70,11 +73,26 @@ pub(super) async fn run(args: &DeployArgs, client: &Client) -> Outcome {
         }
     };
     client.changed(&message, deployed.get("version").unwrap_or(&Value::Null), &VERSIONS)?;
+    client.say_who_serves();
     if promote {
         let function = client.call(Call::get(&at(name)).scoped()).await?;
         alias::tell_of_others(client, &function).await;
     }
     Ok(())
+}
+
+/// Removes a version that did not come behind its flag, such as because no caller has what the condition asks about: nobody
+/// asked for it alone. Returns why it did not, and what became of it.
+async fn taken_back(client: &Client, (name, number): (&str, u64), failure: Failure) -> Failure {
+    let version = number.to_string();
+    let [api, v1, functions, name, versions] = under(name, "versions");
+    let removed = client.call(Call::delete(&[api, v1, functions, name, versions, &version]).scoped()).await;
+    failure.hint(match removed {
+        Ok(_) => "nothing was deployed".to_owned(),
+        Err(_) => format!(
+            "version {number} was deployed, and nobody gets it: `flagbase fn promote {name} {number} --for …`"
+        ),
+    })
 }
 
 /// What can be done with a version that nobody gets.
@@ -152,11 +170,20 @@ pub(super) fn condition(text: &str) -> Outcome<Value> {
 fn written(text: &str) -> Outcome<Value> {
     match text.split_once('=') {
         Some((attribute, value)) if !attribute.trim().contains(char::is_whitespace) => {
-            if attribute.trim().is_empty() || value.trim().is_empty() {
-                return Err(Failure::usage(format!("`{text}` is not a condition"))
-                    .hint("write it like `role=developer`"));
+            let value = value.trim();
+            let refused = |hint: &str| Err(Failure::usage(format!("`{text}` is not a condition")).hint(hint));
+            if attribute.trim().is_empty() || value.is_empty() || value.starts_with('=') {
+                return refused("write it like `role=developer`");
             }
-            Ok(json!({"attribute": attribute.trim(), "operator": "equals", "value": value.trim()}))
+            if value.contains(" and ") {
+                return refused(
+                    "there can be one condition here; write a rule for several: `flagbase flag update --rule`",
+                );
+            }
+            if value.contains(',') {
+                return refused("several values are written like `role in developer,admin`");
+            }
+            Ok(json!({"attribute": attribute.trim(), "operator": "equals", "value": value}))
         }
         _ => document::condition(text),
     }
@@ -173,6 +200,15 @@ mod tests {
         assert_eq!(condition("role equals developer").unwrap(), developers);
         assert_eq!(condition("email ends_with @example.com").unwrap()["operator"], "ends_with");
         assert!(condition("=x").is_err() && condition("developer").is_err());
+        for (text, hint) in [
+            ("role==developer", "write it like `role=developer`"),
+            ("role=developer and email=a@example.com", "one condition"),
+            ("role=developer,admin", "`role in developer,admin`"),
+        ] {
+            let refused = condition(text).unwrap_err().to_string();
+            assert!(refused.contains(hint), "{refused}");
+        }
+        assert_eq!(condition("role in developer,admin").unwrap()["operator"], "in");
         let unknown = condition("email endswith @example.com").unwrap_err().to_string();
         assert!(unknown.contains("unknown operator `endswith`"), "{unknown}");
     }

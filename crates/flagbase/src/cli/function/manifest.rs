@@ -149,6 +149,14 @@ fn name_from(stem: &str) -> Outcome<String> {
     if name.is_empty() {
         return Err(Failure::usage("the function needs a name").hint("give it with --name"));
     }
+    // Not changed in silence: another function may have that name.
+    if name != stem {
+        let message =
+            format!("`{stem}` does not name a function: a name has lower-case letters, digits and `-`");
+        return Err(
+            Failure::usage(message).hint(format!("rename it, or name the function with --name {name}"))
+        );
+    }
     Ok(name)
 }
 
@@ -159,12 +167,16 @@ mod tests {
     #[test]
     fn a_file_is_a_function_of_its_name() {
         let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("Hello World.js");
+        let file = place.path().join("hello-world.js");
         std::fs::write(&file, "export default () => new Response()").unwrap();
         let local = Local::find(&file, None).unwrap();
         assert_eq!((local.name.as_str(), local.build.len()), ("hello-world", 0));
         assert_eq!(Local::find(&file, Some("other")).unwrap().name, "other");
-        assert_eq!(local.code().unwrap().0, "Hello World.js");
+        assert_eq!(local.code().unwrap().0, "hello-world.js");
+        let file = place.path().join("Hello World.js");
+        std::fs::write(&file, "export default () => new Response()").unwrap();
+        let refused = Local::find(&file, None).unwrap_err().to_string();
+        assert!(refused.contains("--name hello-world"), "{refused}");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::under;
+use super::{at, under};
 use crate::cli::ask;
 use crate::cli::client::{Call, Client};
 use crate::exit::Outcome;
@@ -62,9 +62,12 @@ pub(super) async fn run(args: SecretArgs, client: &Client) -> Outcome {
             let path = [api, v1, functions, name, secrets, &secret];
             client.call(Call::put(&path, json!({"value": value.reveal()})).scoped()).await?;
             client.printer.done(&format!("set secret `{secret}` of function `{function}`"));
-            client.printer.hint(&format!(
-                "the function may read it once it is allowed to: flagbase fn set {function} --grant secrets"
-            ));
+            let settings = client.call(Call::get(&at(&function)).scoped()).await.unwrap_or_default();
+            if settings.pointer("/grants/secrets") != Some(&Value::Bool(true)) {
+                client.printer.hint(&format!(
+                    "the function may read it once it is allowed to: flagbase fn set {function} --grant secrets"
+                ));
+            }
             Ok(())
         }
         SecretCommand::Delete { function, secret } => {

@@ -73,10 +73,40 @@ pub(super) async fn run(args: &SetArgs, client: &Client) -> Outcome {
         None => (Call::put(&at(&args.name), patch), "made"),
     };
     let function = client.call(call.scoped()).await?;
-    client.changed(&format!("{done} function `{}`", args.name), &function, &ONE)
+    client.changed(&format!("{done} function `{}`", args.name), &function, &ONE)?;
+    for bucket in args.named_buckets() {
+        let found = client.call(Call::get(&["api", "v1", "buckets", bucket]).scoped()).await;
+        if found.is_err_and(|failure| failure.exit() == Exit::NotFound) {
+            client.printer.hint(&format!(
+                "there is no bucket `{bucket}` yet: `flagbase bucket create {bucket}` makes it"
+            ));
+        }
+    }
+    if let Some(Value::Object(require)) = args.require.as_deref().map(who) {
+        let roles = client.call(Call::get(&["api", "v1", "roles"])).await.unwrap_or_default();
+        let known: Vec<_> =
+            roles.as_array().into_iter().flatten().filter_map(|role| role.get("name")?.as_str()).collect();
+        let asked =
+            require.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        for role in asked.filter(|role| !known.is_empty() && !known.contains(role)) {
+            client.printer.hint(&format!(
+                "there is no role `{role}`: it admits nobody; `flagbase role list` shows all"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl SetArgs {
+    /// Buckets that are granted or listened to.
+    fn named_buckets(&self) -> impl Iterator<Item = &str> {
+        let granted = self.grants.iter().filter_map(|grant| match grant.split_once('=') {
+            Some(("bucket" | "buckets", bucket)) => Some(bucket),
+            _ => None,
+        });
+        granted.chain(self.buckets.iter().map(String::as_str))
+    }
+
     /// What to change of `current`, as a merge patch.
     fn patch(&self, current: &Value) -> Outcome<Value> {
         let mut patch = match &self.file {
